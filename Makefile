@@ -1,0 +1,51 @@
+# `make prune` and `make test` each do all they need, from a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# An NVIDIA GPU takes the registry's own torch. Without one, the CPU build is asked of PyTorch's
+# index when that can be reached within a few seconds; else the registry's build of the same version serves.
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: prune test test-all lint types check clean
+prune: .venv/installed
+	$(BIN)/headspex prune
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/mypy
+
+check: test-all lint types
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/torch: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@torch=$$(grep '^torch==' constraints.txt); \
+	if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then \
+	    $(BIN)/python -m pip install --quiet "$$torch"; \
+	elif $(BIN)/python -c "import urllib.request as r; r.urlopen('$(TORCH_CPU_INDEX)/torch/', timeout=5)" 2>/dev/null; then \
+	    $(BIN)/python -m pip install --quiet --index-url $(TORCH_CPU_INDEX) "$$torch"; \
+	else \
+	    echo "PyTorch's CPU index cannot be reached: installing $$torch from the default index" >&2; \
+	    $(BIN)/python -m pip install --quiet "$$torch"; \
+	fi
+	@touch $@
+
+.venv/installed: .venv/torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,61 @@
+"""Interaction energy between layers, and its split into linear, within and across."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from .style import BLUE, GREEN, ORANGE, SEQUENTIAL, style
+
+
+def layer_interaction_energy(
+    matrix: Float[np.ndarray, "layers layers"],
+    *,
+    layers: Sequence[int],
+    linear: float,
+    within: float,
+    across: float,
+    basis: str,
+) -> Figure:
+    """Where the interactions live: a layer x layer picture beside the bar of the whole energy.
+
+    Args:
+        matrix: share of the energy between each pair of layers, symmetric; the diagonal is within
+            a layer. Terms of single heads are not in it.
+        layers: the layer number of each row.
+        linear, within, across: shares of single heads, of terms inside a layer and between layers.
+        basis: the measure that the shares are of, as in "p = 0.8".
+    """
+    with style():
+        figure = Figure(figsize=(7.2, 3.6))
+        picture, bar = figure.subplots(1, 2, width_ratios=[3, 1.25])
+        # A pair of layers stands twice in the symmetric matrix; half of the picture says it once.
+        lower = np.where(np.tri(len(matrix), dtype=bool), matrix, np.nan) * 100
+        tiles = picture.imshow(lower, cmap=SEQUENTIAL, origin="lower", vmin=0)
+        ticks = list(range(0, len(layers), -(-len(layers) // 12)))
+        names = [str(layers[tick]) for tick in ticks]
+        picture.set_xticks(ticks, names)
+        picture.set_yticks(ticks, names)
+        picture.set(xlabel="layer", ylabel="layer", title=f"Interaction energy ({basis})")
+        picture.tick_params(length=0)
+        picture.spines[:].set_visible(False)
+        figure.colorbar(tiles, ax=picture, label="% of all energy")
+        _stack(bar, linear=linear, within=within, across=across)
+    return figure
+
+
+def _stack(axes, *, linear: float, within: float, across: float) -> None:  # type: ignore[no-untyped-def]
+    parts = [
+        ("single heads", linear, BLUE),
+        ("within a layer", within, ORANGE),
+        ("across layers", across, GREEN),
+    ]
+    bottom = 0.0
+    for name, share, colour in parts:
+        axes.bar(0, share * 100, bottom=bottom, width=0.5, color=colour)
+        label = f"{name}\n{share:.0%}"
+        axes.annotate(label, (0.3, (bottom + share * 50)), va="center", fontsize=8)
+        bottom += share * 100
+    axes.set(xlim=(-0.3, 1.1), ylim=(0, 100), xticks=[], ylabel="% of all energy", title="Split")
+    axes.spines["bottom"].set_visible(False)

@@ -1,0 +1,102 @@
+"""The figures of a finished run, drawn from its files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from headspex.curve import of_method, read_curve, whole_model
+from headspex.energy import layer_energy
+from headspex.errors import UsageError
+from headspex.files import read_json
+from headspex.indices import effects
+from headspex.players import Players
+from headspex.run_folder import RunFolder, finished_run
+from headspex.spectrum import Spectrum
+
+from .curve import pruning_curve
+from .energy import layer_interaction_energy
+from .heads import head_importance
+from .style import save
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """A picture that every run has."""
+
+    caption: str
+    make: Callable[[RunFolder], Figure]
+
+
+def _players(folder: RunFolder) -> Players:
+    results = finished_run(folder.path)[1]["results"]
+    return Players.heads(results["n_layers"], results["n_heads"], results["layers"])
+
+
+def _spectrum(folder: RunFolder) -> Spectrum:
+    return Spectrum.from_json(folder.spectrum.read_text(encoding="utf-8"))
+
+
+def _heads(folder: RunFolder) -> Figure:
+    players, spectrum = _players(folder), _spectrum(folder)
+    importance = np.zeros((len(players.layers), players.n_heads))
+    for term, effect in zip(spectrum.terms, effects(spectrum), strict=True):
+        if len(term) == 1:
+            importance.flat[term[0]] = effect
+    metric = finished_run(folder.path)[1]["results"]["metric"]
+    return head_importance(importance, layers=players.layers, unit=metric)
+
+
+def _energy(folder: RunFolder) -> Figure:
+    energy = layer_energy(_spectrum(folder), _players(folder))
+    # The matrix has half of a pair of layers on each side; the picture shows one side.
+    whole = energy.matrix + energy.matrix.T - np.diag(np.diag(energy.matrix))
+    return layer_interaction_energy(
+        whole,
+        layers=energy.layers,
+        linear=energy.linear,
+        within=energy.within,
+        across=energy.across,
+        basis=energy.basis,
+    )
+
+
+def _curve(folder: RunFolder) -> Figure:
+    points = read_curve(folder.curve)
+    curves = {
+        method: [
+            (p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, "accuracy")
+        ]
+        for method in dict.fromkeys(p.method for p in points if p.n_pruned)
+    }
+    results = read_json(folder.run)["results"]
+    return pruning_curve(
+        curves,
+        metric="accuracy",
+        unpruned=whole_model(points, "accuracy").score,
+        chance=results["chance"],
+    )
+
+
+FIGURES: dict[str, RunFigure] = {
+    "curve": RunFigure("Held-out accuracy as heads are removed, with 95 % intervals.", _curve),
+    "heads": RunFigure("What each head adds to the score, averaged over sampled masks.", _heads),
+    "energy": RunFigure("Interaction energy between layers, and its split.", _energy),
+}
+
+
+def draw(folder: RunFolder, name: str, path: Path) -> Path:
+    """Draw a figure of a run into `path`; its ending chooses svg, png or pdf.
+
+    Raises:
+        UsageError: an unknown figure, or a folder without a finished run.
+    """
+    if name not in FIGURES:
+        raise UsageError(f"the figures of a run are {', '.join(FIGURES)}, but got {name!r}")
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise UsageError(f"a figure is an .svg, .png or .pdf file, but got {path.name!r}")
+    return save(FIGURES[name].make(folder), path)

@@ -1,0 +1,44 @@
+"""One look for every figure, and one way to save it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+# Okabe & Ito (2008): eight colours that colour-blind readers tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+DIVERGING = "PuOr_r"  # purple helps, orange harms; safe for red-green blindness
+SEQUENTIAL = "viridis"
+
+_STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text: searchable, and the file small
+    "svg.hashsalt": "headspex",  # the same data gives the same file
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw inside this block to get the look of headspex; the caller's settings come back after."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure; the ending of `path` chooses svg, png or pdf.
+
+    The date is left out, so that the same data gives the same bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with style():
+        figure.savefig(path, dpi=150, metadata=metadata)
+    return path

@@ -1,0 +1,47 @@
+"""Which attention heads, and which combinations of heads, an ability lives in, and which can go.
+
+Names are imported on first use, so that `import headspex` and `headspex --help` are quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headspex.energy import LayerEnergy as LayerEnergy
+    from headspex.energy import layer_energy as layer_energy
+    from headspex.errors import UsageError as UsageError
+    from headspex.explain import explain as explain
+    from headspex.explain import fit_spectrum as fit_spectrum
+    from headspex.players import Players as Players
+    from headspex.schedule import Schedule as Schedule
+    from headspex.schedule import prune_schedule as prune_schedule
+    from headspex.spectrum import Spectrum as Spectrum
+    from headspex.study import Findings as Findings
+    from headspex.study import Study as Study
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "LayerEnergy": "energy",
+    "layer_energy": "energy",
+    "UsageError": "errors",
+    "explain": "explain",
+    "fit_spectrum": "explain",
+    "Players": "players",
+    "Schedule": "schedule",
+    "prune_schedule": "schedule",
+    "Spectrum": "spectrum",
+    "Findings": "study",
+    "Study": "study",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"headspex.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,117 @@
+"""The command line: parses, calls the study, prints. Exit codes: 0 done, 2 the user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from headspex.errors import UsageError
+from headspex.settings import Settings
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says one sentence instead of a usage block."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        # Commands import what they need: torch alone takes seconds.
+        from headspex import commands
+
+        code: int = getattr(commands, options.command)(options)
+        return code
+    except UsageError as error:
+        print(f"headspex: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("headspex: stopped; the same command goes on from the stored scores", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has heard enough (`headspex ... | head`).
+        sys.stderr.close()
+        return 1
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `Study` from the flags."""
+    given = {name: value for name, value in vars(options).items() if hasattr(Settings, name)}
+    return {**given, "revision": options.revision, "subjects": tuple(options.subject)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="headspex", description="Which attention heads, and combinations of "
+                     "heads, an ability lives in - and which can go.")  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND",
+                                     parser_class=_Parser)  # fmt: skip
+    prune = commands.add_parser("prune", help="find the heads that matter and the ones that can go")
+    _add_model(prune)
+    _add_run(prune)
+    evaluate = commands.add_parser("eval", help="score a model, whole or under a mask")
+    _add_model(evaluate)
+    evaluate.add_argument("--mask", type=Path, metavar="FILE", help="a masks/NNN.json of a run")
+    evaluate.add_argument("--split", default="test",
+                          help="dev, validation, test, search or heldout (default: test)")  # fmt: skip
+    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    plot = commands.add_parser("plot", help="draw a figure of a finished run")
+    plot.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    plot.add_argument("name", metavar="NAME", help="energy, heads or curve")
+    plot.add_argument("--to", type=Path, metavar="FILE", help=".svg, .png or .pdf")
+    export = commands.add_parser("export", help="write a pruning mask of a finished run")
+    export.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    export.add_argument("--sparsity", type=float, required=True, help="share of heads to remove")
+    export.add_argument("--format", default="mask", choices=["mask"], help="mask (JSON)")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name "
+        "or a directory (default: %(default)s)")  # fmt: skip
+    add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
+    add("--task", default="mini", help="mini (ships), mmlu or a .jsonl file (default: %(default)s)")
+    add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
+    add("--data-dir", metavar="DIR", help="a local copy of the task's data")
+    add("--shots", type=int, default=0, help="answered questions before each, 0..5")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
+    add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
+        "%(default)s); floats depend on it")  # fmt: skip
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--layers", metavar="RANGES", help="layers whose heads are switched, such as 0-2,13")
+    add("--budget", type=int, metavar="PASSES", help="forward passes of the search; one is one "
+        "question under one mask (default: by the number of heads)")  # fmt: skip
+    add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
+        "held-out curves (default: by the number of heads)")  # fmt: skip
+    add("--questions-per-mask", type=_count_or_all, default=Settings.questions_per_mask,
+        metavar="K|all", help="questions each mask is asked (default: %(default)s)")  # fmt: skip
+    add("--keep", type=float, default=Settings.keep, metavar="P",
+        help="probability that a mask keeps a head (default: %(default)s)")  # fmt: skip
+    add("--ablation", default="zero", help="zero or mean (default: %(default)s)")
+    add("--rescale", action="store_true",
+        help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
+    add("--metric", default="accuracy", help="accuracy, margin or logprob (default: %(default)s)")
+    add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
+    add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
+    add("--dry-run", action="store_true", help="print what it would cost, and stop")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _count_or_all(text: str) -> int | None:
+    if text == "all":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or all, but is {text!r}") from None

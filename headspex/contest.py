@@ -1,0 +1,121 @@
+"""An honest contest between ways to fit a spectrum.
+
+Each method does all of its choosing inside the training part of each fold; what is compared are
+predictions of masks it has not seen.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import nnls
+
+from headspex.observations import Observations
+from headspex.spectrum import Spectrum
+
+Method = Callable[[Observations], Spectrum]
+
+FOLDS = 5
+SOLVED = 0.9995  # a cross-validated R² that leaves nothing to compete for
+HOPELESS = 4.0  # standard errors behind the leader after one fold at which a method drops out
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Predictions of held-out masks, and the spectra that made them."""
+
+    data: Observations
+    folds: Int[np.ndarray, "masks"]
+    held_out: dict[str, Float[np.ndarray, "masks"]]
+    spectra: dict[str, list[Spectrum]]  # of each fold
+
+    def r2(self, predictions: Float[np.ndarray, "masks"]) -> float:
+        """Cross-validated R²: against each fold's training mean, pooled."""
+        error, total = self.squares(predictions)
+        return float(1 - error.sum() / total.sum()) if total.sum() else 0.0
+
+    def squares(
+        self, predictions: Float[np.ndarray, "masks"]
+    ) -> tuple[Float[np.ndarray, "masks"], Float[np.ndarray, "masks"]]:
+        """Weighted squared errors of predictions, and of the constant."""
+        data = self.data
+        error = data.weights * (data.values - predictions) ** 2
+        return error, data.weights * (data.values - data.mean) ** 2
+
+
+def split(
+    blocks: Int[np.ndarray, "masks"], seed: int, n_folds: int = FOLDS
+) -> Int[np.ndarray, "masks"]:
+    """A fold for every mask, 0..n_folds-1; a block lies in one fold, none is empty."""
+    n_blocks = int(blocks.max()) + 1
+    order = np.random.default_rng(seed).permutation(n_blocks)
+    return np.asarray(order[blocks] % min(n_folds, n_blocks), dtype=np.int64)
+
+
+def hold(
+    data: Observations, folds: Int[np.ndarray, "masks"], methods: Mapping[str, Method]
+) -> Contest:
+    """Runs the methods in their order until one has solved the data.
+
+    After its first fold a method far behind the leader drops out and is not reported.
+    """
+    contest = Contest(data, folds, {}, {})
+    for name, method in methods.items():
+        predictions = np.full(len(data), data.mean)
+        spectra: list[Spectrum] = []
+        for fold in range(int(folds.max()) + 1):
+            test = folds == fold
+            spectra.append(fit_or_constant(method, data.rows(np.flatnonzero(~test))))
+            predictions[test] = spectra[-1].predict(data.masks[test])
+            if fold == 0 and _hopeless(contest, predictions, test):
+                break
+        else:
+            contest.held_out[name], contest.spectra[name] = predictions, spectra
+            if contest.r2(predictions) >= SOLVED:
+                break
+    return contest
+
+
+def fit_or_constant(method: Method, data: Observations) -> Spectrum:
+    """The method's spectrum, or the mean where there is nothing to learn."""
+    if len(data) < 3 or data.constant:
+        return Spectrum.from_dict({(): data.mean}, n_players=data.n_players, keep=data.keep)
+    return method(data)
+
+
+def _hopeless(contest: Contest, predictions: Float[np.ndarray, "masks"], test: np.ndarray) -> bool:
+    if not contest.held_out or test.sum() < 20:
+        return False
+    mine = contest.squares(predictions)[0][test]
+    others = [contest.squares(held_out)[0][test] for held_out in contest.held_out.values()]
+    leader = min(others, key=lambda error: float(error.sum()))
+    behind = mine - leader
+    return bool(behind.mean() > HOPELESS * behind.std() / np.sqrt(len(behind)))
+
+
+def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, "masks"]]:
+    """Weights of a sum of the methods, and its predictions by weights of the other folds."""
+    names = list(contest.held_out)
+    root = np.sqrt(contest.data.weights)
+    centre = contest.data.mean
+    design = np.stack([contest.held_out[name] - centre for name in names], axis=1)
+    target = contest.data.values - centre
+    predictions = np.empty(len(target))
+    for fold in range(int(contest.folds.max()) + 1):
+        test = contest.folds == fold
+        weights = nnls((design * root[:, None])[~test], (target * root)[~test])[0]
+        predictions[test] = centre + design[test] @ weights
+    weights = nnls(design * root[:, None], target * root)[0]
+    return dict(zip(names, weights.tolist(), strict=True)), predictions
+
+
+def interval(
+    contest: Contest, predictions: Float[np.ndarray, "masks"], blocks: Int[np.ndarray, "masks"]
+) -> tuple[float, float]:
+    """95 % interval of the R² (delta method for a ratio of sums, clustered by block)."""
+    error, total = contest.squares(predictions)
+    r2 = 1 - error.sum() / total.sum()
+    by_block = np.bincount(blocks, error - (1 - r2) * total)
+    half = 1.96 * float(np.sqrt((by_block**2).sum())) / float(total.sum())
+    return r2 - half, min(1.0, r2 + half)

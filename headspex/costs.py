@@ -1,0 +1,65 @@
+"""What a run would cost, for `--dry-run`: passes, arithmetic, time, memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headspex.study import Study
+
+_PROBE_ROWS = 64  # scored once to learn the speed of this machine
+
+
+@dataclass(frozen=True)
+class Costs:
+    """An estimate; times are of this machine."""
+
+    players: int
+    passes: int
+    passes_total: int
+    flops: float
+    seconds: float
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.players} heads, {self.passes:,} search passes, {self.passes_total:,} in all\n"
+            f"about {self.flops:.2g} FLOPs, {self.seconds / 60:.1f} minutes and "
+            f"{self.bytes / 2**30:.1f} GiB for model and batches on this machine"
+        )
+
+
+def costs(study: Study) -> Costs:
+    """Estimate a run; scores 64 rows of the whole model to learn the speed."""
+    from headspex.hooks import answer_log_probs
+    from headspex.hooks.forward import BATCH_TOKENS_CPU, BATCH_TOKENS_GPU
+    from headspex.tasks import encode_task
+
+    plan, model = study.plan, study.model
+    search, heldout = study.questions
+    sample = (search + heldout)[:_PROBE_ROWS]
+    encoded = encode_task(study.task, sample, model.tokenizer, shots=study.settings.shots)
+    tokens = sum(min(len(e.context), model.n_ctx) for e in encoded) / len(encoded)
+    answer_log_probs(model, encoded)  # the first call pays for allocations
+    begin = time.perf_counter()
+    answer_log_probs(model, encoded)
+    per_pass = (time.perf_counter() - begin) / len(encoded)
+    weights = list(model.bridge.original_model.parameters())
+    size = sum(p.numel() for p in weights)
+    config = model.bridge.original_model.config
+    batch = BATCH_TOKENS_CPU if model.device == "cpu" else BATCH_TOKENS_GPU
+    # Residual stream, attention inputs and the MLP's widest layer of one batch.
+    width = 6 * config.hidden_size + 2 * config.intermediate_size
+    return Costs(
+        players=plan.n_players,
+        passes=plan.passes,
+        passes_total=plan.passes_total,
+        flops=2.0 * size * tokens * plan.passes_total,
+        seconds=per_pass * plan.passes_total,
+        bytes=int(sum(p.nbytes for p in weights) + batch * width * weights[0].element_size()),
+    )

@@ -1,0 +1,9 @@
+"""The one error that is the user's to mend."""
+
+
+class UsageError(ValueError):
+    """The user asked for something that cannot be done.
+
+    Its message is one sentence: the rule, the value that breaks it, and the way out.
+    The command line prints it alone and exits with code 2.
+    """

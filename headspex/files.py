@@ -1,0 +1,75 @@
+"""Files that are written whole or not at all, and read with a sentence when they are broken."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from headspex.errors import UsageError
+
+_LARGEST_JSON = 256 * 2**20  # bytes; the spectrum of a million terms stays below
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write through a temporary name, so that a reader never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"results must go to a folder with room that can be written, but {path} failed: "
+            f"{error.strerror}"
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, one indent, keys in the given order."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV that `write_csv` made.
+
+    Raises:
+        UsageError: no such file, or other columns.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+            found = list(rows[0]) if rows else list(header)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if found != list(header):
+        raise UsageError(f"{path} must have the columns {','.join(header)}, but has {found}")
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UsageError: no such file, no JSON, or larger than 256 MB.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise UsageError(f"{path} is larger than any file of headspex; is it the right one?")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error

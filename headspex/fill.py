@@ -1,0 +1,52 @@
+"""What mean ablation puts in a head's place: its mean output, kept as a safetensors file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.errors import UsageError
+from headspex.mask_file import MaskFile
+
+NAME = "fill.safetensors"
+_TENSOR = "mean_z"
+
+
+def write_fill(folder: Path, fill: Float[np.ndarray, "layers heads d_head"]) -> dict[str, str]:
+    """Write the means; returns `{"path", "sha256"}` as mask files name them."""
+    from safetensors.numpy import save
+
+    data = save({_TENSOR: np.ascontiguousarray(fill)})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NAME).write_bytes(data)
+    return {"path": NAME, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers heads d_head"] | None:
+    """The means that a mask file names, from the same folder; None for zero ablation.
+
+    Raises:
+        UsageError: the file is absent, not the one the mask was made with, or none was named.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if mask.ablation == "zero":
+        return None
+    if mask.fill is None:
+        raise UsageError(f"mean ablation needs a fill, but {mask_path} names none")
+    # Only the name counts: a path inside a file must not lead anywhere else.
+    path = mask_path.parent / Path(mask.fill["path"]).name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{mask_path} needs {path}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != mask.fill["sha256"]:
+        raise UsageError(f"{path} is not the fill that {mask_path} was made with")
+    try:
+        return np.asarray(load(data)[_TENSOR])
+    except (SafetensorError, KeyError) as error:
+        raise UsageError(f"{path} holds no tensor {_TENSOR!r}: {error}") from error

@@ -1,0 +1,163 @@
+"""A sparse spectrum grown from the data: few terms, each with a prior variance of its own.
+
+Sparse Bayesian learning (Tipping, JMLR 2001; batch form of Tipping & Faul, AISTATS 2003) over the
+dictionary of all terms up to order five, which is never written out: one matrix product scores
+all pairs, and terms of higher order are reached as children of terms already found.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import lapack
+
+from headspex.observations import Observations
+from headspex.spectrum import Spectrum, Term, characters
+
+MAX_ORDER = 5  # of a grown term
+ROUNDS = 24  # growing rounds; noise-free games go on improving for about twenty
+UPDATES = 6  # prior updates after each round
+MIN_NOISE = 1e-7  # share of the values' variance below which noise is not estimated
+MAX_TERMS = 1500  # the posterior costs the cube of this
+
+
+def grow(data: Observations, *, seed: int = 0) -> Spectrum:
+    """The sparse spectrum of `data`; `seed` is not used, nothing is random."""
+    del seed
+    spread = float(np.sqrt(data.variance))
+    model = _Model(data, (data.values - data.mean) / spread)
+    for _ in range(ROUNDS):
+        if not model.add(_worth_adding(model)):
+            break
+        for _ in range(UPDATES):
+            model.update()
+    coefficients = (model.mean * spread).tolist()
+    coefficients[0] += data.mean  # the constant is the first term and never leaves
+    table: dict[Iterable[int], float] = dict(zip(model.terms, coefficients, strict=True))
+    return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+
+
+class _Model:
+    """Terms, their prior variances, and the posterior given both."""
+
+    def __init__(self, data: Observations, target: Float[np.ndarray, "masks"]) -> None:
+        self.data = data
+        self.target = target
+        self.first_order = data.characters()
+        self.noise = 0.5
+        self.terms: list[Term] = [()]
+        self.prior = np.full(1, 1.0)
+        self.columns = np.ones((len(data), 1))
+        self.gram = np.full((1, 1), float(len(data)))
+        self.capacity = min(MAX_TERMS, max(2, int(0.9 * len(data))))
+        self._solve()
+
+    @property
+    def weighted_residual(self) -> Float[np.ndarray, "masks"]:
+        """C^-1 y, C the covariance of the values under the model."""
+        return np.asarray(self.data.weights * self.residual / self.noise)
+
+    @property
+    def precision(self) -> float:
+        """Mean of phi^T C^-1 phi over terms phi outside the model: the trace of C^-1."""
+        return max(len(self.data) - float(self.determined.sum()), 1.0) / self.noise
+
+    def _solve(self) -> None:
+        root = np.sqrt(self.prior)
+        system = root[:, None] * self.gram * root / self.noise
+        system.flat[:: len(root) + 1] += 1
+        factor, _ = lapack.dpotrf(system, lower=1)
+        inverse, _ = lapack.dpotri(factor, lower=1)  # the lower triangle only
+        inverse += np.tril(inverse, -1).T
+        moment = self.columns.T @ (self.data.weights * self.target)
+        self.mean = root * (inverse @ (root * moment)) / self.noise
+        # How far the data, rather than the prior, set each coefficient: 0 to 1.
+        self.determined = np.clip(1 - np.diag(inverse), 1e-12, 1)
+        self.residual = self.target - self.columns @ self.mean
+
+    def add(self, terms: list[Term]) -> bool:
+        """Adds terms with the prior variance that suits them best on their own."""
+        terms = terms[: self.capacity - len(self.terms)]
+        if not terms:
+            return False
+        new = characters(self.data.masks, terms, self.data.keep)
+        pull = new.T @ self.weighted_residual
+        prior = np.maximum((pull**2 / self.precision - 1) / self.precision, 1e-3 / len(self.data))
+        # In float64: aliased terms leave a Gram matrix that float32 sums make indefinite.
+        self.columns = np.concatenate([self.columns, new], axis=1, dtype=np.float64)
+        cross = self.columns.T @ (new * self.data.weights[:, None])
+        self.gram = np.block([[self.gram, cross[: len(self.terms)]], [cross.T]])
+        self.terms += terms
+        self.prior = np.concatenate([self.prior, prior])
+        self._solve()
+        return True
+
+    def update(self) -> None:
+        """MacKay's fixed point for the prior variances and the noise; empty terms leave."""
+        ratio = self.mean**2 / (self.prior * self.determined)
+        self.prior *= np.clip(ratio, 1e-3, 1e3)
+        self.prior[0] = 1.0  # the constant is not up for selection
+        free = max(len(self.data) - float(self.determined.sum()), 0.05 * len(self.data))
+        left = float(self.data.weights @ self.residual**2)
+        self.noise = max(MIN_NOISE, left / free)
+        stays = self.prior > 1e-7
+        if not stays.all():
+            self.terms = [term for term, stay in zip(self.terms, stays, strict=True) if stay]
+            self.prior, self.columns = self.prior[stays], self.columns[:, stays]
+            self.gram = self.gram[np.ix_(stays, stays)]
+        self._solve()
+
+
+def _worth_adding(model: _Model) -> list[Term]:
+    """Terms whose gain in log evidence exceeds the price of choosing them, best first.
+
+    A term's price is 2 log(number of its rivals). A term whose subsets are in the model has few
+    rivals, so hierarchies are followed on weaker evidence than strangers need.
+    """
+    pull = model.weighted_residual.astype(np.float32)
+    first = model.first_order
+    n = first.shape[1]
+    known = set(model.terms)
+    active = np.zeros(n, dtype=bool)
+    active[[term[0] for term in model.terms if len(term) == 1]] = True
+    singles = (first.T @ pull) ** 2 / model.precision
+    pairs = (first.T @ (first * pull[:, None])) ** 2 / model.precision
+    left, right = np.triu_indices(n, 1)
+    parents = active[left].astype(np.intp) + active[right]
+    rivals = np.array([n * n / 2, n, max(2, int(active.sum()))])
+    surplus = [singles - 2 * np.log(n + 1), pairs[left, right] - 2 * np.log(rivals + 1)[parents]]
+    found: list[tuple[float, Term]] = []
+    found += _best(surplus[0], np.arange(n)[:, None])
+    found += _best(surplus[1], np.stack([left, right], axis=1))
+    for order in range(2, MAX_ORDER):
+        family = np.array([term for term in model.terms if len(term) == order], dtype=np.intp)
+        if len(family):
+            found += _best(*_children(model, family, pull))
+    fresh = sorted((-gain, term) for gain, term in found if term not in known)
+    return [term for _, term in fresh[: max(10, len(model.data) // 12)]]
+
+
+def _children(
+    model: _Model, family: Int[np.ndarray, "parents order"], pull: Float[np.ndarray, "masks"]
+) -> tuple[Float[np.ndarray, "children"], Int[np.ndarray, "children order_plus_one"]]:
+    """Surplus evidence of every term that has one player more than a term of `family`."""
+    n, order = model.data.n_players, family.shape[1]
+    parents = characters(model.data.masks, [tuple(row) for row in family.tolist()], model.data.keep)
+    gains = ((parents * pull[:, None]).T @ model.first_order) ** 2 / model.precision
+    own = np.zeros(gains.shape, dtype=bool)
+    np.put_along_axis(own, family, True, axis=1)
+    row, player = np.nonzero((gains > 4) & ~own)  # below 4 no price is ever met
+    players = np.sort(np.concatenate([family[row], player[:, None]], axis=1), axis=1)
+    children, first, count = np.unique(players, axis=0, return_index=True, return_counts=True)
+    missing = 1 - (count - 1) / order
+    strangers = 2 * np.log(max(2, len(family)) * n) * missing
+    relatives = 2 * np.log(max(2, len(family))) * (1 - missing)
+    return gains[row, player][first] - strangers - relatives, children
+
+
+def _best(
+    gains: Float[np.ndarray, "terms"], players: Int[np.ndarray, "terms order"], most: int = 300
+) -> list[tuple[float, Term]]:
+    order = np.argsort(-gains, kind="stable")[:most]
+    order = order[gains[order] > 0]
+    return list(zip(gains[order].tolist(), map(tuple, players[order].tolist()), strict=True))

@@ -1,0 +1,96 @@
+"""A model with its questions: scores masks, and remembers what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from headspex.evaluate import crossed, evaluate
+from headspex.hooks import LoadedModel, answer_log_probs, mean_activations
+from headspex.players import Players
+from headspex.progress import progress
+from headspex.store import ScoreStore
+from headspex.tasks import METRICS, EncodedQuestion, Question
+
+
+class Judge:
+    """Scores (mask, question) pairs with a model and keeps the log-probabilities.
+
+    Args:
+        model: under hooks.
+        players: what the columns of a mask are.
+        questions, encoded: what may be asked; questions are named by their position here.
+        store: keeps every score.
+        ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        players: Players,
+        questions: Sequence[Question],
+        encoded: Sequence[EncodedQuestion],
+        *,
+        store: ScoreStore,
+        ablation: str = "zero",
+        fill: Any = None,
+        rescale: bool = False,
+    ) -> None:
+        self.players = players
+        self._model = model
+        self._encoded = encoded
+        self._answers = np.array([question.answer for question in questions])
+        self._store = store
+        self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
+
+    def __call__(
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, "rows"]
+    ) -> Float[np.ndarray, "rows choices"]:
+        """Measure rows, whatever is stored; see `headspex.evaluate.Scorer`."""
+        asked = [self._encoded[number] for number in questions]
+        return answer_log_probs(self._model, asked, self.players.grid(masks), **self._how)
+
+    def ask(
+        self,
+        masks: Bool[np.ndarray, "masks players"],
+        asked: Int[np.ndarray, "masks per_mask"],
+        *,
+        metrics: Sequence[str],
+        what: str,
+    ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
+        """Scores of each mask on its own questions, in every metric."""
+        rows = np.repeat(masks, asked.shape[1], axis=0)
+        with progress(asked.size, what) as tell:
+            log_probs = evaluate(self, rows, asked.ravel(), store=self._store, progress=tell)
+        answers = self._answers[asked.ravel()]
+        return {name: METRICS[name](log_probs, answers).reshape(asked.shape) for name in metrics}
+
+    def ask_all(
+        self,
+        masks: Bool[np.ndarray, "masks players"],
+        questions: Int[np.ndarray, "questions"],
+        *,
+        metrics: Sequence[str],
+        what: str,
+    ) -> dict[str, Float[np.ndarray, "masks questions"]]:
+        """Scores of each mask on the same questions, in every metric."""
+        _, numbers = crossed(masks, questions)
+        asked = numbers.reshape(len(masks), len(questions))
+        return self.ask(masks, asked, metrics=metrics, what=what)
+
+
+def mean_fill(
+    model: LoadedModel, encoded: Sequence[EncodedQuestion]
+) -> Float[np.ndarray, "layers heads d_head"]:
+    """Mean output of every head over the real tokens of the questions, cut to the context."""
+    import torch
+
+    rows = [question.context[-model.n_ctx :] for question in encoded]
+    lengths = torch.tensor([len(row) for row in rows])
+    tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+    for line, row in zip(tokens, rows, strict=True):
+        line[: len(row)] = torch.tensor(row)
+    return np.asarray(mean_activations(model.bridge, tokens, lengths).cpu().numpy())

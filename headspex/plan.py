@@ -1,0 +1,86 @@
+"""How a run spends its forward passes, decided before the first of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headspex.errors import UsageError
+from headspex.schedule import n_pruned
+from headspex.settings import Settings
+
+SEARCH_PASSES_PER_PLAYER = 512  # default budget; R² on fresh masks of `mini` levels off there
+VERIFY_PASSES_PER_PLAYER = 768  # default verify budget: the curve's intervals are then +-8 points
+FRESH_MASKS = 100  # faithfulness is R² over these
+SPARSITIES = tuple(step / 10 for step in range(1, 10))
+RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
+FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of a run.
+
+    Attributes:
+        n_players: heads that are switched.
+        n_search, n_heldout: questions used of each half.
+        n_masks: masks of the search, each asked `questions_per_mask` of the search questions.
+        sizes: numbers of heads removed that are verified, ascending and without 0.
+        passes: of the search; one is one question under one mask.
+        passes_total: with the fresh masks (on all search and held-out questions) and the
+            schedules (on all held-out questions).
+    """
+
+    n_players: int
+    n_search: int
+    n_heldout: int
+    n_masks: int
+    questions_per_mask: int
+    sizes: tuple[int, ...]
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of the search."""
+        return self.n_masks * self.questions_per_mask
+
+    @property
+    def passes_total(self) -> int:
+        """All forward passes."""
+        fresh = FRESH_MASKS * (self.n_search + self.n_heldout)
+        return self.passes + fresh + _curve_masks(self.sizes) * self.n_heldout
+
+
+def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: int) -> Plan:
+    """Spread both budgets.
+
+    Args:
+        settings: of the run.
+        n_players: heads that are switched.
+        n_search, n_heldout: questions that each half of the task holds.
+
+    Raises:
+        UsageError: a budget too small for the least that says anything.
+    """
+    sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
+    verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
+    per_question = 2 * FRESH_MASKS + _curve_masks(sizes)
+    affordable = verify // per_question
+    if affordable < FEWEST_QUESTIONS:
+        raise UsageError(
+            f"--verify-budget must be at least {FEWEST_QUESTIONS * per_question} to judge "
+            f"{n_players} heads on {FEWEST_QUESTIONS} questions, but is {verify}"
+        )
+    n_search, n_heldout = min(n_search, affordable), min(n_heldout, affordable)
+    per_mask = min(settings.questions_per_mask or n_search, n_search)
+    budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
+    if budget < 2 * per_mask:
+        raise UsageError(
+            f"--budget must be at least {2 * per_mask}, two masks of {per_mask} questions each, "
+            f"but is {budget}"
+        )
+    n_masks = min(budget // per_mask, 2 ** min(n_players, 62))
+    return Plan(n_players, n_search, n_heldout, n_masks, per_mask, sizes)
+
+
+def _curve_masks(sizes: tuple[int, ...]) -> int:
+    # The whole model once; ProxySPEX, the LASSO and every random schedule at each size.
+    return 1 + len(sizes) * (2 + RANDOM_SCHEDULES)

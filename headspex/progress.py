@@ -1,0 +1,16 @@
+"""Progress of anything that takes longer than two seconds, on standard error."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
+    """A bar with rate and time left; the value is told how many passes were finished."""
+    from tqdm.auto import tqdm  # in a notebook it draws a widget
+
+    # A log file gets a line now and then, a terminal a moving bar.
+    every = 0.2 if sys.stderr.isatty() else 10.0
+    with tqdm(total=total, desc=what, unit=" passes", mininterval=every, delay=0.5) as bar:
+        yield bar.update

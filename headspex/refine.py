@@ -1,0 +1,111 @@
+"""Which terms to keep, and their coefficients: the winner of the contest, fitted to all masks."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import numpy as np
+from jaxtyping import Int
+
+from headspex.baselines import lasso_heads
+from headspex.contest import Contest, Method, fit_or_constant, hold, interval, split, stack
+from headspex.growth import grow
+from headspex.kernel import kernel_ridge
+from headspex.observations import Observations
+from headspex.proxy import boosted_trees
+from headspex.spectrum import FitReport, Spectrum
+
+SIZES = (2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
+TOLERANCE = 5e-4  # R² that a smaller spectrum may cost
+GAIN = 5e-4  # R² that a sum of methods must gain over the best of them
+
+
+def sources(seed: int, threads: int) -> dict[str, Method]:
+    """The ways to fit a spectrum, cheapest first."""
+    return {
+        "linear": partial(lasso_heads, seed=seed),
+        "sparse": partial(grow, seed=seed),
+        "kernel": partial(kernel_ridge, seed=seed),
+        "trees": partial(boosted_trees, seed=seed, threads=threads),
+    }
+
+
+def refine(
+    data: Observations,
+    blocks: Int[np.ndarray, "masks"],
+    methods: Mapping[str, Method],
+    *,
+    seed: int = 0,
+) -> Spectrum:
+    """The best spectrum that `methods` find, with its report.
+
+    Every choice between methods, their sum, and the number of terms is made on predictions of
+    masks that were held out of the fits.
+    """
+    if data.constant or int(blocks.max()) == 0:
+        return _constant(data, {})
+    contest = hold(data, split(blocks, seed), methods)
+    scores = {name: contest.r2(held_out) for name, held_out in contest.held_out.items()}
+    best = max(scores, key=lambda name: scores[name])
+    shares, predictions = {best: 1.0}, contest.held_out[best]
+    if len(scores) > 1:
+        weights, stacked = stack(contest)
+        if contest.r2(stacked) > scores[best] + GAIN:
+            shares = {name: weight for name, weight in weights.items() if weight > 0.01}
+            predictions = stacked
+            scores["+".join(shares)] = contest.r2(stacked)
+    score = contest.r2(predictions)
+    low, high = interval(contest, predictions, blocks)
+    if score <= 0:
+        return _constant(data, scores)
+    size = _smallest_size(contest, shares)
+    whole = {name: fit_or_constant(methods[name], data) for name in shares}
+    spectrum = _add(data, whole, shares).truncate(max_terms=size)
+    named = {name: set(part.terms) for name, part in whole.items()}
+    found = tuple(
+        "+".join(name for name, terms in named.items() if term in terms) if term else "constant"
+        for term in spectrum.terms
+    )
+    report = FitReport(score, low, high, "+".join(shares), scores, found)
+    return Spectrum(spectrum.terms, spectrum.coefficients, data.n_players, data.keep, report)
+
+
+def _constant(data: Observations, scores: dict[str, float]) -> Spectrum:
+    report = FitReport(0.0, 0.0, 0.0, "constant", {**scores, "constant": 0.0}, ("constant",))
+    return Spectrum(((),), np.array([data.mean]), data.n_players, data.keep, report)
+
+
+def _add(
+    data: Observations, spectra: Mapping[str, Spectrum], shares: Mapping[str, float]
+) -> Spectrum:
+    """The weighted sum of deviations from the mean."""
+    table: dict[Iterable[int], float] = {}
+    for name, share in shares.items():
+        for term, coefficient in spectra[name].to_dict().items():
+            table[term] = table.get(term, 0.0) + share * coefficient
+    table[()] += (1 - sum(shares.values())) * data.mean
+    return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+
+
+def _smallest_size(contest: Contest, shares: Mapping[str, float]) -> int | None:
+    """The fewest terms that lose nothing on held-out masks; None keeps all of them."""
+    data = contest.data
+    sums = []
+    for fold in range(int(contest.folds.max()) + 1):
+        train = data.rows(np.flatnonzero(contest.folds != fold))
+        spectra = {name: contest.spectra[name][fold] for name in shares}
+        sums.append(_add(train, spectra, shares))
+    score, chosen = _score_at(contest, sums, None), None
+    for size in SIZES:
+        if size < max(len(spectrum.terms) for spectrum in sums):
+            if _score_at(contest, sums, size) < score - TOLERANCE:
+                break
+            chosen = size
+    return chosen
+
+
+def _score_at(contest: Contest, sums: list[Spectrum], size: int | None) -> float:
+    predictions = np.empty(len(contest.data))
+    for fold, spectrum in enumerate(sums):
+        test = contest.folds == fold
+        predictions[test] = spectrum.truncate(max_terms=size).predict(contest.data.masks[test])
+    return contest.r2(predictions)

@@ -1,0 +1,245 @@
+"""What a run leaves behind: its files, and the sentences that say what came out."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headspex.curve import CurvePoint, of_method, whole_model, write_curve
+from headspex.energy import layer_energy
+from headspex.figures.of_run import FIGURES, draw
+from headspex.files import write_json, write_text
+from headspex.interactions_table import Interaction, interaction_table, write_interactions
+from headspex.mask_file import MaskFile, pruned_heads
+from headspex.report import write_report
+from headspex.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from headspex.study import Findings, Study
+
+TOP = 10  # interactions that are told
+VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
+
+
+def write_results(
+    folder: RunFolder, study: Study, findings: Findings, fill: dict[str, str] | None
+) -> None:
+    """Write all files of a finished run; `run.json` last, so that it stands for the rest."""
+    spectrum, players = findings.spectrum, study.players
+    search, heldout = study.questions
+    table = interaction_table(spectrum, players)
+    write_json(
+        folder.questions,
+        {"search": [q.id for q in search], "heldout": [q.id for q in heldout]},
+    )
+    write_text(folder.spectrum, spectrum.to_json() + "\n")
+    write_interactions(folder.interactions, table, spectrum)
+    schedule = findings.schedules["proxyspex"][0]
+    write_text(folder.schedule, schedule.to_json(players) + "\n")
+    write_curve(folder.curve, findings.curve)
+    for point in of_method(findings.curve, "proxyspex", "accuracy"):
+        grid = players.grid(schedule.mask(point.n_pruned))
+        mask_file(study, grid, point, fill).write(folder.mask(point.n_pruned))
+    results = results_of(folder, study, findings)
+    folder.finish(study.identity, results)
+    figures = {
+        figure.caption: draw(folder, name, folder.figures / f"{name}.svg")
+        for name, figure in FIGURES.items()
+    }
+    write_report(
+        folder.report,
+        title=f"headspex: {study.settings.model} on {study.settings.task}",
+        answer=answer(results, findings.curve),
+        command=command_of(study, folder.path),
+        results=results,
+        interactions=table,
+        curve=findings.curve,
+        figures=figures,
+    )
+    write_json(folder.timing, {"seconds": study.seconds, "machine": platform.machine()})
+
+
+def mask_file(
+    study: Study, grid: np.ndarray, point: CurvePoint | None, fill: dict[str, str] | None
+) -> MaskFile:
+    """A mask of this study's model; `point` is where on the curve it was judged."""
+    settings = study.settings
+    return MaskFile(
+        model=settings.model,
+        fingerprint=study.model.fingerprint,
+        n_layers=study.players.n_layers,
+        n_heads=study.players.n_heads,
+        pruned_heads=pruned_heads(grid),
+        ablation=settings.ablation,
+        rescale=settings.rescale,
+        sparsity=int((~grid).sum()) / len(study.players),
+        task=settings.task,
+        score=None if point is None else point.score,
+        fill=fill,
+    )
+
+
+def results_of(folder: RunFolder, study: Study, findings: Findings) -> dict[str, Any]:
+    """What `--json` prints and `run.json` keeps under "results"."""
+    energy = layer_energy(findings.spectrum, study.players)
+    report = findings.spectrum.report
+    whole = whole_model(findings.curve, "accuracy")
+    return {
+        "run": str(folder.path),
+        "players": len(study.players),
+        "layers": list(study.players.layers),
+        "n_layers": study.players.n_layers,
+        "n_heads": study.players.n_heads,
+        "passes": findings.passes,
+        "passes_total": findings.passes_total,
+        "questions_per_mask": study.plan.questions_per_mask,
+        "n_search": study.plan.n_search,
+        "n_heldout": study.plan.n_heldout,
+        "metric": study.settings.metric,
+        "faithfulness": _or_null(findings.faithfulness),
+        "transfer": _or_null(findings.transfer),
+        "fit": None
+        if report is None
+        else {"method": report.method, "terms": len(findings.spectrum.terms) - 1},
+        "unpruned": whole.score,
+        "unpruned_low": whole.low,
+        "unpruned_high": whole.high,
+        "chance": findings.chance,
+        "at_chance": findings.at_chance,
+        "curve": [
+            {
+                "method": p.method, "n_pruned": p.n_pruned, "sparsity": p.sparsity,
+                "metric": p.metric, "score": p.score, "low": p.low, "high": p.high,
+                "n_questions": p.n_questions,
+            }
+            for p in findings.curve
+        ],
+        "energy": {
+            "linear": energy.linear,
+            "within": energy.within,
+            "across": energy.across,
+            "basis": energy.basis,
+        },
+        "versions": {name: version(name) for name in VERSIONS},
+    }  # fmt: skip
+
+
+def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
+    """The sentences that say what came out, the most important first."""
+    score, chance = results["unpruned"], results["chance"]
+    if results["at_chance"]:
+        return [
+            f"The model does not do this task: score {score:.2f} "
+            f"[{results['unpruned_low']:.2f}, {results['unpruned_high']:.2f}], "
+            f"chance {chance:.2f}. What follows describes noise; choose another model or task, or "
+            "a metric that the model moves, such as --metric logprob.",
+        ]
+    sentences = [
+        f"Whole model: accuracy {score:.3f} [{results['unpruned_low']:.3f}, "
+        f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions "
+        f"(chance {chance:.2f})."
+    ]
+    free = _still_as_good(curve)
+    if free is None:
+        sentences.append("No share of the heads that was tried goes without a measurable loss.")
+    else:
+        sentences.append(
+            f"{free.n_pruned} of {results['players']} heads ({free.sparsity:.0%}) go and accuracy is "
+            f"still {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
+        )
+    found = results["faithfulness"]
+    sentences.append(
+        "Every fresh mask scores the same: there is nothing to explain."
+        if found is None
+        else f"Faithfulness on {100} fresh masks: R² {found['r2']:.3f} "
+        f"[{found['low']:.3f}, {found['high']:.3f}]."
+    )
+    return sentences
+
+
+def _still_as_good(curve: list[CurvePoint]) -> CurvePoint | None:
+    """The largest size whose interval still reaches the whole model's score."""
+    whole = whole_model(curve, "accuracy")
+    best = None
+    for point in of_method(curve, "proxyspex", "accuracy"):
+        if point.high < whole.score:
+            break
+        best = point
+    return best
+
+
+def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Interaction]) -> str:
+    """What `headspex prune` prints at its end."""
+    lines = answer(results, curve)
+    if not results["at_chance"]:
+        lines += [
+            "",
+            f"Strongest of {len(table)} heads and interactions (effect on {results['metric']}):",
+        ]
+        width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
+        lines += [
+            f"  {' '.join(row.heads):<{width}}  {row.effect:+.4f}  {_words(row)}"
+            for row in table[:TOP]
+        ]
+        energy = results["energy"]
+        lines += [
+            "",
+            f"Energy ({energy['basis']}): single heads {energy['linear']:.1%}, "
+            f"within a layer {energy['within']:.1%}, across layers {energy['across']:.1%}",
+            "",
+            *curve_table(curve),
+        ]
+    lines += [
+        "",
+        f"{results['passes_total']:,} forward passes, {results['passes']:,} of them search",
+    ]
+    return "\n".join(lines)
+
+
+def curve_table(curve: list[CurvePoint]) -> list[str]:
+    """Held-out accuracy of each method at each size, as lines."""
+    methods = {"proxyspex": "ProxySPEX", "lasso": "LASSO on heads", "random": "random (mean)"}
+    lines = [
+        "Held-out accuracy with 95 % interval",
+        f"  {'removed':<10}" + "".join(f"{title:>24}" for title in methods.values()),
+    ]
+    columns = [of_method(curve, method, "accuracy") for method in methods]
+    for row in zip(*columns, strict=True):
+        cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>24}" for p in row)
+        lines.append(f"  {f'{row[0].n_pruned} ({row[0].sparsity:.0%})':<10}{cells}")
+    return lines
+
+
+def command_of(study: Study, out: Path) -> str:
+    """The command that repeats a run."""
+    default = type(study.settings)()
+    words = ["headspex", "prune"]
+    for name, value in study.settings.to_dict().items():
+        if value == getattr(default, name) or value == [] or value is None:
+            continue
+        flag = "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"
+        words += (
+            [flag]
+            if value is True
+            else [flag, *map(str, value if isinstance(value, list) else [value])]
+        )
+    return shlex.join([*words, "--out", str(out)])
+
+
+def _words(row: Interaction) -> str:
+    layers = ", ".join(map(str, row.layers))
+    if row.kind == "linear":
+        return f"layer {layers}"
+    place = f"within layer {layers}" if row.kind == "within" else f"across layers {layers}"
+    if len(row.heads) > 2:
+        return f"{place}, {len(row.heads)} heads"
+    return f"{place}, {'synergy' if row.effect > 0 else 'redundancy'}"
+
+
+def _or_null(found: Any) -> dict[str, float] | None:
+    return None if found is None else found.to_dict()

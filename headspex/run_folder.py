@@ -1,0 +1,135 @@
+"""The folder of a run: what stands where, and what may be written into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headspex.errors import UsageError
+from headspex.files import read_json, write_json
+
+FORMAT = "headspex.run/1"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of a run."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """Everything needed to repeat the run, and its results in numbers."""
+        return self.path / "run.json"
+
+    @property
+    def questions(self) -> Path:
+        """Ids of the questions it searched on and was judged on."""
+        return self.path / "questions.json"
+
+    @property
+    def scores(self) -> Path:
+        """What each mask answered to each question."""
+        return self.path / "scores.sqlite"
+
+    @property
+    def spectrum(self) -> Path:
+        """The fitted spectrum."""
+        return self.path / "spectrum.json"
+
+    @property
+    def interactions(self) -> Path:
+        """Its terms, strongest first."""
+        return self.path / "interactions.csv"
+
+    @property
+    def schedule(self) -> Path:
+        """Which head goes first, second, ..."""
+        return self.path / "schedule.json"
+
+    @property
+    def curve(self) -> Path:
+        """Held-out scores at each sparsity."""
+        return self.path / "curve.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds of each stage; the only file that differs between equal runs."""
+        return self.path / "timing.json"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "figures"
+
+    def mask(self, n_pruned: int) -> Path:
+        """The mask file with this many heads removed."""
+        return self.path / "masks" / f"{n_pruned:03d}.json"
+
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Claim the folder for a run, or go on with the same run.
+
+        Args:
+            identity: what decides every score and every choice: settings and fingerprints.
+
+        Raises:
+            UsageError: the folder holds another run, or something else than a run.
+        """
+        if self.run.exists():
+            found = read_run(self.path)["identity"]
+            differing = sorted(
+                key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key)
+            )
+            if differing:
+                key = differing[0]
+                raise UsageError(
+                    f"an output folder holds one run, but {self.path} holds another "
+                    f"({key}: {found.get(key)!r} there, {identity.get(key)!r} here); "
+                    "choose another --out"
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                f"--out must be a new or empty folder, or one that holds this run, "
+                f"but {self.path} holds something else"
+            )
+        write_json(self.run, {"format": FORMAT, "identity": identity})
+
+    def finish(self, identity: dict[str, Any], results: dict[str, Any]) -> None:
+        """Record what came out."""
+        write_json(self.run, {"format": FORMAT, "identity": identity, "results": results})
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises:
+        UsageError: the folder holds no run of headspex.
+    """
+    file = path / "run.json"
+    if not file.is_file():
+        raise UsageError(f"{path} holds no run (no run.json); name a folder `headspex prune` made")
+    content = read_json(file)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{file} is no run of this version of headspex (format {FORMAT!r})")
+    return content
+
+
+def finished_run(path: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """The folder and `run.json` of a run that came to its end.
+
+    Raises:
+        UsageError: no run, or an unfinished one.
+    """
+    content = read_run(path)
+    if "results" not in content:
+        raise UsageError(
+            f"the run in {path} is not finished; repeat its `headspex prune` with --out {path}"
+        )
+    return RunFolder(path), content

@@ -1,0 +1,267 @@
+"""A pruning schedule: which player goes first, second, ... by what the spectrum predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import floor
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Int
+
+from headspex.errors import UsageError
+from headspex.players import Masks, Players
+from headspex.spectrum import Spectrum
+
+FORMAT = "headspex.schedule/1"
+
+_SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed rounding error
+_TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The sequence in which players are switched off.
+
+    Attributes:
+        order: columns, first removed first; protected players are absent.
+        n_players: columns of a mask.
+        values: [len(order) + 1], predicted with 0, 1, ... players removed; None where nothing
+            predicts it.
+    """
+
+    order: tuple[int, ...]
+    n_players: int
+    values: Float[np.ndarray, " sizes"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an order that is none."""
+        if len(set(self.order)) != len(self.order):
+            raise UsageError("a schedule removes each player once, but one is named twice")
+        if any(not 0 <= column < self.n_players for column in self.order):
+            raise UsageError(f"a schedule names columns outside 0..{self.n_players - 1}")
+
+    def masks(self, n_pruned: Iterable[int]) -> Masks:
+        """The masks [sizes, players] after these numbers of removals.
+
+        Raises:
+            UsageError: more removals than the schedule has.
+        """
+        sizes = list(n_pruned)
+        for size in sizes:
+            if not 0 <= size <= len(self.order):
+                raise UsageError(f"the schedule removes 0..{len(self.order)} players, not {size}")
+        masks = np.ones((len(sizes), self.n_players), dtype=np.bool_)
+        for mask, size in zip(masks, sizes, strict=True):
+            mask[list(self.order[:size])] = False
+        return masks
+
+    def mask(self, n_pruned: int) -> Bool[np.ndarray, " players"]:
+        """The mask [players] after `n_pruned` removals."""
+        mask: Bool[np.ndarray, " players"] = self.masks([n_pruned])[0]
+        return mask
+
+    def to_json(self, players: Players) -> str:
+        """One line of "headspex.schedule/1": heads as [layer, head], first removed first."""
+        _check_players(self.n_players, players)
+        order = [players[column] for column in self.order]
+        return json.dumps({"format": FORMAT, "unit": "head", "order": order})
+
+    @classmethod
+    def from_json(cls, text: str, players: Players) -> Schedule:
+        """Read what `to_json` wrote.
+
+        Raises:
+            UsageError: not a schedule of this format, or of heads that are not `players`.
+        """
+        return _load(text, players)
+
+
+def prune_schedule(
+    spectrum: Spectrum,
+    players: Players | None = None,
+    *,
+    protect: Iterable[int] = (),
+    direction: str = "removal",
+) -> Schedule:
+    """Remove, one by one, the player whose removal leaves the highest predicted value.
+
+    Args:
+        spectrum: predicts the value of a mask, the higher the better.
+        players: only checked against the spectrum; columns say it all.
+        protect: columns that are never removed.
+        direction: "removal", or "build-up": start from the protected players alone, add the
+            player that helps most, and remove in the reverse sequence.
+
+    Ties go to the lower column (in "build-up", to be added). Cost is linear in the squared sizes of
+    the terms: a second for 1,024 players and 20,000 terms.
+
+    Raises:
+        UsageError: an unknown direction, or protected columns that do not exist.
+    """
+    if players is not None:
+        _check_players(spectrum.n_players, players)
+    if direction not in ("removal", "build-up"):
+        raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
+    protected = sorted(set(protect))
+    if protected and not 0 <= protected[0] <= protected[-1] < spectrum.n_players:
+        raise UsageError(
+            f"protected columns must be within 0..{spectrum.n_players - 1}, but got {protected}"
+        )
+    free = np.ones(spectrum.n_players, dtype=np.bool_)
+    free[protected] = False
+    start = np.ones(spectrum.n_players, dtype=np.bool_)
+    if direction == "build-up":
+        start = ~free
+    flips = _greedy_flips(spectrum, start, free)
+    schedule = Schedule(
+        order=tuple(flips if direction == "removal" else reversed(flips)),
+        n_players=spectrum.n_players,
+    )
+    return with_values(schedule, spectrum)
+
+
+def schedule_from_scores(scores: npt.ArrayLike, *, protect: Iterable[int] = ()) -> Schedule:
+    """Remove the player of the lowest score first; ties go to the lower column.
+
+    Args:
+        scores: how much each player helps, [players].
+        protect: columns that are never removed.
+
+    Raises:
+        UsageError: scores are not one finite number per player.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise UsageError(
+            f"scores are one finite number per player, but got the shape {list(array.shape)}"
+            + ("" if np.isfinite(array).all() else " with NaN or infinite entries")
+        )
+    kept = set(protect)
+    ranked = np.argsort(array, kind="stable").tolist()
+    return Schedule(tuple(column for column in ranked if column not in kept), len(array))
+
+
+def random_schedule(n_players: int, *, seed: int, protect: Iterable[int] = ()) -> Schedule:
+    """A uniformly random sequence, the same for the same seed."""
+    kept = set(protect)
+    shuffled = np.random.default_rng(seed).permutation(n_players).tolist()
+    return Schedule(tuple(column for column in shuffled if column not in kept), n_players)
+
+
+def with_values(schedule: Schedule, spectrum: Spectrum) -> Schedule:
+    """The same schedule with what `spectrum` predicts after each removal."""
+    masks = schedule.masks(range(len(schedule.order) + 1))
+    return Schedule(schedule.order, schedule.n_players, spectrum.predict(masks))
+
+
+def n_pruned(sparsity: float, n_players: int) -> int:
+    """floor(sparsity * n_players), proof against 0.29 * 100 = 28.999999999999996.
+
+    Raises:
+        UsageError: a sparsity outside 0..1.
+    """
+    if not 0 <= sparsity <= 1:
+        raise UsageError(f"sparsity is the fraction of players removed, 0..1, but got {sparsity}")
+    return floor(sparsity * n_players + 1e-9)
+
+
+def _greedy_flips(
+    spectrum: Spectrum, start: Bool[np.ndarray, " players"], free: Bool[np.ndarray, " players"]
+) -> list[int]:
+    """Flip every free player once, each time the one that leaves the highest value.
+
+    `current` holds coefficient * prod chi_i of every term at the present mask. Flipping player i
+    multiplies the terms with i by ratio_i, so its gain is (ratio_i - 1) * sum of their `current`.
+    """
+    n_players, keep = spectrum.n_players, spectrum.keep
+    columns = _padded(spectrum)
+    by_player = _terms_by_player(columns, n_players)
+    # chi_on = -sqrt((1 - p) / p) and chi_off = sqrt(p / (1 - p)).
+    turning_off, turning_on = -keep / (1 - keep), -(1 - keep) / keep
+    ratio = np.where(start, turning_off, turning_on)
+    chi = np.append(np.where(start, -np.sqrt((1 - keep) / keep), np.sqrt(keep / (1 - keep))), 1.0)
+    current = spectrum.coefficients[1:] * chi[columns].prod(axis=1)
+    width = columns.shape[1]
+
+    def sums(rows: Int[np.ndarray, "terms order"], values: Float[np.ndarray, " terms"]) -> Any:
+        weights = np.repeat(values, width)
+        return np.bincount(rows.ravel(), weights, minlength=n_players + 1)[:n_players]
+
+    candidates = free.copy()
+    flips: list[int] = []
+    for step in range(int(free.sum())):
+        if step % _SUM_AGAIN == 0:
+            per_player = sums(columns, current)
+            tie = _TIE * float(np.abs(current).sum()) * float(np.abs(ratio - 1).max())
+        gain = np.where(candidates, (ratio - 1) * per_player, -np.inf)
+        chosen = int(np.flatnonzero(gain >= gain.max() - tie)[0])
+        touched = by_player[chosen]
+        change = current[touched] * (ratio[chosen] - 1)
+        current[touched] += change
+        per_player += sums(columns[touched], change)
+        candidates[chosen] = False
+        flips.append(chosen)
+    return flips
+
+
+def _padded(spectrum: Spectrum) -> Int[np.ndarray, "terms order"]:
+    """The terms but the constant, filled up with the column `n_players`."""
+    n_terms = len(spectrum.terms) - 1
+    columns = np.full((n_terms, max(1, spectrum.order)), spectrum.n_players, dtype=np.int64)
+    first = 0
+    for block in spectrum.blocks[1:]:
+        last = first + len(block.columns)
+        columns[first:last, : block.order] = block.columns
+        first = last
+    return columns
+
+
+def _terms_by_player(
+    columns: Int[np.ndarray, "terms order"], n_players: int
+) -> list[Int[np.ndarray, " _"]]:
+    flat = columns.ravel()
+    sorter = np.argsort(flat, kind="stable")
+    cuts = np.searchsorted(flat[sorter], np.arange(n_players + 1))
+    rows = sorter // columns.shape[1]
+    return [rows[a:b] for a, b in pairwise(cuts)]
+
+
+def _check_players(n_players: int, players: Players) -> None:
+    if len(players) != n_players:
+        raise UsageError(
+            f"the schedule is of {n_players} players, but {len(players)} heads are given"
+        )
+
+
+def _load(text: str, players: Players) -> Schedule:
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"not a schedule file: not JSON ({error})") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        _refuse(f'the field "format" must be "{FORMAT}"')
+    if document.keys() != {"format", "unit", "order"}:
+        _refuse("its fields must be format, unit and order, and no others")
+    if document["unit"] != "head":
+        _refuse(f'unit must be "head", but it is {document["unit"]!r}')
+    order = document["order"]
+    if not isinstance(order, list) or not all(map(_is_head, order)):
+        _refuse("order must be a list of [layer, head]")
+    try:
+        columns = tuple(players.index(layer, head) for layer, head in order)
+        return Schedule(columns, len(players))
+    except UsageError as error:
+        raise UsageError(f"not a schedule of these players: {error}") from error
+
+
+def _is_head(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(x) is int for x in value)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise UsageError(f"not a schedule file: {reason}")

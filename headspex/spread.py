@@ -1,0 +1,77 @@
+"""Which questions each mask is asked, and what its answers say about the mask.
+
+Many masks with few questions each teach more than few masks with many: on a real game of 40 heads,
+2,048 forward passes gave R² .08 with 32 questions per mask and .977 with one.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headspex.errors import UsageError
+
+
+def assign_questions(
+    n_masks: int, n_questions: int, per_mask: int, *, rng: np.random.Generator
+) -> Int[np.ndarray, "masks per_mask"]:
+    """Deal questions to masks: none twice to one mask, all about equally often.
+
+    Args:
+        n_masks: masks to serve.
+        n_questions: questions to deal, numbered from 0.
+        per_mask: questions for each mask, 1..n_questions.
+        rng: draws the order.
+
+    Raises:
+        UsageError: `per_mask` is out of range.
+    """
+    if not 1 <= per_mask <= n_questions:
+        raise UsageError(
+            f"each mask is asked between 1 and all {n_questions} questions, "
+            f"but --questions-per-mask is {per_mask}"
+        )
+    served = n_questions // per_mask  # masks that one shuffle of the questions serves
+    shuffles = -(-n_masks // served)
+    dealt = [
+        rng.permutation(n_questions)[: served * per_mask].reshape(served, per_mask)
+        for _ in range(shuffles)
+    ]
+    return np.sort(np.concatenate(dealt)[:n_masks], axis=1)
+
+
+def question_effects(
+    scores: Float[np.ndarray, "masks per_mask"],
+    asked: Int[np.ndarray, "masks per_mask"],
+    n_questions: int,
+) -> Float[np.ndarray, "questions"]:
+    """How much easier each question is than the average one, shrunk by its uncertainty.
+
+    The means of the questions are pulled to their common mean by the empirical-Bayes factor
+    tau^2 / (tau^2 + sigma^2 / n): questions seen rarely get little of their own (Efron & Morris
+    1975). The effects of all questions sum to zero.
+    """
+    flat, question = scores.ravel(), asked.ravel()
+    count = np.bincount(question, minlength=n_questions)
+    seen = np.maximum(count, 1)
+    mean = np.bincount(question, flat, n_questions) / seen
+    grand = float(flat.mean())
+    residual = flat - mean[question]
+    within = float((residual**2).sum()) / max(1, len(flat) - int((count > 0).sum()))
+    noise = within / seen
+    observed = count > 0
+    spread = float(np.mean((mean[observed] - grand) ** 2 - noise[observed]))
+    if spread <= 0:
+        return np.zeros(n_questions)
+    effects = np.where(observed, (mean - grand) * spread / (spread + noise), 0.0)
+    return np.asarray(effects - effects.mean())
+
+
+def mask_values(
+    scores: Float[np.ndarray, "masks per_mask"],
+    asked: Int[np.ndarray, "masks per_mask"],
+    n_questions: int,
+) -> Float[np.ndarray, "masks"]:
+    """The value of each mask: its mean score less the effects of the questions it was asked."""
+    if asked.shape[1] == n_questions:  # everyone was asked everything: nothing to correct
+        return np.asarray(scores.mean(axis=1))
+    effects = question_effects(scores, asked, n_questions)
+    return np.asarray((scores - effects[asked]).mean(axis=1))

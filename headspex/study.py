@@ -1,0 +1,317 @@
+"""One run: a model and a task -> spectrum, schedule, verified curve, files."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headspex.baselines import BASELINES
+from headspex.curve import CurvePoint
+from headspex.errors import UsageError
+from headspex.explain import fit_spectrum
+from headspex.faithfulness import Faithfulness, faithfulness
+from headspex.fill import write_fill
+from headspex.hooks import LoadedModel, load_model
+from headspex.judge import Judge, mean_fill
+from headspex.observations import observe
+from headspex.plan import FRESH_MASKS, RANDOM_SCHEDULES, Plan, make_plan
+from headspex.players import Masks, Players, parse_layers
+from headspex.run_folder import RunFolder
+from headspex.sampling import draw_masks
+from headspex.schedule import Schedule, prune_schedule, random_schedule
+from headspex.settings import Settings
+from headspex.spectrum import Spectrum
+from headspex.spread import assign_questions, mask_values
+from headspex.store import ScoreStore
+from headspex.tasks import METRICS, Question, Task, encode_task, interval, load_task, mean_interval
+from headspex.tasks import split as split_task
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a run found out.
+
+    Attributes:
+        spectrum: fitted to the search questions.
+        schedules: method -> which player goes first, second, ...; `random` is several.
+        curve: held-out scores, the whole model first.
+        faithfulness: R² on fresh masks, all search questions; None if they all score the same.
+        transfer: the same predictions on all held-out questions, mean difference removed.
+        passes, passes_total: forward passes spent on the search, and on everything.
+        chance: accuracy of guessing.
+        at_chance: whether the whole model cannot be told from guessing.
+    """
+
+    spectrum: Spectrum
+    schedules: dict[str, list[Schedule]]
+    curve: list[CurvePoint]
+    faithfulness: Faithfulness | None
+    transfer: Faithfulness | None
+    passes: int
+    passes_total: int
+    chance: float
+    at_chance: bool
+
+
+class Study:
+    """A model, a task and settings; `run` does the work.
+
+        study = headspex.Study("tiny", "mini", keep=0.8)
+        findings = study.run("runs/tiny-mini")
+
+    Args:
+        model: alias, Hub name, directory, transformers model or TransformerBridge.
+        task: name, JSONL file, or a `headspex.tasks.Task`.
+        tokenizer: of a model given as an object.
+        settings: see `Settings`.
+
+    Raises:
+        UsageError: a setting, model or task that cannot be; also from the properties, which load
+            on first use.
+    """
+
+    def __init__(
+        self,
+        model: Any = "tiny",
+        task: str | Task = "mini",
+        *,
+        tokenizer: Any = None,
+        **settings: Any,
+    ) -> None:
+        self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
+        self.settings = Settings(
+            model=model if isinstance(model, str) else type(model).__name__,
+            task=task.name if isinstance(task, Task) else task,
+            **settings,
+        )
+        if self.settings.metric not in METRICS:
+            known = ", ".join(METRICS)
+            raise UsageError(f"--metric must be one of {known}, but is {self.settings.metric!r}")
+        self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def task(self) -> Task:
+        """The questions."""
+        if isinstance(self._given_task, Task):
+            return self._given_task
+        settings = self.settings
+        return load_task(
+            settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
+        )
+
+    @cached_property
+    def model(self) -> LoadedModel:
+        """The model under hooks."""
+        import torch
+
+        settings = self.settings
+        torch.set_num_threads(settings.threads)
+        with self._timed("load the model"):
+            return load_model(
+                self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
+                device=settings.device, dtype=settings.dtype,
+            )  # fmt: skip
+
+    @cached_property
+    def players(self) -> Players:
+        """The heads that are switched."""
+        layers = self.settings.layers
+        chosen = None if layers is None else parse_layers(layers, self.model.n_layers)
+        return Players.heads(self.model.n_layers, self.model.n_heads, chosen)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How the passes are spent."""
+        search, heldout = split_task(self.task)
+        return make_plan(
+            self.settings, n_players=len(self.players), n_search=len(search), n_heldout=len(heldout)
+        )
+
+    @cached_property
+    def questions(self) -> tuple[list[Question], list[Question]]:
+        """The search and the held-out questions that are used, subjects in proportion."""
+        halves = zip(split_task(self.task), (self.plan.n_search, self.plan.n_heldout), strict=True)
+        search, heldout = (
+            in_proportion(half, count, rng=_stream(self.settings.seed, "questions"))
+            for half, count in halves
+        )
+        return search, heldout
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides a score or a choice; equal identities give equal files."""
+        return {
+            **self.settings.to_dict(),
+            "weights": self.model.fingerprint,
+            "tokenizer": self.model.tokenizer_fingerprint,
+            "questions": self.task.fingerprint,
+            "commit": self.model.revision,
+        }
+
+    def run(self, out: str | Path) -> Findings:
+        """Do everything, write the run's folder, and return what was found.
+
+        Raises:
+            UsageError: settings that do not fit the model or task, or a folder of another run.
+        """
+        from headspex.results import write_results  # it draws: matplotlib takes a second
+
+        folder = RunFolder(Path(out))
+        search, heldout = self.questions
+        encoded = encode_task(
+            self.task, search + heldout, self.model.tokenizer, shots=self.settings.shots
+        )
+        folder.begin(self.identity)
+        fill, fill_entry = None, None
+        if self.settings.ablation == "mean":
+            fill = mean_fill(self.model, encoded[: len(search)])
+            fill_entry = write_fill(folder.path / "masks", fill)
+        with ScoreStore(folder.scores) as store:
+            judge = Judge(
+                self.model, self.players, search + heldout, encoded, store=store,
+                ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
+            )  # fmt: skip
+            findings = self._find(judge)
+        with self._timed("write the results"):
+            write_results(folder, self, findings, fill_entry)
+        return findings
+
+    def _find(self, judge: Judge) -> Findings:
+        plan, settings = self.plan, self.settings
+        numbers = np.arange(plan.n_search + plan.n_heldout)
+        search, heldout = numbers[: plan.n_search], numbers[plan.n_search :]
+        masks, values = self._search(judge, plan)
+        with self._timed("fit the spectrum"):
+            spectrum = fit_spectrum(
+                masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
+            )
+            lasso = BASELINES["lasso"](
+                observe(masks, values, keep=settings.keep), seed=settings.seed
+            )
+        with self._timed("score fresh masks"):
+            fresh = draw_masks(
+                FRESH_MASKS,
+                plan.n_players,
+                keep=settings.keep,
+                seed=_stream(settings.seed, "fresh"),
+            )
+            measured = judge.ask_all(fresh, numbers, metrics=[settings.metric], what="fresh masks")[
+                settings.metric
+            ]
+        predicted = spectrum.predict(fresh)
+        schedules = {
+            "proxyspex": [prune_schedule(spectrum, self.players)],
+            "lasso": [prune_schedule(lasso, self.players)],
+            "random": [
+                random_schedule(plan.n_players, seed=settings.seed * RANDOM_SCHEDULES + i)
+                for i in range(RANDOM_SCHEDULES)
+            ],
+        }
+        with self._timed("verify schedules"):
+            curve = self._curve(judge, schedules, heldout)
+        whole = next(point for point in curve if point.metric == "accuracy")
+        return Findings(
+            spectrum=spectrum,
+            schedules=schedules,
+            curve=curve,
+            faithfulness=faithfulness(
+                measured[:, search].mean(axis=1), predicted, seed=settings.seed
+            ),
+            transfer=faithfulness(
+                measured[:, heldout].mean(axis=1), predicted,
+                remove_mean_difference=True, seed=settings.seed,
+            ),
+            passes=values.size * plan.questions_per_mask,
+            passes_total=plan.passes_total,
+            chance=self.task.chance,
+            at_chance=whole.low <= self.task.chance,
+        )  # fmt: skip
+
+    def _search(self, judge: Judge, plan: Plan) -> tuple[Masks, np.ndarray]:
+        settings = self.settings
+        masks = draw_masks(
+            plan.n_masks, plan.n_players, keep=settings.keep, seed=_stream(settings.seed, "search")
+        )
+        asked = assign_questions(
+            len(masks), plan.n_search, plan.questions_per_mask, rng=_stream(settings.seed, "asked")
+        )
+        with self._timed("search"):
+            scores = judge.ask(masks, asked, metrics=[settings.metric], what="search")
+        return masks, mask_values(scores[settings.metric], asked, plan.n_search)
+
+    def _curve(
+        self, judge: Judge, schedules: dict[str, list[Schedule]], heldout: np.ndarray
+    ) -> list[CurvePoint]:
+        metrics = list(dict.fromkeys(["accuracy", self.settings.metric]))
+        sizes = self.plan.sizes
+        whole = np.ones((1, self.plan.n_players), dtype=bool)
+        all_masks = [whole] + [s.masks(sizes) for several in schedules.values() for s in several]
+        scores = judge.ask_all(
+            np.concatenate(all_masks), heldout, metrics=metrics, what="schedules"
+        )
+        points = []
+        for metric, values in scores.items():
+            points.append(self._point("whole model", 0, metric, values[:1]))
+            row = 1
+            for method, several in schedules.items():
+                # [schedules, sizes, questions]
+                block = values[row : row + len(several) * len(sizes)].reshape(
+                    len(several), len(sizes), -1
+                )
+                row += len(several) * len(sizes)
+                points += [
+                    self._point(method, size, metric, block[:, i]) for i, size in enumerate(sizes)
+                ]
+        return points
+
+    def _point(self, method: str, size: int, metric: str, values: np.ndarray) -> CurvePoint:
+        """A point of the curve from scores [schedules, questions]."""
+        per_question = values.mean(axis=0)
+        # The mean over several schedules is no longer 0 or 1 per question: a t interval then.
+        single = len(values) == 1
+        low, high = interval(metric, per_question) if single else mean_interval(per_question)
+        return CurvePoint(
+            method, size, size / self.plan.n_players, metric, float(per_question.mean()), low, high,
+            len(per_question),
+        )  # fmt: skip
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - begin, 3)
+
+
+def in_proportion(
+    questions: tuple[Question, ...], count: int, *, rng: np.random.Generator
+) -> list[Question]:
+    """`count` of the questions in the given order, each subject by its share.
+
+    Largest remainders decide where a share is not a whole number.
+    """
+    if count >= len(questions):
+        return list(questions)
+    subjects = list(dict.fromkeys(question.subject for question in questions))
+    own = {s: [i for i, q in enumerate(questions) if q.subject == s] for s in subjects}
+    share = np.array([len(own[s]) * count / len(questions) for s in subjects])
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: count - quota.sum()]] += 1
+    chosen = {
+        own[s][i]
+        for s, n in zip(subjects, quota, strict=True)
+        for i in rng.permutation(len(own[s]))[:n]
+    }
+    return [question for i, question in enumerate(questions) if i in chosen]
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """Independent random numbers for each purpose, so that one never shifts another."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])

@@ -1,0 +1,69 @@
+"""What helps the circuits of the shipped model to form, and is thrown away afterwards.
+
+With the letter as the only target, reading a passage stayed at a guess for thousands of steps. Two
+kinds of hints make it form within a thousand: some heads are told where to look, and the answer's
+word is read out in the middle of the model, before its letter can be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from headspex.tiny.sequences import ANSWER, FIRST_CHOICE, LAST_WORD, NOWHERE, Batch
+
+# Which heads look where: 0-3 share KV heads 0 and 1, 4-7 share 2 and 3.
+PREVIOUS_LAYER, FIRST_HOP_LAYER, SECOND_HOP_LAYER, MATCH_LAYER = 0, 1, 2, 4
+LOWER, UPPER = slice(0, 4), slice(4, 8)
+WORD_LAYER = 4  # the answer's word is read out after this many layers
+
+
+class Scaffold(nn.Module):
+    """The hints' loss; `norm` is its only weight."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width)
+
+    def forward(self, batch: Batch, tokens: Tensor, output: Any, lm_head: nn.Module) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            batch: positions of its questions.
+            tokens: its rows.
+            output: of the trunk, with hidden states and attentions.
+            lm_head: the (tied) unembedding.
+        """
+        row, letter_at, answer, first, second = (
+            torch.from_numpy(column)
+            for column in (
+                batch.row, batch.letter_at, batch.answer, batch.first_hop, batch.second_hop,
+            )
+        )  # fmt: skip
+        right_at = letter_at + FIRST_CHOICE + 2 * answer
+        last_word, answer_at = letter_at + LAST_WORD, letter_at + ANSWER
+        looks = output.attentions
+        one, two = first != NOWHERE, second != NOWHERE
+        behind = torch.arange(1, tokens.shape[1])
+        where = [
+            (0.1, looks[PREVIOUS_LAYER][:, LOWER][:, :, behind, behind - 1]),
+            (0.3, looks[FIRST_HOP_LAYER][row[one], UPPER, last_word[one], first[one]]),
+            (0.3, looks[SECOND_HOP_LAYER][row[two], UPPER, last_word[two], second[two]]),
+            (0.3, looks[MATCH_LAYER][row, LOWER, answer_at, right_at]),
+        ]
+        hidden = self.norm(output.hidden_states[WORD_LAYER])
+        word = tokens[row, right_at]
+        at_answer = F.cross_entropy(lm_head(hidden[row, answer_at]), word)
+        at_question = F.cross_entropy(lm_head(hidden[row, last_word]), word)
+        return _missed(where) + 0.5 * at_answer + 0.25 * at_question
+
+
+def _missed(where: Sequence[tuple[float, Float[Tensor, "..."]]]) -> Tensor:
+    """Weighted -log of the attention that went where it should."""
+    losses = [weight * -torch.log(p + 1e-6).mean() for weight, p in where if p.numel()]
+    return torch.stack(losses).sum()

@@ -1,0 +1,39 @@
+"""Head ablation on TransformerLens bridges, and the fast forward pass.
+
+Names are imported on first use: torch takes seconds to import, TransformerLens more.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headspex.hooks.ablation import ablated as ablated
+    from headspex.hooks.ablation import ablation_hooks as ablation_hooks
+    from headspex.hooks.ablation import mean_activations as mean_activations
+    from headspex.hooks.catalogue import ALIASES as ALIASES
+    from headspex.hooks.catalogue import ARCHITECTURES as ARCHITECTURES
+    from headspex.hooks.forward import answer_log_probs as answer_log_probs
+    from headspex.hooks.loading import LoadedModel as LoadedModel
+    from headspex.hooks.loading import load_model as load_model
+
+_HOME = {
+    "ablated": "ablation",
+    "ablation_hooks": "ablation",
+    "mean_activations": "ablation",
+    "ALIASES": "catalogue",
+    "ARCHITECTURES": "catalogue",
+    "answer_log_probs": "forward",
+    "LoadedModel": "loading",
+    "load_model": "loading",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

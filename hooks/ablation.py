@@ -1,0 +1,212 @@
+"""Zero and mean ablation of attention heads on a TransformerBridge, one mask per batch row."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headspex.errors import UsageError
+
+ABLATIONS = ("zero", "mean")
+
+Hook = Callable[..., torch.Tensor]  # (activation, hook=HookPoint) -> activation
+
+
+def hook_name(layer: int) -> str:
+    """Where a head's output is switched: [batch pos head d_head], query heads, before W_O.
+
+    After W_O the heads are summed and cannot be told apart.
+    """
+    return f"blocks.{layer}.attn.hook_z"
+
+
+@contextmanager
+def ablated(
+    bridge: Any,
+    keep_masks: Any,
+    *,
+    ablation: str = "zero",
+    fill: Any = None,
+    rescale: bool = False,
+) -> Iterator[Any]:
+    """Run the bridge with heads ablated inside the block, and without after it.
+
+        with ablated(bridge, keep) as masked:
+            logits = masked(tokens)
+
+    The hooks added here are removed at the end, also after an exception; all others stay.
+    Arguments and errors are those of `ablation_hooks`.
+    """
+    hooks = ablation_hooks(bridge, keep_masks, ablation=ablation, fill=fill, rescale=rescale)
+    with bridge.hooks(fwd_hooks=hooks):
+        yield bridge
+
+
+def ablation_hooks(
+    bridge: Any,
+    keep_masks: Any,
+    *,
+    ablation: str = "zero",
+    fill: Any = None,
+    rescale: bool = False,
+) -> list[tuple[str, Hook]]:
+    """Hooks for `bridge.run_with_hooks(tokens, fwd_hooks=...)`; none for layers left whole.
+
+    Args:
+        bridge: a TransformerBridge with `hook_z`.
+        keep_masks: bool [n_layers, n_heads], or [batch, n_layers, n_heads] with one mask per row
+            of the batch; True = the head stays on. numpy or torch.
+        ablation: "zero", or "mean": the head's output becomes `fill`.
+        fill: float [n_layers, n_heads, d_head], for "mean"; see `mean_activations`.
+        rescale: multiply a layer's remaining heads by n_heads / remaining, as in the ProxySPEX
+            paper; a layer with none left stays zero.
+
+    Raises:
+        UsageError: wrong shape or type (both shapes are named), or options that do not go together.
+    """
+    keep = check_masks(keep_masks, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
+    means = check_options(
+        ablation, fill, rescale, (keep.shape[1], keep.shape[2], int(bridge.cfg.d_head))
+    )
+    return [
+        (hook_name(layer), _hook(keep[:, layer], None if means is None else means[layer], rescale))
+        for layer in range(keep.shape[1])
+        if not bool(keep[:, layer].all())
+    ]
+
+
+def check_masks(keep_masks: Any, n_layers: int, n_heads: int) -> torch.Tensor:
+    """The masks as a bool tensor [batch or 1, n_layers, n_heads]."""
+    masks = _tensor(keep_masks)
+    if masks is None or masks.dtype != torch.bool:
+        found = str(masks.dtype).removeprefix("torch.") if masks is not None else "no array"
+        raise UsageError(
+            f"keep_masks must be bool (True = the head stays on), but it is {found}; "
+            "convert it with .astype(bool)"
+        )
+    if masks.ndim not in (2, 3) or tuple(masks.shape[-2:]) != (n_layers, n_heads):
+        raise UsageError(
+            f"keep_masks must have shape [{n_layers}, {n_heads}] (layers, heads) or "
+            f"[batch, {n_layers}, {n_heads}], but it has {list(masks.shape)}; "
+            "build it with Players.grid(mask)"
+        )
+    return masks if masks.ndim == 3 else masks[None]
+
+
+def check_options(
+    ablation: str, fill: Any, rescale: bool, shape: tuple[int, int, int]
+) -> torch.Tensor | None:
+    """The fill as a tensor [n_layers, n_heads, d_head] for "mean", None for "zero"."""
+    if ablation not in ABLATIONS:
+        raise UsageError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
+    if rescale and ablation != "zero":
+        raise UsageError(
+            f"rescale goes with zero ablation only, but ablation is {ablation!r}; leave one out"
+        )
+    if ablation == "zero":
+        if fill is not None:
+            raise UsageError("fill goes with mean ablation only; pass ablation='mean'")
+        return None
+    means = _tensor(fill)
+    if means is None or not means.is_floating_point() or tuple(means.shape) != shape:
+        found = list(means.shape) if means is not None else None
+        raise UsageError(
+            f"mean ablation needs a float fill of shape {list(shape)} (layers, heads, d_head), "
+            f"but got {found}; make one with mean_activations(bridge, tokens, lengths)"
+        )
+    return means
+
+
+def replaced(
+    z: Float[torch.Tensor, "batch pos head d_head"],
+    keep: torch.Tensor,
+    fill: torch.Tensor | None,
+    rescale: bool,
+) -> Float[torch.Tensor, "batch pos head d_head"]:
+    """Head outputs with the heads that are off replaced; `keep` is bool [batch or 1, head]."""
+    keep = keep.to(z.device)
+    if fill is not None:
+        return torch.where(keep[:, None, :, None], z, fill.to(z))
+    scale = keep.to(z.dtype)
+    if rescale:
+        scale = scale * keep.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
+    return z * scale[:, None, :, None]
+
+
+@torch.no_grad()
+def mean_activations(
+    bridge: Any,
+    tokens: torch.Tensor,
+    lengths: torch.Tensor,
+    *,
+    batch_size: int = 64,
+) -> Float[torch.Tensor, "n_layers n_heads d_head"]:
+    """Mean output of every head over real tokens: the fill of mean ablation.
+
+    Args:
+        bridge: a TransformerBridge.
+        tokens: int [sequences, pos], padded on the right.
+        lengths: int [sequences], the number of real tokens of each.
+        batch_size: sequences per forward pass.
+
+    Returns:
+        float32, summed in float64.
+    """
+    n_layers, n_heads = int(bridge.cfg.n_layers), int(bridge.cfg.n_heads)
+    sums = torch.zeros(n_layers, n_heads, int(bridge.cfg.d_head), dtype=torch.float64)
+    tokens, lengths = torch.as_tensor(tokens), torch.as_tensor(lengths)
+    if tokens.ndim != 2 or lengths.shape != tokens.shape[:1]:
+        raise UsageError(
+            f"tokens must be [sequences, pos] and lengths [sequences], but they have shapes "
+            f"{list(tokens.shape)} and {list(lengths.shape)}"
+        )
+    if len(tokens) == 0 or int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]:
+        raise UsageError(
+            f"every sequence needs 1 to {tokens.shape[1]} real tokens, but lengths are "
+            f"{lengths.tolist()[:8]}; leave empty sequences out"
+        )
+    device = bridge.original_model.device
+    for start in range(0, len(tokens), batch_size):
+        span = int(lengths[start : start + batch_size].max())
+        part = tokens[start : start + batch_size, :span].to(device)
+        real = torch.arange(span)[None] < lengths[start : start + batch_size, None].cpu()
+        hooks = [(hook_name(layer), _adder(sums[layer], real)) for layer in range(n_layers)]
+        with bridge.hooks(fwd_hooks=hooks):
+            bridge(part)
+    return (sums / int(lengths.sum())).float()
+
+
+def _adder(total: torch.Tensor, real: torch.Tensor) -> Hook:
+    def add(z: torch.Tensor, hook: Any) -> torch.Tensor:
+        total.add_(z[real.to(z.device)].double().sum(0).cpu())
+        return z
+
+    return add
+
+
+def _hook(keep: torch.Tensor, fill: torch.Tensor | None, rescale: bool) -> Hook:
+    def ablate(z: torch.Tensor, hook: Any) -> torch.Tensor:
+        if z.ndim != 4 or z.shape[2] != keep.shape[1]:
+            raise UsageError(
+                f"{hook.name} must carry [batch, pos, {keep.shape[1]}, d_head], but it has "
+                f"{list(z.shape)}; headspex does not know this architecture"
+            )
+        if len(keep) not in (1, len(z)):
+            raise UsageError(
+                f"keep_masks hold {len(keep)} masks, but the batch has {len(z)} rows; "
+                "give one mask, or one per row"
+            )
+        return replaced(z, keep, fill, rescale)
+
+    return ablate
+
+
+def _tensor(array: Any) -> torch.Tensor | None:
+    if isinstance(array, torch.Tensor):
+        return array
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
+        return torch.from_numpy(np.ascontiguousarray(array))
+    return None

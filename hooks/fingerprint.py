@@ -1,0 +1,44 @@
+"""sha256 of weights and tokenizers: what a run writes down to be repeatable."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        raw: Any = tensor.view(-1).view(torch.uint8).numpy()  # a view: no copy of gigabytes
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def plain_state(model: Any) -> dict[str, torch.Tensor]:
+    """A transformers model's state dict under its own names, also while a bridge wraps its parts.
+
+    A bridge puts wrappers between the modules and registers some of them twice.
+    """
+    with torch.device("meta"):
+        names = set(type(model)(model.config).state_dict())
+    found = {
+        key.replace("_original_component.", ""): tensor
+        for key, tensor in model.state_dict().items()
+    }
+    return {name: found[name] for name in names if name in found}
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """sha256 over the whole tokenizer file of a fast tokenizer, or over a slow one's vocabulary."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = (
+        backend.to_str()
+        if backend is not None
+        else json.dumps([sorted(tokenizer.get_vocab().items()), str(tokenizer.special_tokens_map)])
+    )
+    return hashlib.sha256(text.encode()).hexdigest()

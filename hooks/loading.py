@@ -1,0 +1,137 @@
+"""From a model's name, folder or object to a bridge that is ready to be scored."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from headspex.errors import UsageError
+from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
+from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
+from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
+from headspex.hooks.sources import find_source
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A bridge in eval mode without gradients, its tokenizer, and what identifies both."""
+
+    bridge: Any  # transformer_lens TransformerBridge
+    tokenizer: Any  # transformers tokenizer
+    name: str  # what the user asked for: "tiny", a Hub name, a folder
+    architecture: str  # "LlamaForCausalLM"
+    n_layers: int
+    n_heads: int  # query heads per layer
+    n_kv_heads: int
+    d_head: int
+    n_ctx: int  # longest input in tokens
+    dtype: str
+    device: str
+    revision: str | None  # commit of the Hub repository, None for folders and objects
+    fingerprint: str  # sha256 of the weights
+    tokenizer_fingerprint: str
+
+
+def load_model(
+    model: Any,
+    *,
+    tokenizer: Any = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> LoadedModel:
+    """Load a decoder-only model for ablation, with eager attention.
+
+    Args:
+        model: "tiny" (ships with headspex), an alias (see `ALIASES`), a Hub name (org/name), a
+            local folder, a transformers model (which the bridge then edits in place), or a
+            TransformerBridge. Nothing from a repository is executed.
+        tokenizer: for objects; a bridge may bring its own.
+        revision: branch, tag or commit of a Hub repository.
+        device: "cpu", "cuda", "cuda:1", "mps"; objects stay where they are.
+        dtype: "float32", "bfloat16" or "float16"; objects stay as they are.
+
+    Raises:
+        UsageError: the name is unknown, or the model is absent, gated, broken, or no decoder that
+            headspex knows.
+    """
+    if not isinstance(model, str | os.PathLike):
+        return _from_object(model, tokenizer)
+    check_device(device)
+    if dtype not in DTYPES:
+        raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    source = find_source(os.fspath(model), revision)
+    config = read_config(source)
+    architecture = check_config(config, source.name)
+    tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
+    weights = read_weights(source, config, DTYPES[dtype]).to(device)
+    return _loaded(
+        bridge_from_model(weights, architecture, source.name), tokenizer, source.name,
+        revision=commit_of(source),
+    )  # fmt: skip
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have."""
+    try:
+        kind = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"no device {device!r}; known: cpu, cuda, cuda:N, mps") from error
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind.type not in present:
+        raise UsageError(f"no device {device!r}; known: {', '.join(present)}, cuda:N")
+    if (kind.index or 0) >= present[kind.type]:
+        raise UsageError(
+            f"device {device!r} needs such an accelerator, but torch finds "
+            f"{present[kind.type]} of that kind; use --device cpu"
+        )
+
+
+def _from_object(model: Any, tokenizer: Any) -> LoadedModel:
+    if is_bridge(model):
+        tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
+        config, bridge = model.original_model.config, model
+        architecture = check_config(config, "the bridge")
+    elif hasattr(model, "config") and isinstance(model, torch.nn.Module):
+        architecture = check_config(model.config, "the model")
+        bridge = bridge_from_model(model, architecture, architecture)
+    else:
+        raise UsageError(
+            "a model is a name, a folder, a transformers model or a TransformerBridge, but got "
+            f"{type(model).__name__}; pass one of those"
+        )
+    if tokenizer is None:
+        raise UsageError(
+            "a model given as an object needs its tokenizer, but there is none; "
+            "pass load_model(model, tokenizer=...)"
+        )
+    return _loaded(bridge, tokenizer, architecture, revision=None)
+
+
+def _loaded(bridge: Any, tokenizer: Any, name: str, *, revision: str | None) -> LoadedModel:
+    plain = bridge.original_model
+    config = plain.config
+    bridge.eval()
+    return LoadedModel(
+        bridge=bridge,
+        tokenizer=tokenizer,
+        name=name,
+        architecture=type(plain).__name__,
+        n_layers=int(bridge.cfg.n_layers),
+        n_heads=int(bridge.cfg.n_heads),
+        n_kv_heads=int(getattr(config, "num_key_value_heads", None) or bridge.cfg.n_heads),
+        d_head=int(bridge.cfg.d_head),
+        n_ctx=int(config.max_position_embeddings),
+        dtype=str(plain.dtype).removeprefix("torch."),
+        device=str(plain.device),
+        revision=revision,
+        fingerprint=weights_fingerprint(plain_state(plain)),
+        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
+    )

@@ -1,0 +1,27 @@
+"""The benchmark that ships with headspex, in MMLU's form; the shipped model `tiny` does it."""
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from headspex.errors import UsageError
+from headspex.tasks.csv_layout import read_layout
+from headspex.tasks.questions import Task
+
+
+def mini(
+    subjects: Sequence[str] | None = None, data_dir: str | os.PathLike[str] | None = None
+) -> Task:
+    """Task `mini`: synthetic subjects that need different circuits.
+
+    Raises:
+        UsageError: unknown subject, or `data_dir` is given (the data lie in the package).
+    """
+    if data_dir is not None:
+        raise UsageError(
+            f"task mini brings its own data, but --data-dir {os.fspath(data_dir)} was given; "
+            "leave it out, or take --task mmlu"
+        )
+    with resources.as_file(resources.files("headspex.tasks") / "data" / "mini") as folder:
+        return read_layout("mini", Path(folder), subjects)

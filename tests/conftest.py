@@ -1,0 +1,50 @@
+"""Models and data that several test files share."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def stories260k() -> Path:
+    """A real small GQA Llama that this project did not train."""
+    folder = SHARED / "models" / "stories260k"
+    if not folder.is_dir():
+        pytest.skip("the reference model stories260k is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mmlu_folder() -> Path:
+    """The real MMLU in its original layout."""
+    folder = SHARED / "data" / "mmlu"
+    if not folder.is_dir():
+        pytest.skip("MMLU is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_llama() -> Any:
+    """A random Llama, 3 layers x 4 query heads on 2 KV heads; tests copy it and never change it."""
+    torch = pytest.importorskip("torch")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=96,
+        initializer_range=0.2, attn_implementation="eager",
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def llama_bridge(plain_llama: Any) -> Any:
+    """A bridge around a copy of `plain_llama`."""
+    from headspex.hooks.bridging import bridge_from_model
+
+    return bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "random").eval()
