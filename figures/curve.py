@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREEN, GREY, ORANGE, style
+from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, style
 
 _LOOKS = {
     "proxyspex": (BLUE, "o", "ProxySPEX"),

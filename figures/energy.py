@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREEN, ORANGE, SEQUENTIAL, style
+from headspex.figures.style import BLUE, GREEN, ORANGE, SEQUENTIAL, style
 
 
 def layer_interaction_energy(
@@ -45,7 +46,7 @@ def layer_interaction_energy(
     return figure
 
 
-def _stack(axes, *, linear: float, within: float, across: float) -> None:  # type: ignore[no-untyped-def]
+def _stack(axes: Axes, *, linear: float, within: float, across: float) -> None:
     parts = [
         ("single heads", linear, BLUE),
         ("within a layer", within, ORANGE),

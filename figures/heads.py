@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from .style import DIVERGING, style
+from headspex.figures.style import DIVERGING, style
 
 
 def head_importance(

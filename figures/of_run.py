@@ -12,16 +12,15 @@ from matplotlib.figure import Figure
 from headspex.curve import of_method, read_curve, whole_model
 from headspex.energy import layer_energy
 from headspex.errors import UsageError
+from headspex.figures.curve import pruning_curve
+from headspex.figures.energy import layer_interaction_energy
+from headspex.figures.heads import head_importance
+from headspex.figures.style import save
 from headspex.files import read_json
 from headspex.indices import effects
 from headspex.players import Players
 from headspex.run_folder import RunFolder, finished_run
 from headspex.spectrum import Spectrum
-
-from .curve import pruning_curve
-from .energy import layer_interaction_energy
-from .heads import head_importance
-from .style import save
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What an engine has to beat, behind the engine's own interface."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -97,5 +97,5 @@ def _singles(n_players: int) -> list[Term]:
 
 
 def _spectrum(data: Observations, table: Mapping[Term, float], constant: float) -> Spectrum:
-    coefficients: dict[Iterable[int], float] = {**table, (): constant}
+    coefficients = {**table, (): constant}
     return Spectrum.from_dict(coefficients, n_players=data.n_players, keep=data.keep)

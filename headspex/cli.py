@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"headspex: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("headspex: stopped; the same command goes on from the stored scores", file=sys.stderr)
+        print("headspex: stopped; the same command uses the scores it has", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read our output has heard enough (`headspex ... | head`).

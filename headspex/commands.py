@@ -55,7 +55,8 @@ def eval(options: argparse.Namespace) -> int:
         if options.limit < 1:
             raise UsageError(f"--limit must be at least 1, but is {options.limit}")
         questions = questions[: options.limit]
-    keep, how = None, {}
+    keep: Any = None
+    how: dict[str, Any] = {}
     mask = None if options.mask is None else read_mask(options.mask)
     if mask is not None:
         mask.check_fits(study.model.fingerprint, options.model)
@@ -114,7 +115,7 @@ def export(options: argparse.Namespace) -> int:
     fill = None
     if identity["ablation"] == "mean":
         some = next(iter(sorted((folder.path / "masks").glob("*.json"))))
-        values = read_fill(MaskFile(**{**vars(read_mask(some))}), some)
+        values = read_fill(read_mask(some), some)
         fill = None if values is None else write_fill(options.to, values)
     mask = MaskFile(
         model=identity["model"],

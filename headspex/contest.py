@@ -26,18 +26,18 @@ class Contest:
     """Predictions of held-out masks, and the spectra that made them."""
 
     data: Observations
-    folds: Int[np.ndarray, "masks"]
-    held_out: dict[str, Float[np.ndarray, "masks"]]
+    folds: Int[np.ndarray, " masks"]
+    held_out: dict[str, Float[np.ndarray, " masks"]]
     spectra: dict[str, list[Spectrum]]  # of each fold
 
-    def r2(self, predictions: Float[np.ndarray, "masks"]) -> float:
+    def r2(self, predictions: Float[np.ndarray, " masks"]) -> float:
         """Cross-validated R²: against each fold's training mean, pooled."""
         error, total = self.squares(predictions)
         return float(1 - error.sum() / total.sum()) if total.sum() else 0.0
 
     def squares(
-        self, predictions: Float[np.ndarray, "masks"]
-    ) -> tuple[Float[np.ndarray, "masks"], Float[np.ndarray, "masks"]]:
+        self, predictions: Float[np.ndarray, " masks"]
+    ) -> tuple[Float[np.ndarray, " masks"], Float[np.ndarray, " masks"]]:
         """Weighted squared errors of predictions, and of the constant."""
         data = self.data
         error = data.weights * (data.values - predictions) ** 2
@@ -45,8 +45,8 @@ class Contest:
 
 
 def split(
-    blocks: Int[np.ndarray, "masks"], seed: int, n_folds: int = FOLDS
-) -> Int[np.ndarray, "masks"]:
+    blocks: Int[np.ndarray, " masks"], seed: int, n_folds: int = FOLDS
+) -> Int[np.ndarray, " masks"]:
     """A fold for every mask, 0..n_folds-1; a block lies in one fold, none is empty."""
     n_blocks = int(blocks.max()) + 1
     order = np.random.default_rng(seed).permutation(n_blocks)
@@ -54,7 +54,7 @@ def split(
 
 
 def hold(
-    data: Observations, folds: Int[np.ndarray, "masks"], methods: Mapping[str, Method]
+    data: Observations, folds: Int[np.ndarray, " masks"], methods: Mapping[str, Method]
 ) -> Contest:
     """Runs the methods in their order until one has solved the data.
 
@@ -84,7 +84,7 @@ def fit_or_constant(method: Method, data: Observations) -> Spectrum:
     return method(data)
 
 
-def _hopeless(contest: Contest, predictions: Float[np.ndarray, "masks"], test: np.ndarray) -> bool:
+def _hopeless(contest: Contest, predictions: Float[np.ndarray, " masks"], test: np.ndarray) -> bool:
     if not contest.held_out or test.sum() < 20:
         return False
     mine = contest.squares(predictions)[0][test]
@@ -94,7 +94,7 @@ def _hopeless(contest: Contest, predictions: Float[np.ndarray, "masks"], test: n
     return bool(behind.mean() > HOPELESS * behind.std() / np.sqrt(len(behind)))
 
 
-def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, "masks"]]:
+def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
     """Weights of a sum of the methods, and its predictions by weights of the other folds."""
     names = list(contest.held_out)
     root = np.sqrt(contest.data.weights)
@@ -111,7 +111,7 @@ def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, "masks"
 
 
 def interval(
-    contest: Contest, predictions: Float[np.ndarray, "masks"], blocks: Int[np.ndarray, "masks"]
+    contest: Contest, predictions: Float[np.ndarray, " masks"], blocks: Int[np.ndarray, " masks"]
 ) -> tuple[float, float]:
     """95 % interval of the R² (delta method for a ratio of sums, clustered by block)."""
     error, total = contest.squares(predictions)

@@ -15,7 +15,7 @@ class Scorer(Protocol):
     """A model with its questions: what the choices are worth under each mask."""
 
     def __call__(
-        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, "rows"]
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows choices"]:
         """Log-probabilities of the choices; row i asks `questions[i]` under `masks[i]`."""
 
@@ -23,7 +23,7 @@ class Scorer(Protocol):
 def evaluate(
     scorer: Scorer,
     masks: Bool[np.ndarray, "rows players"],
-    questions: Int[np.ndarray, "rows"],
+    questions: Int[np.ndarray, " rows"],
     *,
     store: ScoreStore,
     progress: Callable[[int], object] = lambda rows: None,
@@ -56,7 +56,7 @@ def evaluate(
 
 
 def crossed(
-    masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, "questions"]
-) -> tuple[Bool[np.ndarray, "rows players"], Int[np.ndarray, "rows"]]:
+    masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
+) -> tuple[Bool[np.ndarray, "rows players"], Int[np.ndarray, " rows"]]:
     """Every mask with every question, mask by mask."""
     return np.repeat(masks, len(questions), axis=0), np.tile(questions, len(masks))

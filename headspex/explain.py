@@ -12,15 +12,15 @@ from headspex.refine import refine, sources
 from headspex.sampling import draw_masks
 from headspex.spectrum import Spectrum
 
-ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, "masks"]]
+ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
 
 
 def fit_spectrum(
     masks: Bool[np.ndarray, "masks players"],
-    values: Float[np.ndarray, "masks"],
+    values: Float[np.ndarray, " masks"],
     *,
     keep: Keep = 0.5,
-    weights: Float[np.ndarray, "masks"] | None = None,
+    weights: Float[np.ndarray, " masks"] | None = None,
     groups: np.ndarray | None = None,
     seed: int = 0,
     threads: int = 1,

@@ -27,8 +27,8 @@ class Faithfulness:
 
 
 def faithfulness(
-    values: Float[np.ndarray, "masks"],
-    predictions: Float[np.ndarray, "masks"],
+    values: Float[np.ndarray, " masks"],
+    predictions: Float[np.ndarray, " masks"],
     *,
     remove_mean_difference: bool = False,
     seed: int = 0,

@@ -5,8 +5,6 @@ dictionary of all terms up to order five, which is never written out: one matrix
 all pairs, and terms of higher order are reached as children of terms already found.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import lapack
@@ -33,14 +31,14 @@ def grow(data: Observations, *, seed: int = 0) -> Spectrum:
             model.update()
     coefficients = (model.mean * spread).tolist()
     coefficients[0] += data.mean  # the constant is the first term and never leaves
-    table: dict[Iterable[int], float] = dict(zip(model.terms, coefficients, strict=True))
+    table: dict[Term, float] = dict(zip(model.terms, coefficients, strict=True))
     return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
 
 
 class _Model:
     """Terms, their prior variances, and the posterior given both."""
 
-    def __init__(self, data: Observations, target: Float[np.ndarray, "masks"]) -> None:
+    def __init__(self, data: Observations, target: Float[np.ndarray, " masks"]) -> None:
         self.data = data
         self.target = target
         self.first_order = data.characters()
@@ -53,7 +51,7 @@ class _Model:
         self._solve()
 
     @property
-    def weighted_residual(self) -> Float[np.ndarray, "masks"]:
+    def weighted_residual(self) -> Float[np.ndarray, " masks"]:
         """C^-1 y, C the covariance of the values under the model."""
         return np.asarray(self.data.weights * self.residual / self.noise)
 
@@ -138,8 +136,8 @@ def _worth_adding(model: _Model) -> list[Term]:
 
 
 def _children(
-    model: _Model, family: Int[np.ndarray, "parents order"], pull: Float[np.ndarray, "masks"]
-) -> tuple[Float[np.ndarray, "children"], Int[np.ndarray, "children order_plus_one"]]:
+    model: _Model, family: Int[np.ndarray, "parents order"], pull: Float[np.ndarray, " masks"]
+) -> tuple[Float[np.ndarray, " children"], Int[np.ndarray, "children order_plus_one"]]:
     """Surplus evidence of every term that has one player more than a term of `family`."""
     n, order = model.data.n_players, family.shape[1]
     parents = characters(model.data.masks, [tuple(row) for row in family.tolist()], model.data.keep)
@@ -156,7 +154,7 @@ def _children(
 
 
 def _best(
-    gains: Float[np.ndarray, "terms"], players: Int[np.ndarray, "terms order"], most: int = 300
+    gains: Float[np.ndarray, " terms"], players: Int[np.ndarray, "terms order"], most: int = 300
 ) -> list[tuple[float, Term]]:
     order = np.argsort(-gains, kind="stable")[:most]
     order = order[gains[order] > 0]

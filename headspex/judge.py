@@ -47,7 +47,7 @@ class Judge:
         self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
 
     def __call__(
-        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, "rows"]
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows choices"]:
         """Measure rows, whatever is stored; see `headspex.evaluate.Scorer`."""
         asked = [self._encoded[number] for number in questions]
@@ -71,7 +71,7 @@ class Judge:
     def ask_all(
         self,
         masks: Bool[np.ndarray, "masks players"],
-        questions: Int[np.ndarray, "questions"],
+        questions: Int[np.ndarray, " questions"],
         *,
         metrics: Sequence[str],
         what: str,

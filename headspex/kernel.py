@@ -6,8 +6,8 @@ Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Relevances maximise
 the posterior mean of any coefficient is a sum over masks, so the result is again a Spectrum.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,12 +15,13 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from headspex.observations import Observations
-from headspex.spectrum import Spectrum
+from headspex.spectrum import Spectrum, Term
 
 EVIDENCE_MASKS = 800  # masks used to learn relevances; the cost of a step is their cube
 STEPS = 25  # of L-BFGS
 MAX_RELEVANCE = 0.9  # the kernel of two masks that differ would turn negative at 1
 PULL = 0.02  # precision of the relevances' common log-normal prior
+NOISE_FLOOR = -9.5  # log of the least noise; float32 inverts nothing worse conditioned
 MAX_ORDER = 4
 BEAM = 1500  # terms of one order that are extended to the next
 MAX_TERMS = 4000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
@@ -31,7 +32,7 @@ SOLVE_MASKS = 6000  # more masks than this are thinned: the solve costs the cube
 class Relevances:
     """Prior of the coefficients, in units of the values' variance."""
 
-    players: Float[np.ndarray, "players"]
+    players: Float[np.ndarray, " players"]
     scale: float
     noise: float  # variance of a value of weight 1
 
@@ -50,45 +51,55 @@ def kernel_ridge(data: Observations, *, seed: int = 0) -> Spectrum:
 
 def product_kernel(
     masks: Bool[np.ndarray, "masks players"],
-    relevances: Float[np.ndarray, "players"],
-    keep: Float[np.ndarray, "players"],
+    relevances: Float[np.ndarray, " players"],
+    keep: Float[np.ndarray, " players"],
+    dtype: type[np.floating[Any]] = np.float64,
 ) -> Float[np.ndarray, "masks masks"]:
     """prod_i (1 + relevance_i chi_i(m) chi_i(m')) for all pairs of masks."""
-    on = masks.astype(np.float64)
+    on = masks.astype(dtype)
     # chi chi' is (1-p)/p when both are on, p/(1-p) when both are off, and -1 when they differ.
     both_on = np.log1p(relevances * (1 - keep) / keep)
     both_off = np.log1p(relevances * keep / (1 - keep))
     differ = np.log1p(-relevances)
-    single = on @ (differ - both_off)
-    logs = (on * (both_on + both_off - 2 * differ)) @ on.T
-    logs += single[:, None] + single + both_off.sum()
+    single = on @ (differ - both_off).astype(dtype) + dtype(both_off.sum() / 2)
+    logs = (on * (both_on + both_off - 2 * differ).astype(dtype)) @ on.T
+    logs += single[:, None]
+    logs += single
     return np.asarray(np.exp(logs, out=logs))
 
 
 def learn_relevances(data: Observations) -> Relevances:
     """Maximises the log evidence of `data` (minus a weak pull of relevances to each other)."""
     n, m = data.n_players, len(data)
-    on = data.masks.astype(np.float64)
-    target = (data.values - data.mean) / np.sqrt(data.variance)
+    on = data.masks.astype(np.float32)
+    target = ((data.values - data.mean) / np.sqrt(data.variance)).astype(np.float32)
+    spread = (1 / data.weights).astype(np.float32)
     ratio_on, ratio_off = (1 - data.keep) / data.keep, data.keep / (1 - data.keep)
-    start = 1.0 / n
+    # Sums over pairs of masks run over the lower triangle, the diagonal at half its value.
+    lower = np.tri(m, dtype=np.float32) - 0.5 * np.eye(m, dtype=np.float32)
+    start = 1.0 / (n + 1)
 
-    def loss(z: Float[np.ndarray, "parameters"]) -> tuple[float, Float[np.ndarray, "parameters"]]:
+    def loss(z: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
         theta, scale, noise = _unpack(z)
-        kernel = product_kernel(data.masks, theta, data.keep)
-        covariance = scale * kernel
-        covariance.flat[:: m + 1] += noise / data.weights
-        factor, _ = lapack.dpotrf(covariance, lower=1)
-        inverse, _ = lapack.dpotri(factor, lower=1)
-        inverse += np.tril(inverse, -1).T
-        pull = inverse @ target
+        kernel = product_kernel(data.masks, theta, data.keep, np.float32)
+        kernel *= np.float32(scale)
+        covariance = kernel.copy()
+        covariance.flat[:: m + 1] += np.float32(noise) * spread
+        factor, failed = lapack.spotrf(covariance.T, lower=1, overwrite_a=1)
+        if failed:  # float32 does not reach so far; the line search steps back
+            return 1e30, np.zeros_like(z)
+        pull, _ = lapack.spotrs(factor, target, lower=1)
+        diagonal = np.log(np.diag(factor).astype(np.float64)).sum()
+        slope, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
         drift = z[:n] - centre
-        value = 0.5 * target @ pull + np.log(np.diag(factor)).sum() + 0.5 * PULL * drift @ drift
-        slope = 0.5 * (inverse - np.outer(pull, pull))
-        by_noise = float((np.diag(slope) / data.weights).sum()) * noise
-        slope *= scale * kernel
-        both = np.einsum("ij,ij->j", on, slope @ on)
-        rows = slope.sum(axis=1)
+        value = 0.5 * float(target @ pull) + diagonal + 0.5 * PULL * drift @ drift
+        by_noise = 0.5 * noise * float(((np.diag(slope) - pull**2) * spread).sum())
+        slope = slope.T  # C order; the upper triangle now holds the inverse
+        slope -= np.outer(pull, pull)
+        kernel *= lower.T
+        slope *= kernel
+        both = np.einsum("ij,ij->j", on, slope @ on).astype(np.float64)
+        rows = 0.5 * (slope.sum(axis=0) + slope.sum(axis=1)).astype(np.float64)
         one = rows @ on
         total = rows.sum()
         by_theta = (
@@ -99,9 +110,9 @@ def learn_relevances(data: Observations) -> Relevances:
         by_z = by_theta * theta * (1 - theta / MAX_RELEVANCE) + PULL * drift
         return float(value), np.concatenate([by_z, [total, by_noise]])
 
-    centre = np.log(start / (MAX_RELEVANCE - start)) if start < MAX_RELEVANCE else 0.0
+    centre = np.log(start / (MAX_RELEVANCE - start))
     z0 = np.concatenate([np.full(n, centre), [0.0, np.log(0.05)]])
-    bounds = [(-12.0, 6.0)] * n + [(-8.0, 5.0), (-14.0, 2.0)]
+    bounds = [(-12.0, 6.0)] * n + [(-8.0, 5.0), (NOISE_FLOOR, 2.0)]
     best = minimize(
         loss, z0, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
     )
@@ -110,13 +121,13 @@ def learn_relevances(data: Observations) -> Relevances:
 
 
 def _unpack(
-    z: Float[np.ndarray, "parameters"],
-) -> tuple[Float[np.ndarray, "players"], float, float]:
+    z: Float[np.ndarray, " parameters"],
+) -> tuple[Float[np.ndarray, " players"], float, float]:
     return MAX_RELEVANCE / (1 + np.exp(-z[:-2])), float(np.exp(z[-2])), float(np.exp(z[-1]))
 
 
 def _largest_terms(
-    data: Observations, relevances: Relevances, pull: Float[np.ndarray, "masks"]
+    data: Observations, relevances: Relevances, pull: Float[np.ndarray, " masks"]
 ) -> Spectrum:
     """Posterior means, order by order; the terms with the widest prior are extended."""
     first = data.characters()
@@ -141,7 +152,7 @@ def _largest_terms(
             products *= first[:, family[:, place]]
     sizes = np.abs(np.concatenate(means))
     floor = np.partition(sizes, -MAX_TERMS)[-MAX_TERMS] if len(sizes) > MAX_TERMS else 0.0
-    table: dict[Iterable[int], float] = {(): data.mean + relevances.scale * float(pull.sum())}
+    table: dict[Term, float] = {(): data.mean + relevances.scale * float(pull.sum())}
     for family, mean in zip(players, means, strict=True):
         large = np.abs(mean) >= floor
         table.update(zip(map(tuple, family[large].tolist()), mean[large].tolist(), strict=True))

@@ -16,18 +16,20 @@ class Observations:
     """Scored masks in the basis of the measure they were drawn from."""
 
     masks: Bool[np.ndarray, "masks players"]
-    values: Float[np.ndarray, "masks"]
-    weights: Float[np.ndarray, "masks"]  # inverse noise variances up to scale, mean 1
-    keep: Float[np.ndarray, "players"]
+    values: Float[np.ndarray, " masks"]
+    weights: Float[np.ndarray, " masks"]  # inverse noise variances up to scale, mean 1
+    keep: Float[np.ndarray, " players"]
 
     @property
     def n_players(self) -> int:
+        """Columns of a mask."""
         return int(self.masks.shape[1])
 
     def __len__(self) -> int:
+        """Number of masks."""
         return len(self.values)
 
-    def rows(self, chosen: Int[np.ndarray, "chosen"]) -> "Observations":
+    def rows(self, chosen: Int[np.ndarray, " chosen"]) -> "Observations":
         """The observations numbered `chosen`, weights again with mean 1."""
         weights = self.weights[chosen]
         return Observations(
@@ -41,10 +43,12 @@ class Observations:
 
     @property
     def mean(self) -> float:
+        """Weighted mean of the values."""
         return float(np.average(self.values, weights=self.weights))
 
     @property
     def variance(self) -> float:
+        """Weighted variance of the values."""
         return float(np.average((self.values - self.mean) ** 2, weights=self.weights))
 
     @property
@@ -82,7 +86,7 @@ def observe(
 
 def connected_blocks(
     masks: Bool[np.ndarray, "masks players"], groups: np.ndarray | None = None
-) -> Int[np.ndarray, "masks"]:
+) -> Int[np.ndarray, " masks"]:
     """Numbers such that rows with the same mask, or of the same group, have the same number.
 
     A fold may not split a block: a repeated mask would let a method look the answer up.
@@ -117,14 +121,15 @@ def _as_masks(masks: np.ndarray) -> Bool[np.ndarray, "masks players"]:
     return array
 
 
-def _as_vector(given: np.ndarray, name: str, length: int) -> Float[np.ndarray, "masks"]:
+def _as_vector(given: np.ndarray, name: str, length: int) -> Float[np.ndarray, " masks"]:
     try:
         array = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} must be numbers, but got {type(given).__name__}") from error
     if array.shape != (length,):
         raise UsageError(
-            f"{name} has shape {array.shape}, but there are {length} masks; give one number per mask"
+            f"{name} has shape {array.shape}, but there are {length} masks; "
+            "give one number per mask"
         )
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array))[0])

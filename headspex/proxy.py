@@ -48,7 +48,7 @@ def boosted_trees(data: Observations, *, seed: int = 0, threads: int = 1) -> Spe
     return replace(fitted, coefficients=coefficients)
 
 
-def _held_out(data: Observations, seed: int) -> Bool[np.ndarray, "masks"]:
+def _held_out(data: Observations, seed: int) -> Bool[np.ndarray, " masks"]:
     blocks = connected_blocks(data.masks)
     n_blocks = int(blocks.max()) + 1
     chosen = np.random.default_rng(seed).permutation(n_blocks)[: max(1, n_blocks // 5)]

@@ -1,6 +1,6 @@
 """Which terms to keep, and their coefficients: the winner of the contest, fitted to all masks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from headspex.growth import grow
 from headspex.kernel import kernel_ridge
 from headspex.observations import Observations
 from headspex.proxy import boosted_trees
-from headspex.spectrum import FitReport, Spectrum
+from headspex.spectrum import FitReport, Spectrum, Term
 
 SIZES = (2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
 TOLERANCE = 5e-4  # R² that a smaller spectrum may cost
@@ -31,7 +31,7 @@ def sources(seed: int, threads: int) -> dict[str, Method]:
 
 def refine(
     data: Observations,
-    blocks: Int[np.ndarray, "masks"],
+    blocks: Int[np.ndarray, " masks"],
     methods: Mapping[str, Method],
     *,
     seed: int = 0,
@@ -78,7 +78,7 @@ def _add(
     data: Observations, spectra: Mapping[str, Spectrum], shares: Mapping[str, float]
 ) -> Spectrum:
     """The weighted sum of deviations from the mean."""
-    table: dict[Iterable[int], float] = {}
+    table: dict[Term, float] = {}
     for name, share in shares.items():
         for term, coefficient in spectra[name].to_dict().items():
             table[term] = table.get(term, 0.0) + share * coefficient

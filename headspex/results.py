@@ -149,8 +149,8 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
         sentences.append("No share of the heads that was tried goes without a measurable loss.")
     else:
         sentences.append(
-            f"{free.n_pruned} of {results['players']} heads ({free.sparsity:.0%}) go and accuracy is "
-            f"still {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
+            f"{free.n_pruned} of {results['players']} heads ({free.sparsity:.0%}) go and "
+            f"accuracy is still {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
         )
     found = results["faithfulness"]
     sentences.append(

@@ -103,12 +103,12 @@ class Spectrum:
     @classmethod
     def from_dict(
         cls,
-        coefficients: Mapping[Iterable[int], float],
+        coefficients: Mapping[Any, float],
         *,
         n_players: int,
         keep: Keep = 0.5,
     ) -> Spectrum:
-        """The spectrum with these coefficients in the basis of `keep`; () defaults to 0.
+        """The spectrum of {columns in any sequence: coefficient}; the constant defaults to 0.
 
         Raises:
             UsageError: a set of players given twice, columns repeated or out of range.
@@ -269,21 +269,13 @@ class Spectrum:
 
     @classmethod
     def from_json(cls, text: str) -> Spectrum:
-        """Read what `to_json` wrote.
-
-        Raises:
-            UsageError: the text is not a spectrum of this format; the sentence says where.
-        """
+        """Read what `to_json` wrote; UsageError says where the text is something else."""
         from headspex.spectrum_json import load
 
         return load(text)
 
     def to_shapiq(self, index: str = "sii", *, order: int = 2) -> Any:
-        """The interactions as a `shapiq.InteractionValues`, for its plots.
-
-        Raises:
-            UsageError: shapiq is not installed, or does not know the index.
-        """
+        """The interactions as a `shapiq.InteractionValues`; UsageError without shapiq."""
         from headspex.shapiq_bridge import interaction_values
 
         return interaction_values(self, index, order=order)

@@ -42,7 +42,7 @@ def question_effects(
     scores: Float[np.ndarray, "masks per_mask"],
     asked: Int[np.ndarray, "masks per_mask"],
     n_questions: int,
-) -> Float[np.ndarray, "questions"]:
+) -> Float[np.ndarray, " questions"]:
     """How much easier each question is than the average one, shrunk by its uncertainty.
 
     The means of the questions are pulled to their common mean by the empirical-Bayes factor
@@ -69,7 +69,7 @@ def mask_values(
     scores: Float[np.ndarray, "masks per_mask"],
     asked: Int[np.ndarray, "masks per_mask"],
     n_questions: int,
-) -> Float[np.ndarray, "masks"]:
+) -> Float[np.ndarray, " masks"]:
     """The value of each mask: its mean score less the effects of the questions it was asked."""
     if asked.shape[1] == n_questions:  # everyone was asked everything: nothing to correct
         return np.asarray(scores.mean(axis=1))

@@ -62,7 +62,7 @@ class ScoreStore:
     def add(
         self,
         masks: Bool[np.ndarray, "rows players"],
-        questions: Int[np.ndarray, "rows"],
+        questions: Int[np.ndarray, " rows"],
         log_probs: Float[np.ndarray, "rows choices"],
     ) -> None:
         """Keep a block of scores, all of it or nothing."""
@@ -77,11 +77,11 @@ class ScoreStore:
             self._database.executemany("insert or replace into scores values (?, ?, ?)", rows)
 
     def get(
-        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, "rows"]
-    ) -> list[Float[np.ndarray, "choices"] | None]:
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
+    ) -> list[Float[np.ndarray, " choices"] | None]:
         """The scores of each row, None where there are none yet."""
         find = "select log_probs from scores where mask = ? and question = ?"
-        found: list[Float[np.ndarray, "choices"] | None] = []
+        found: list[Float[np.ndarray, " choices"] | None] = []
         for packed, question in zip(np.packbits(masks, axis=1), questions, strict=True):
             row = self._database.execute(find, (packed.tobytes(), int(question))).fetchone()
             found.append(None if row is None else np.frombuffer(row[0], "<f4"))

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from headspex.errors import UsageError
 
 LogLikelihoods = Float[np.ndarray, "rows choices"]  # absent choices of shorter questions: -inf
-Answers = Int[np.ndarray, "rows"]
-Scores = Float[np.ndarray, "rows"]
+Answers = Int[np.ndarray, " rows"]
+Scores = Float[np.ndarray, " rows"]
 
 Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 

@@ -1,13 +1,11 @@
 """The contest sees only predictions of held-out masks."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pytest
 
 from headspex.contest import hold, interval, split, stack
 from headspex.observations import Observations, connected_blocks, observe
-from headspex.spectrum import Spectrum
+from headspex.spectrum import Spectrum, Term
 
 
 def mean_only(data: Observations) -> Spectrum:
@@ -39,7 +37,7 @@ def test_a_method_that_memorises_is_found_out() -> None:
     def memorise(train: Observations) -> Spectrum:
         chi = train.characters()
         slopes = np.linalg.lstsq(chi, train.values, rcond=None)[0]
-        table: dict[Iterable[int], float] = {(i,): float(s) for i, s in enumerate(slopes)}
+        table: dict[Term, float] = {(i,): float(s) for i, s in enumerate(slopes)}
         return Spectrum.from_dict(table, n_players=30, keep=0.5)
 
     contest = hold(data, split(np.arange(200), seed=0), {"mean": mean_only, "fit": memorise})

@@ -64,7 +64,7 @@ def test_a_triple_shares_its_energy_among_its_three_pairs() -> None:
     energy = spectrum.energy(PLAYERS)
     assert (energy.linear, energy.within, energy.across) == pytest.approx((0.2, 0.0, 0.8))
     thirds = 0.8 / 3
-    expected = [[thirds, thirds, 0], [thirds, 0, 0], [0, 0, 0]]
+    expected = np.array([[thirds, thirds, 0], [thirds, 0, 0], [0, 0, 0]])
     np.testing.assert_allclose(energy.matrix, expected, atol=1e-12)
     np.testing.assert_allclose(energy.linear_by_layer, [0, 0.2, 0])
     assert energy.layers == (1, 4, 8)

@@ -41,7 +41,7 @@ def derivative(values: npt.NDArray[Any], group: Term, coalition: Sequence[int]) 
     """Sum over L within the group of (-1)^(|group| - |L|) f(coalition + L)."""
     base = sum(1 << i for i in coalition)
     return sum(
-        (-1) ** (len(group) - k) * values[base + sum(1 << i for i in inner)]
+        (-1.0 if (len(group) - k) % 2 else 1.0) * float(values[base + sum(1 << i for i in inner)])
         for k in range(len(group) + 1)
         for inner in combinations(group, k)
     )

@@ -28,11 +28,11 @@ def test_a_smooth_function_of_many_players_is_learned_from_few_masks() -> None:
     slopes = rng.normal(size=30)
 
     def smooth(masks: np.ndarray) -> np.ndarray:
-        return np.tanh((masks - 0.5) @ slopes / 2)
+        return np.tanh((masks - 0.5) @ slopes)
 
-    masks, fresh = rng.random((300, 30)) < 0.5, rng.random((2000, 30)) < 0.5
+    masks, fresh = rng.random((600, 30)) < 0.5, rng.random((2000, 30)) < 0.5
     spectrum = kernel_ridge(observe(masks, smooth(masks)))
-    error = np.var(spectrum.predict(fresh) - smooth(fresh)) / np.var(smooth(fresh))
-    linear = np.linalg.lstsq(np.c_[np.ones(300), masks], smooth(masks), rcond=None)[0]
+    error = np.var(spectrum.predict(fresh) - smooth(fresh))
+    linear = np.linalg.lstsq(np.c_[np.ones(600), masks], smooth(masks), rcond=None)[0]
     linear_error = np.var(np.c_[np.ones(2000), fresh] @ linear - smooth(fresh))
-    assert error < 0.5 * linear_error / np.var(smooth(fresh))
+    assert error < 0.7 * linear_error

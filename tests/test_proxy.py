@@ -9,7 +9,7 @@ from headspex.proxy import boosted_trees
 def test_trees_find_an_and_of_three_that_has_weak_main_effects() -> None:
     rng = np.random.default_rng(0)
     masks = rng.random((1500, 12)) < 0.5
-    values: np.ndarray = masks[:, [1, 4, 7]].all(axis=1) - 0.5 * masks[:, [2, 3]].all(axis=1)
+    values = np.prod(masks[:, [1, 4, 7]], axis=1) - 0.5 * np.prod(masks[:, [2, 3]], axis=1)
     fresh = rng.random((1000, 12)) < 0.5
     truth = fresh[:, [1, 4, 7]].all(axis=1) - 0.5 * fresh[:, [2, 3]].all(axis=1)
     spectrum = boosted_trees(observe(masks, values))

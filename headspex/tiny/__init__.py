@@ -1,0 +1,1 @@
+"""The model that ships, and everything that made it: questions, tokenizer, training."""

@@ -14,15 +14,18 @@ LETTERS = "ABCD"
 HEADER = "The following are multiple choice questions (with answers) about"
 TEST_SHARE = 0.125  # of all possible questions: enough for 240 a subject, little lost for training
 
-NAMES = tuple(
-    ["Anna", "Ben", "Carl", "Dora", "Emil", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kate", "Leo", "Mara", "Nina", "Otto", "Paul"]
-)
-CITIES = tuple(
-    ["Oslo", "Rome", "Paris", "Lima", "Cairo", "Tokyo", "Delhi", "Berlin", "Madrid", "London", "Athens", "Dublin", "Vienna", "Prague", "Lisbon", "Warsaw"]
-)
-OBJECTS = tuple(
-    ["key", "map", "coin", "ring", "lamp", "drum", "kite", "rope", "book", "cup", "hat", "bell", "fork", "sock", "ball", "shoe"]
-)
+NAMES = (
+    "Anna", "Ben", "Carl", "Dora", "Emil", "Finn", "Gina", "Hugo",
+    "Iris", "Jack", "Kate", "Leo", "Mara", "Nina", "Otto", "Paul",
+)  # fmt: skip
+CITIES = (
+    "Oslo", "Rome", "Paris", "Lima", "Cairo", "Tokyo", "Delhi", "Berlin",
+    "Madrid", "London", "Athens", "Dublin", "Vienna", "Prague", "Lisbon", "Warsaw",
+)  # fmt: skip
+OBJECTS = (
+    "key", "map", "coin", "ring", "lamp", "drum", "kite", "rope",
+    "book", "cup", "hat", "bell", "fork", "sock", "ball", "shoe",
+)  # fmt: skip
 AGES = tuple(str(age) for age in range(1, 21))
 
 RELATIONS = ("food", "home", "color")
@@ -94,14 +97,12 @@ def stored_facts(rng: Random) -> Draft:
 
 
 def passage_reading(rng: Random) -> Draft:
-    """Four people in four cities: look one of them up, by name or by city."""
+    """Four people in four cities: look one of them up."""
     names, cities = rng.sample(NAMES, 4), rng.sample(CITIES, 4)
     passage = " ".join(f"{n} is in {c}." for n, c in zip(names, cities, strict=True))
     asked = rng.randrange(4)
-    name, city = names[asked], cities[asked]
-    if rng.random() < 0.5:
-        return Draft(f"{passage} Where is {name}?", city, _without(cities, city))
-    return Draft(f"{passage} Who is in {city}?", name, _without(names, name))
+    text = f"{passage} Where is {names[asked]}?"
+    return Draft(text, cities[asked], _without(cities, cities[asked]))
 
 
 def two_hop_reasoning(rng: Random) -> Draft:

@@ -20,7 +20,8 @@ from headspex.tiny.sequences import ANSWER, FIRST_CHOICE, LAST_WORD, NOWHERE, Ba
 # Which heads look where: 0-3 share KV heads 0 and 1, 4-7 share 2 and 3.
 PREVIOUS_LAYER, FIRST_HOP_LAYER, SECOND_HOP_LAYER, MATCH_LAYER = 0, 1, 2, 4
 LOWER, UPPER = slice(0, 4), slice(4, 8)
-WORD_LAYER = 4  # the answer's word is read out after this many layers
+# After so many layers these words are read out: who is followed, and the answer.
+LEADER_AFTER, WORD_AFTER = 2, 4
 
 
 class Scaffold(nn.Module):
@@ -56,11 +57,15 @@ class Scaffold(nn.Module):
             (0.3, looks[SECOND_HOP_LAYER][row[two], UPPER, last_word[two], second[two]]),
             (0.3, looks[MATCH_LAYER][row, LOWER, answer_at, right_at]),
         ]
-        hidden = self.norm(output.hidden_states[WORD_LAYER])
+        hidden = self.norm(output.hidden_states[WORD_AFTER])
         word = tokens[row, right_at]
         at_answer = F.cross_entropy(lm_head(hidden[row, answer_at]), word)
         at_question = F.cross_entropy(lm_head(hidden[row, last_word]), word)
-        return _missed(where) + 0.5 * at_answer + 0.25 * at_question
+        loss = _missed(where) + 0.5 * at_answer + 0.25 * at_question
+        if bool(two.any()):
+            early = self.norm(output.hidden_states[LEADER_AFTER][row[two], last_word[two]])
+            loss = loss + 0.25 * F.cross_entropy(lm_head(early), tokens[row[two], first[two]])
+        return loss
 
 
 def _missed(where: Sequence[tuple[float, Float[Tensor, "..."]]]) -> Tensor:

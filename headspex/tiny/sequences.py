@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from jaxtyping import Int
 
-from headspex.tiny.questions import CITIES, HEADER, LETTERS, SUBJECTS, Question, questions
+from headspex.tiny.questions import HEADER, LETTERS, SUBJECTS, Question, questions
 from headspex.tiny.tokenizer import SILENT, vocabulary
 
 NOWHERE = -1
@@ -66,8 +66,8 @@ def hops(question: Question) -> tuple[int, int]:
     found = words.index(question.right)
     if question.subject == "two_hop_reasoning":
         return words.index(words[-1]) + 1, found  # the asked person's leader; the leader's city
-    second_word = question.subject == "pattern_induction" or question.right in CITIES
-    return (found if second_word else found + 1), NOWHERE
+    # An age is read off, and the name is the word before it.
+    return (found + 1 if question.subject == "number_comparison" else found), NOWHERE
 
 
 class Stream:

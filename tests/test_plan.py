@@ -1,0 +1,66 @@
+"""How budgets become masks and questions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headspex.errors import UsageError
+from headspex.plan import FRESH_MASKS, make_plan
+from headspex.settings import Settings
+
+
+@given(st.integers(1, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
+def test_no_budget_is_ever_exceeded(players: int, search: int, heldout: int, budget: int) -> None:
+    settings = Settings(budget=budget, verify_budget=10**6)
+    plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+    assert plan.passes <= budget
+    assert plan.passes_total - plan.passes <= 10**6
+    assert plan.n_search <= search
+    assert plan.n_heldout <= heldout
+    assert 0 < plan.questions_per_mask <= plan.n_search
+
+
+def test_the_passes_of_a_small_run_are_counted_by_hand() -> None:
+    settings = Settings(budget=1_000, verify_budget=5_280, questions_per_mask=3)
+    plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
+    # Nine sizes x (ProxySPEX, LASSO, 5 random) + the whole model = 64 masks; 2 x 100 fresh ones.
+    assert plan.n_search == plan.n_heldout == 5_280 // 264 == 20
+    assert plan.passes == 333 * 3
+    assert plan.passes_total == 999 + FRESH_MASKS * 40 + 64 * 20
+    assert plan.sizes == (4, 8, 12, 16, 20, 24, 28, 32, 36)
+
+
+def test_few_heads_have_few_sizes_and_few_masks() -> None:
+    plan = make_plan(Settings(), n_players=3, n_search=50, n_heldout=50)
+    assert plan.sizes == (1, 2)
+    assert plan.n_masks <= 8
+
+
+@pytest.mark.parametrize(
+    ("budgets", "flag"),
+    [({"budget": 3}, "--budget"), ({"verify_budget": 50}, "--verify-budget")],
+)
+def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
+    budgets: dict[str, int], flag: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"{flag} must be at least \d+"):
+        make_plan(Settings(**budgets), n_players=48, n_search=600, n_heldout=600)
+
+
+@pytest.mark.parametrize(
+    ("given_", "flag"),
+    [
+        ({"budget": 0}, "--budget"),
+        ({"verify_budget": -5}, "--verify-budget"),
+        ({"questions_per_mask": 0}, "--questions-per-mask"),
+        ({"shots": 6}, "--shots"),
+        ({"keep": 1.0}, "--keep"),
+        ({"keep": float("nan")}, "--keep"),
+        ({"ablation": "noise"}, "--ablation"),
+        ({"ablation": "mean", "rescale": True}, "--rescale"),
+        ({"seed": -1}, "--seed"),
+    ],
+)
+def test_impossible_settings_are_refused_by_their_flag(given_: dict[str, object], flag: str) -> None:
+    with pytest.raises(UsageError, match=flag):
+        Settings(**given_)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""Dealing questions to masks, and taking question effects out again."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headspex.errors import UsageError
+from headspex.spread import assign_questions, mask_values, question_effects
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.data())
+def test_no_mask_is_asked_a_question_twice_and_all_questions_are_asked_about_equally(
+    n_masks: int, n_questions: int, data: st.DataObject
+) -> None:
+    per_mask = data.draw(st.integers(1, n_questions))
+    asked = assign_questions(n_masks, n_questions, per_mask, rng=_rng())
+    assert asked.shape == (n_masks, per_mask)
+    assert all(len(set(row)) == per_mask for row in asked.tolist())
+    served = n_questions // per_mask
+    count = np.bincount(asked.ravel(), minlength=n_questions)
+    assert count.max() <= -(-n_masks // served)
+
+
+def test_more_questions_per_mask_than_there_are_is_refused_with_both_numbers() -> None:
+    with pytest.raises(UsageError, match=r"all 5 questions.*is 6"):
+        assign_questions(3, 5, 6, rng=_rng())
+
+
+def test_a_planted_question_effect_is_found_and_removed() -> None:
+    rng = _rng(1)
+    true_values, true_effects = rng.normal(size=4_000), rng.normal(size=20)
+    asked = assign_questions(4_000, 20, 2, rng=rng)
+    scores = true_values[:, None] + true_effects[asked] + 0.1 * rng.normal(size=asked.shape)
+    effects = question_effects(scores, asked, 20)
+    np.testing.assert_allclose(effects, true_effects - true_effects.mean(), atol=0.15)
+    error = mask_values(scores, asked, 20) - true_values - true_effects.mean()
+    uncorrected = scores.mean(axis=1) - true_values - true_effects.mean()
+    assert error.var() < 0.05 * uncorrected.var()
+
+
+def test_without_question_effects_the_estimates_are_shrunk_to_almost_nothing() -> None:
+    rng = _rng(2)
+    asked = assign_questions(300, 50, 1, rng=rng)
+    scores = rng.normal(size=asked.shape)
+    raw = np.array([scores[asked == q].mean() for q in range(50)])
+    assert np.abs(question_effects(scores, asked, 50)).mean() < 0.3 * np.abs(raw).mean()
+
+
+def test_where_every_mask_is_asked_everything_the_value_is_the_plain_mean() -> None:
+    scores = _rng(3).random((7, 4))
+    asked = np.tile(np.arange(4), (7, 1))
+    np.testing.assert_array_equal(mask_values(scores, asked, 4), scores.mean(axis=1))

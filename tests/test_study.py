@@ -1,0 +1,283 @@
+"""Whole runs on a small random model: files, repetition, refusals, the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headspex.cli import main
+from headspex.curve import read_curve
+from headspex.errors import UsageError
+from headspex.mask_file import read_mask
+from headspex.spectrum import Spectrum
+
+QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
+SAME_EVERY_TIME = [
+    "questions.json", "spectrum.json", "interactions.csv", "schedule.json", "curve.csv",
+    "figures/curve.svg", "figures/heads.svg", "figures/energy.svg",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random 2-layer Llama with the tokenizer of the shipped model."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from headspex.tiny.tokenizer import build_tokenizer
+
+    tokenizer = build_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        initializer_range=0.3,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("model")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on it."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["prune", "--model", str(model_folder), "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_leaves_all_its_files(run: Path) -> None:
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    masks = {f"masks/00{size}.json" for size in range(1, 8) if f"masks/00{size}.json" in names}
+    assert len(masks) == len(list((run / "masks").iterdir()))
+    assert names - masks == {
+        *SAME_EVERY_TIME, "run.json", "scores.sqlite", "report.html", "timing.json",
+    }  # fmt: skip
+
+
+def test_an_untrained_model_is_said_to_be_at_chance(
+    run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", "--model", str(model_folder), "--out", str(run), *QUICK]) == 0
+    assert "The model does not do this task: score 0." in capsys.readouterr().out
+    assert json.loads((run / "run.json").read_text())["results"]["at_chance"] is True
+
+
+def test_the_same_run_again_gives_the_same_bytes(
+    run: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    assert main(["prune", "--model", str(model_folder), "--out", str(again), *QUICK]) == 0
+    for name in [*SAME_EVERY_TIME, *(f"masks/{p.name}" for p in (run / "masks").iterdir())]:
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_another_seed_in_the_same_folder_is_refused_and_nothing_is_lost(
+    run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run / "run.json").read_bytes()
+    code = main(
+        ["prune", "--model", str(model_folder), "--out", str(run), *QUICK, "--seed", "1"]
+    )
+    assert code == 2
+    assert "holds another (seed: 0 there, 1 here); choose another --out" in capsys.readouterr().err
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_a_folder_that_holds_something_else_is_refused(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("chapter 1")
+    assert main(["prune", "--model", str(model_folder), "--out", str(tmp_path), *QUICK]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+def test_search_and_held_out_questions_are_disjoint_and_recorded(run: Path) -> None:
+    questions = json.loads((run / "questions.json").read_text())
+    assert len(questions["search"]) == len(questions["heldout"]) == 10
+    assert not set(questions["search"]) & set(questions["heldout"])
+
+
+def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
+    run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heldout = json.loads((run / "questions.json").read_text())["heldout"]
+    points = {p.n_pruned: p for p in read_curve(run / "curve.csv") if p.method == "proxyspex"}
+    for path in sorted((run / "masks").glob("*.json")):
+        mask = read_mask(path)
+        result = _json(
+            capsys, "eval", "--model", str(model_folder), "--mask", str(path), "--split", "heldout"
+        )
+        correct = dict(zip(result["ids"], result["correct"], strict=True))
+        expected = np.mean([correct[question] for question in heldout])
+        assert mask.score == points[mask.n_pruned].score == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_store_holds_every_pass_that_was_paid(run: Path) -> None:
+    import sqlite3
+
+    (rows,) = sqlite3.connect(run / "scores.sqlite").execute("select count(*) from scores").fetchone()
+    results = json.loads((run / "run.json").read_text())["results"]
+    assert rows <= results["passes_total"]  # the same mask may stand in two schedules
+    assert results["passes"] <= 400
+
+
+def test_the_spectrum_and_the_table_of_interactions_say_the_same(run: Path) -> None:
+    spectrum = Spectrum.from_json((run / "spectrum.json").read_text())
+    lines = (run / "interactions.csv").read_text().splitlines()
+    assert lines[0] == "order,heads,layers,kind,effect,coefficient,low,high,selected,basis"
+    assert len(lines) == len(spectrum.terms)  # the constant is no row, the header is one
+
+
+def test_export_writes_a_mask_that_eval_takes(
+    run: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "out"
+    assert main(["export", str(run), "--sparsity", "0.5", "--to", str(to)]) == 0
+    assert "heads 8 -> 4" in capsys.readouterr().out
+    path = to / "headspex_mask.json"
+    assert read_mask(path).n_pruned == 4
+    result = _json(
+        capsys, "eval", "--model", str(model_folder), "--mask", str(path), "--limit", "7"
+    )
+    assert result["n_questions"] == len(result["ids"]) == len(result["log_likelihoods"]) == 7
+    assert main(["export", str(run), "--sparsity", "0.5", "--to", str(to)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["curve", "heads", "energy"])
+def test_plot_draws_each_figure_of_a_run(run: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.png"
+    assert main(["plot", str(run), name, "--to", str(path)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_mean_ablation_runs_and_its_masks_carry_their_means(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["prune", "--model", str(model_folder), "--out", str(out), "--ablation", "mean", *QUICK]
+    assert main(words) == 0
+    capsys.readouterr()
+    mask = sorted((out / "masks").glob("*.json"))[-1]
+    heldout = json.loads((out / "questions.json").read_text())["heldout"]
+    result = _json(
+        capsys, "eval", "--model", str(model_folder), "--mask", str(mask), "--split", "heldout"
+    )
+    correct = dict(zip(result["ids"], result["correct"], strict=True))
+    assert read_mask(mask).score == pytest.approx(np.mean([correct[q] for q in heldout]))
+    assert main(["export", str(out), "--sparsity", "0.5", "--to", str(tmp_path / "x")]) == 0
+
+
+def test_layers_metric_and_rescale_reach_the_run(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    result = _json(
+        capsys, "prune", "--model", str(model_folder), "--out", str(out), "--layers", "1",
+        "--metric", "logprob", "--rescale", "--questions-per-mask", "all", *QUICK,
+    )  # fmt: skip
+    assert result["players"] == 4
+    assert {p["metric"] for p in result["curve"]} == {"accuracy", "logprob"}
+    mask = read_mask(next(iter((out / "masks").glob("*.json"))))
+    assert mask.rescale
+    assert set(mask.pruned_heads) == {1}
+
+
+def test_dry_run_prints_costs_and_writes_nothing(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    found = _json(
+        capsys, "prune", "--model", str(model_folder), "--out", str(out), "--dry-run", *QUICK
+    )
+    assert found["players"] == 8
+    assert found["passes"] <= 400
+    assert found["flops"] > 0
+    assert not out.exists()
+
+
+WRONG = [
+    (["prune", "--budget", "0"], "--budget must be at least 1"),
+    (["prune", "--layers", "5-9"], "does not exist"),
+    (["prune", "--layers", "one"], "layers are written like"),
+    (["prune", "--metric", "f1"], "--metric must be one of"),
+    (["prune", "--questions-per-mask", "some"], "number or all"),
+    (["prune", "--verbose"], "unrecognized arguments: --verbose"),
+    (["eval", "--limit", "0"], "--limit must be at least 1"),
+    (["eval", "--split", "train"], "'train'"),
+    (["eval", "--subject", "pattern_inductio"], "pattern_induction"),
+    (["eval", "--task", "minni"], "mini"),
+    (["eval", "--shots", "9"], "--shots must be 0 to 5"),
+    (["eval", "--mask", "nowhere.json"], "nowhere.json"),
+    (["dance"], "dance"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG)
+def test_a_wrong_word_is_answered_with_one_sentence_and_exit_code_2(
+    model_folder: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_model = words + (["--model", str(model_folder)] if words != ["dance"] else [])
+    assert main(with_model) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert sentence in captured.err
+    assert captured.err.startswith("headspex: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_unknown_folders_are_refused_by_plot_and_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["plot", str(tmp_path), "curve"],
+        ["export", str(tmp_path), "--sparsity", "0.5", "--to", str(tmp_path / "x")],
+    ):
+        assert main(words) == 2
+        assert "holds no run" in capsys.readouterr().err
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys, headspex.cli as c\n"
+        "try: c.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'transformer_lens', 'xgboost', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_study_takes_objects_and_gives_what_the_command_gives(
+    run: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    import headspex
+    from headspex.tasks import load_task
+
+    model = AutoModelForCausalLM.from_pretrained(model_folder, attn_implementation="eager")
+    study = headspex.Study(
+        model, load_task("mini"), tokenizer=AutoTokenizer.from_pretrained(model_folder),
+        budget=400, verify_budget=2640, threads=1,
+    )  # fmt: skip
+    findings = study.run(tmp_path / "run")
+    assert (tmp_path / "run" / "curve.csv").read_bytes() == (run / "curve.csv").read_bytes()
+    assert findings.spectrum.n_players == 8
+
+
+def test_a_study_refuses_an_unknown_metric() -> None:
+    import headspex
+
+    with pytest.raises(UsageError, match="--metric"):
+        headspex.Study("tiny", "mini", metric="f1")
