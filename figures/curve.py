@@ -39,9 +39,10 @@ def pruning_curve(
             axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
             axes.annotate("chance", (99, chance), va="bottom", ha="right", fontsize=8, color=GREY)
         spare = iter([GREEN, "#CC79A7", "#56B4E9"])
-        for method, points in curves.items():
+        for number, (method, points) in enumerate(curves.items()):
             colour, marker, label = _LOOKS.get(method) or (next(spare, GREY), "D", method)
-            x = [100 * point[0] for point in points]
+            # Side by side, or the intervals of one method would hide those of another.
+            x = [100 * point[0] + 0.7 * (number - (len(curves) - 1) / 2) for point in points]
             y = [point[1] for point in points]
             below = [max(0.0, p[1] - p[2]) for p in points]
             above = [max(0.0, p[3] - p[1]) for p in points]

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from headspex.figures.style import BLUE, GREEN, ORANGE, SEQUENTIAL, style
 
+_LABEL = 11.0  # height of a label of two lines, in % of the bar
+
 
 def layer_interaction_energy(
     matrix: Float[np.ndarray, "layers layers"],
@@ -33,7 +35,8 @@ def layer_interaction_energy(
         picture, bar = figure.subplots(1, 2, width_ratios=[3, 1.25])
         # A pair of layers stands twice in the symmetric matrix; half of the picture says it once.
         lower = np.where(np.tri(len(matrix), dtype=bool), matrix, np.nan) * 100
-        tiles = picture.imshow(lower, cmap=SEQUENTIAL, origin="lower", vmin=0)
+        most = float(matrix.max(initial=0.0)) * 100 or 1.0  # no interactions: a scale to 1 %
+        tiles = picture.imshow(lower, cmap=SEQUENTIAL, origin="lower", vmin=0, vmax=most)
         ticks = list(range(0, len(layers), -(-len(layers) // 12)))
         names = [str(layers[tick]) for tick in ticks]
         picture.set_xticks(ticks, names)
@@ -52,11 +55,15 @@ def _stack(axes: Axes, *, linear: float, within: float, across: float) -> None:
         ("within a layer", within, ORANGE),
         ("across layers", across, GREEN),
     ]
-    bottom = 0.0
+    bottom, free = 0.0, 0.0
     for name, share, colour in parts:
         axes.bar(0, share * 100, bottom=bottom, width=0.5, color=colour)
-        label = f"{name}\n{share:.0%}"
-        axes.annotate(label, (0.3, (bottom + share * 50)), va="center", fontsize=8)
-        bottom += share * 100
+        # Thin parts push their labels up, so that none lies on another.
+        height = max(bottom + share * 50, free)
+        axes.annotate(
+            f"{name}\n{share:.0%}", (0.3, height), va="center", fontsize=8, color=colour,
+            annotation_clip=False,
+        )  # fmt: skip
+        bottom, free = bottom + share * 100, height + _LABEL
     axes.set(xlim=(-0.3, 1.1), ylim=(0, 100), xticks=[], ylabel="% of all energy", title="Split")
     axes.spines["bottom"].set_visible(False)

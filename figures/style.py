@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): eight colours that colour-blind readers tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-DIVERGING = "PuOr_r"  # purple helps, orange harms; safe for red-green blindness
+DIVERGING = "PuOr_r"  # orange helps, purple harms; safe for red-green blindness
 SEQUENTIAL = "viridis"
 
 _STYLE: Any = {

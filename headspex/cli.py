@@ -41,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `Study` from the flags."""
-    given = {name: value for name, value in vars(options).items() if hasattr(Settings, name)}
-    return {**given, "revision": options.revision, "subjects": tuple(options.subject)}
+    fields = Settings.__dataclass_fields__
+    given = {name: value for name, value in vars(options).items() if name in fields}
+    return {**given, "subjects": tuple(options.subject)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="score a model, whole or under a mask")
     _add_model(evaluate)
     evaluate.add_argument("--mask", type=Path, metavar="FILE", help="a masks/NNN.json of a run")
-    evaluate.add_argument("--split", default="test",
-                          help="dev, validation, test, search or heldout (default: test)")  # fmt: skip
+    splits = "dev, validation, test, search or heldout (default: test)"
+    evaluate.add_argument("--split", default="test", help=splits)
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     plot = commands.add_parser("plot", help="draw a figure of a finished run")

@@ -6,16 +6,19 @@ Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Relevances maximise
 the posterior mean of any coefficient is a sum over masks, so the result is again a Spectrum.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from headspex.observations import Observations
-from headspex.spectrum import Spectrum, Term
+from headspex.spectrum import Spectrum, Term, characters
+
+Columns = Int[np.ndarray, "terms order"]
 
 EVIDENCE_MASKS = 800  # masks used to learn relevances; the cost of a step is their cube
 STEPS = 25  # of L-BFGS
@@ -23,9 +26,10 @@ MAX_RELEVANCE = 0.9  # the kernel of two masks that differ would turn negative a
 PULL = 0.02  # precision of the relevances' common log-normal prior
 NOISE_FLOOR = -9.5  # log of the least noise; float32 inverts nothing worse conditioned
 MAX_ORDER = 4
-BEAM = 1500  # terms of one order that are extended to the next
-MAX_TERMS = 4000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
-SOLVE_MASKS = 6000  # more masks than this are thinned: the solve costs the cube
+BEAM = (10_000, 20_000, 4_000, 2_000)  # terms of order 1, 2, 3, 4 that are looked at
+MAX_TERMS = 3000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
+DUAL_MASKS = 4200  # more masks than this are solved for coefficients: the cost is the cube
+PRIMAL_TERMS = 1500  # coefficients then solved for
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +42,12 @@ class Relevances:
 
 
 def kernel_ridge(data: Observations, *, seed: int = 0) -> Spectrum:
-    """The posterior mean under learned relevances, its largest MAX_TERMS terms."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(data))
-    relevances = learn_relevances(data.rows(np.sort(order[:EVIDENCE_MASKS])))
-    data = data.rows(np.sort(order[:SOLVE_MASKS]))
-    covariance = relevances.scale * product_kernel(data.masks, relevances.players, data.keep)
-    covariance.flat[:: len(data) + 1] += relevances.noise / data.weights
-    pull = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
-    return _largest_terms(data, relevances, pull)
+    """The posterior mean under learned relevances, its largest terms."""
+    chosen = np.random.default_rng(seed).permutation(len(data))[:EVIDENCE_MASKS]
+    relevances = learn_relevances(data.rows(np.sort(chosen)))
+    if len(data) <= DUAL_MASKS:
+        return _from_all_terms(data, relevances)
+    return _from_widest_terms(data, relevances)
 
 
 def product_kernel(
@@ -126,34 +127,65 @@ def _unpack(
     return MAX_RELEVANCE / (1 + np.exp(-z[:-2])), float(np.exp(z[-2])), float(np.exp(z[-1]))
 
 
-def _largest_terms(
-    data: Observations, relevances: Relevances, pull: Float[np.ndarray, " masks"]
-) -> Spectrum:
-    """Posterior means, order by order; the terms with the widest prior are extended."""
-    first = data.characters()
-    n = data.n_players
-    theta = relevances.players
-    family, products = np.zeros((1, 0), dtype=np.intp), pull.astype(np.float32)[:, None]
-    prior = np.full(1, relevances.scale)
-    players: list[np.ndarray] = []
-    means: list[np.ndarray] = []
+def _widest(relevances: Relevances) -> Iterator[tuple[Columns, Float[np.ndarray, " terms"]]]:
+    """Terms and their prior variances, order by order; a beam of the widest is extended."""
+    n = len(relevances.players)
+    family, prior = np.zeros((1, 0), dtype=np.intp), np.full(1, relevances.scale)
     for order in range(1, min(MAX_ORDER, n) + 1):
-        moments = products.T @ first
         last = family[:, -1:] if order > 1 else np.full((1, 1), -1)
         parent, player = np.nonzero(np.arange(n) > last)
+        if not len(parent):
+            return
         family = np.concatenate([family[parent], player[:, None]], axis=1)
-        prior = prior[parent] * theta[player]
-        players.append(family)
-        means.append(prior * moments[parent, player])
-        wide = np.argsort(-prior, kind="stable")[:BEAM]
+        prior = prior[parent] * relevances.players[player]
+        wide = np.argsort(-prior, kind="stable")[: BEAM[order - 1]]
         family, prior = family[wide], prior[wide]
-        products = pull.astype(np.float32)[:, None] * first[:, family[:, 0]]
-        for place in range(1, order):
-            products *= first[:, family[:, place]]
-    sizes = np.abs(np.concatenate(means))
-    floor = np.partition(sizes, -MAX_TERMS)[-MAX_TERMS] if len(sizes) > MAX_TERMS else 0.0
-    table: dict[Term, float] = {(): data.mean + relevances.scale * float(pull.sum())}
-    for family, mean in zip(players, means, strict=True):
-        large = np.abs(mean) >= floor
-        table.update(zip(map(tuple, family[large].tolist()), mean[large].tolist(), strict=True))
-    return Spectrum.from_dict(table, n_players=n, keep=data.keep)
+        yield family, prior
+
+
+def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
+    """Solves for the masks, with the covariance of all 2^n terms."""
+    covariance = relevances.scale * product_kernel(data.masks, relevances.players, data.keep)
+    covariance.flat[:: len(data) + 1] += relevances.noise / data.weights
+    pull = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
+    table: dict[Term, float] = {}
+    for family, prior in _widest(relevances):
+        terms = list(map(tuple, family.tolist()))
+        moments = _moments(data, family, pull.astype(np.float32))
+        table.update(zip(terms, (prior * moments).tolist(), strict=True))
+    constant = data.mean + relevances.scale * float(pull.sum())
+    return _spectrum(data, table, constant)
+
+
+def _moments(
+    data: Observations, family: Columns, pull: Float[np.ndarray, " masks"]
+) -> Float[np.ndarray, " terms"]:
+    """Sums of each term's character times `pull`; terms share their products but for one player."""
+    first = data.characters()
+    stems, stem = np.unique(family[:, :-1], axis=0, return_inverse=True)
+    products = pull[:, None] * characters(data.masks, list(map(tuple, stems.tolist())), data.keep)
+    return (products.T @ first)[stem.reshape(-1), family[:, -1]].astype(np.float64)
+
+
+def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:
+    """Solves for the coefficients of the terms with the widest priors; the rest is noise."""
+    families, priors = zip(*_widest(relevances), strict=True)
+    prior = np.concatenate(priors)
+    terms: list[Term] = [tuple(row) for family in families for row in family.tolist()]
+    wide = np.sort(np.argsort(-prior, kind="stable")[:PRIMAL_TERMS])
+    terms, root = [terms[j] for j in wide], np.sqrt(prior[wide]).astype(np.float32)
+    everything = relevances.scale * (np.prod(1 + relevances.players) - 1)
+    noise = relevances.noise + max(0.0, float(everything - prior[wide].sum()))
+    design = characters(data.masks, terms, data.keep) * root
+    weighted = design * (data.weights / noise).astype(np.float32)[:, None]
+    system = (weighted.T @ design).astype(np.float64)
+    system.flat[:: len(terms) + 1] += 1
+    target = (data.values - data.mean).astype(np.float32)
+    solution = cho_solve(cho_factor(system, lower=True), (weighted.T @ target).astype(np.float64))
+    table = dict(zip(terms, (root * solution).tolist(), strict=True))
+    return _spectrum(data, table, data.mean)
+
+
+def _spectrum(data: Observations, table: dict[Term, float], constant: float) -> Spectrum:
+    whole = Spectrum.from_dict(table | {(): constant}, n_players=data.n_players, keep=data.keep)
+    return whole.truncate(max_terms=MAX_TERMS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ class Findings:
         spectrum: fitted to the search questions.
         schedules: method -> which player goes first, second, ...; `random` is several.
         curve: held-out scores, the whole model first.
+        verified: method -> held-out accuracy of each question, [schedules, sizes, questions];
+            columns are the held-out questions in order, for paired comparisons.
         faithfulness: R² on fresh masks, all search questions; None if they all score the same.
         transfer: the same predictions on all held-out questions, mean difference removed.
         passes, passes_total: forward passes spent on the search, and on everything.
@@ -53,6 +56,7 @@ class Findings:
     spectrum: Spectrum
     schedules: dict[str, list[Schedule]]
     curve: list[CurvePoint]
+    verified: dict[str, np.ndarray]
     faithfulness: Faithfulness | None
     transfer: Faithfulness | None
     passes: int
@@ -188,6 +192,7 @@ class Study:
         plan, settings = self.plan, self.settings
         numbers = np.arange(plan.n_search + plan.n_heldout)
         search, heldout = numbers[: plan.n_search], numbers[plan.n_search :]
+        self._warn_at_chance(judge, heldout)
         masks, values = self._search(judge, plan)
         with self._timed("fit the spectrum"):
             spectrum = fit_spectrum(
@@ -216,12 +221,13 @@ class Study:
             ],
         }
         with self._timed("verify schedules"):
-            curve = self._curve(judge, schedules, heldout)
+            curve, verified = self._verify(judge, schedules, heldout)
         whole = next(point for point in curve if point.metric == "accuracy")
         return Findings(
             spectrum=spectrum,
             schedules=schedules,
             curve=curve,
+            verified=verified,
             faithfulness=faithfulness(
                 measured[:, search].mean(axis=1), predicted, seed=settings.seed
             ),
@@ -235,6 +241,20 @@ class Study:
             at_chance=whole.low <= self.task.chance,
         )  # fmt: skip
 
+    def _warn_at_chance(self, judge: Judge, heldout: np.ndarray) -> None:
+        """Say before the search, not after it, that there may be nothing to search for."""
+        whole = np.ones((1, self.plan.n_players), dtype=bool)
+        correct = judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model")[
+            "accuracy"
+        ]
+        score, (low, _) = float(correct.mean()), interval("accuracy", correct[0])
+        if low <= self.task.chance:
+            print(
+                f"headspex: the model does not do this task: score {score:.2f}, chance "
+                f"{self.task.chance:.2f}; the search goes on, but will describe noise",
+                file=sys.stderr,
+            )
+
     def _search(self, judge: Judge, plan: Plan) -> tuple[Masks, np.ndarray]:
         settings = self.settings
         masks = draw_masks(
@@ -247,30 +267,29 @@ class Study:
             scores = judge.ask(masks, asked, metrics=[settings.metric], what="search")
         return masks, mask_values(scores[settings.metric], asked, plan.n_search)
 
-    def _curve(
+    def _verify(
         self, judge: Judge, schedules: dict[str, list[Schedule]], heldout: np.ndarray
-    ) -> list[CurvePoint]:
+    ) -> tuple[list[CurvePoint], dict[str, np.ndarray]]:
+        """Held-out scores of the whole model and of every schedule at every size."""
         metrics = list(dict.fromkeys(["accuracy", self.settings.metric]))
         sizes = self.plan.sizes
         whole = np.ones((1, self.plan.n_players), dtype=bool)
-        all_masks = [whole] + [s.masks(sizes) for several in schedules.values() for s in several]
-        scores = judge.ask_all(
-            np.concatenate(all_masks), heldout, metrics=metrics, what="schedules"
-        )
-        points = []
+        masks = [whole, *(s.masks(sizes) for several in schedules.values() for s in several)]
+        scores = judge.ask_all(np.concatenate(masks), heldout, metrics=metrics, what="schedules")
+        points, verified = [], {}
         for metric, values in scores.items():
             points.append(self._point("whole model", 0, metric, values[:1]))
             row = 1
             for method, several in schedules.items():
-                # [schedules, sizes, questions]
-                block = values[row : row + len(several) * len(sizes)].reshape(
-                    len(several), len(sizes), -1
-                )
-                row += len(several) * len(sizes)
+                last = row + len(several) * len(sizes)
+                block = values[row:last].reshape(len(several), len(sizes), -1)
+                row = last
+                if metric == "accuracy":
+                    verified[method] = block
                 points += [
                     self._point(method, size, metric, block[:, i]) for i, size in enumerate(sizes)
                 ]
-        return points
+        return points, verified
 
     def _point(self, method: str, size: int, metric: str, values: np.ndarray) -> CurvePoint:
         """A point of the curve from scores [schedules, questions]."""

@@ -61,6 +61,8 @@ def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
         ({"seed": -1}, "--seed"),
     ],
 )
-def test_impossible_settings_are_refused_by_their_flag(given_: dict[str, object], flag: str) -> None:
+def test_impossible_settings_are_refused_by_their_flag(
+    given_: dict[str, object], flag: str
+) -> None:
     with pytest.raises(UsageError, match=flag):
         Settings(**given_)  # type: ignore[arg-type]

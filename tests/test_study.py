@@ -86,9 +86,7 @@ def test_another_seed_in_the_same_folder_is_refused_and_nothing_is_lost(
     run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (run / "run.json").read_bytes()
-    code = main(
-        ["prune", "--model", str(model_folder), "--out", str(run), *QUICK, "--seed", "1"]
-    )
+    code = main(["prune", "--model", str(model_folder), "--out", str(run), *QUICK, "--seed", "1"])
     assert code == 2
     assert "holds another (seed: 0 there, 1 here); choose another --out" in capsys.readouterr().err
     assert (run / "run.json").read_bytes() == before
@@ -126,7 +124,9 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
 def test_the_store_holds_every_pass_that_was_paid(run: Path) -> None:
     import sqlite3
 
-    (rows,) = sqlite3.connect(run / "scores.sqlite").execute("select count(*) from scores").fetchone()
+    (rows,) = (
+        sqlite3.connect(run / "scores.sqlite").execute("select count(*) from scores").fetchone()
+    )
     results = json.loads((run / "run.json").read_text())["results"]
     assert rows <= results["passes_total"]  # the same mask may stand in two schedules
     assert results["passes"] <= 400

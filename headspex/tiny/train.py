@@ -1,8 +1,8 @@
 """Train the shipped model: `python -m headspex.tiny.train --out DIR`.
 
-The same seed on the same machine with one thread gives the same bytes. In the last 40 % of the steps heads
-drop out at random, so that the model learns to do without some of them: backups form, and the
-value of a set of heads is no longer the sum of theirs.
+The same seed on the same machine with one thread gives the same bytes. In the last 40 % of the
+steps heads drop out at random, so that the model learns to do without some of them: backups form,
+and the value of a set of heads is no longer the sum of theirs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,213 @@
+"""Engines side by side on games whose answer is known.
+
+    python tests/benchmarks/engine.py --games hier64,orand96 --alphas 1,4 --seeds 2 --csv table.csv
+
+Ours, the two LASSOs and plain xgboost always run; shapiq and spectralexplain where installed
+(with lightgbm). Budgets are alpha * n * log2 n masks. CPU seconds are those of the fit alone.
+"""
+
+import argparse
+import contextlib
+import csv
+import importlib.util
+import io
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from games import GAMES, Game
+
+from headspex.baselines import lasso_heads, lasso_pairs
+from headspex.explain import fit_spectrum
+from headspex.observations import observe
+from headspex.sampling import draw_masks
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass
+class Task:
+    """One game at one budget; counts what an engine asks for, and its time."""
+
+    game: Game
+    budget: int
+    seed: int
+    calls: int = 0
+    seconds: float = 0.0
+    noise: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.noise = np.random.default_rng(self.seed + 999)
+
+    def value(self, masks: Any) -> np.ndarray:
+        start = time.process_time()
+        masks = np.asarray(masks).astype(bool)
+        values = self.game.function(masks)
+        if self.game.noise:
+            values = values + self.game.noise * self.noise.normal(size=len(values))
+        self.calls += len(values)
+        self.seconds += time.process_time() - start
+        return values
+
+    def scored(self) -> tuple[np.ndarray, np.ndarray]:
+        game = self.game
+        masks = draw_masks(self.budget, game.n_players, keep=game.keep, seed=self.seed)
+        return masks, self.value(masks)
+
+
+def ours(task: Task) -> Predict:
+    return fit_spectrum(*task.scored(), keep=task.game.keep, seed=task.seed).predict
+
+
+def heads(task: Task) -> Predict:
+    return lasso_heads(observe(*task.scored(), keep=task.game.keep)).predict
+
+
+def pairs(task: Task) -> Predict:
+    return lasso_pairs(observe(*task.scored(), keep=task.game.keep)).predict
+
+
+def trees(task: Task) -> Predict:
+    import xgboost
+
+    masks, values = task.scored()
+    held = max(20, task.budget // 6)
+    model = xgboost.XGBRegressor(
+        max_depth=4,
+        learning_rate=0.05,
+        n_estimators=2000,
+        early_stopping_rounds=50,
+        n_jobs=1,
+        subsample=0.8,
+        random_state=task.seed,
+    )
+    model.fit(
+        masks[held:].astype(np.float32),
+        values[held:],
+        eval_set=[(masks[:held].astype(np.float32), values[:held])],
+        verbose=False,
+    )
+    return lambda fresh: np.asarray(model.predict(fresh.astype(np.float32)))
+
+
+def shapiq_proxyspex(task: Task) -> Predict:
+    """Its own masks by size; sizes are weighted for a biased game, which it can be told."""
+    import shapiq
+    from shapiq.approximator.sampling import CoalitionSampler
+
+    class Done(Exception):  # noqa: N818 - not an error: the Moebius coefficients are caught
+        pass
+
+    class Caught(shapiq.ProxySPEX):  # type: ignore[misc, name-defined]
+        def _process_moebius(self, moebius_transform: dict[Any, float]) -> None:
+            raise Done(moebius_transform)
+
+    n, p = task.game.n_players, task.game.keep
+    engine = Caught(n=n, index="FBII", max_order=5, random_state=task.seed)
+    if p != 0.5:
+        sizes = np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
+        engine._uniform_sampler = CoalitionSampler(
+            n_players=n, sampling_weights=sizes, pairing_trick=False, random_state=task.seed
+        )
+    try:
+        engine.approximate(task.budget, task.value)
+    except Done as done:
+        return _moebius(n, done.args[0])
+    raise RuntimeError("shapiq did not hand over its coefficients")
+
+
+def spectralexplain_proxyspex(task: Task) -> Predict:
+    from spectralexplain.utils import proxy_spex
+
+    masks, values = task.scored()
+    table = proxy_spex((masks.astype(int), values), max_order=5)
+    keys = np.array(list(table), dtype=np.float64)
+    coefficients = np.real(np.array(list(table.values())))
+    return lambda fresh: (1 - 2 * np.mod(fresh.astype(float) @ keys.T, 2)) @ coefficients
+
+
+def _moebius(n: int, table: dict[tuple[int, ...], float]) -> Predict:
+    members = np.zeros((n, len(table)), dtype=np.float32)
+    for column, term in enumerate(table):
+        members[list(term), column] = 1
+    sizes, values = members.sum(axis=0), np.array(list(table.values()))
+    return lambda fresh: (fresh.astype(np.float32) @ members > sizes - 0.5) @ values
+
+
+ENGINES: dict[str, Callable[[Task], Predict]] = {
+    "headspex": ours,
+    "lasso-heads": heads,
+    "lasso-pairs": pairs,
+    "xgboost": trees,
+}
+for _package, _engine in (
+    ("shapiq", shapiq_proxyspex),
+    ("spectralexplain", spectralexplain_proxyspex),
+):
+    if importlib.util.find_spec(_package) and importlib.util.find_spec("lightgbm"):
+        ENGINES[_package] = _engine
+
+
+def run(name: str, task: Task, fresh: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    start = time.process_time()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predict = ENGINES[name](task)
+        seconds = time.process_time() - start - task.seconds
+        r2 = 1 - np.mean((truth - predict(fresh)) ** 2) / np.var(truth)
+        return {
+            "r2": round(float(r2), 4),
+            "cpu_s": round(seconds, 2),
+            "calls": task.calls,
+            "error": "",
+        }
+    except Exception as error:  # a peer that fails is a row of the table
+        return {
+            "r2": "",
+            "cpu_s": "",
+            "calls": task.calls,
+            "error": f"{type(error).__name__}: {error}",
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--games", default="hier64,orand96,acc96-p8,rf30")
+    parser.add_argument("--alphas", default="1,4")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--engines", default=",".join(ENGINES))
+    parser.add_argument("--csv", type=Path)
+    options = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    for name in options.games.split(","):
+        for alpha in map(float, options.alphas.split(",")):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
+                game = GAMES[name](seed)
+                budget = round(alpha * game.n_players * math.log2(game.n_players))
+                rng = np.random.default_rng(31_337 + seed)
+                fresh = rng.random((4000, game.n_players)) < game.keep
+                truth = game.function(fresh)
+                for engine in options.engines.split(","):
+                    result = run(engine, Task(game, budget, seed), fresh, truth)
+                    row = {"game": name, "alpha": alpha, "masks": budget, "seed": seed}
+                    rows.append({**row, "engine": engine, **result})
+                    print(*(f"{value!s:>12}" for value in rows[-1].values()), flush=True)
+    if options.csv:
+        with options.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
