@@ -30,7 +30,6 @@ clean:
 
 .venv/torch: constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
 	@torch=$$(grep '^torch==' constraints.txt); \
 	if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then \
 	    $(BIN)/python -m pip install --quiet "$$torch"; \

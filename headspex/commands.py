@@ -14,7 +14,7 @@ from headspex.cli import settings_of
 from headspex.errors import UsageError
 from headspex.fill import read_fill, write_fill
 from headspex.interactions_table import interaction_table
-from headspex.mask_file import MaskFile, pruned_heads, read_mask
+from headspex.mask_file import read_mask
 from headspex.players import Players
 from headspex.run_folder import finished_run
 
@@ -22,7 +22,6 @@ from headspex.run_folder import finished_run
 def prune(options: argparse.Namespace) -> int:
     """`headspex prune`."""
     from headspex.results import results_of, summary
-    from headspex.run_folder import RunFolder
     from headspex.study import Study
 
     study = _study(Study, options)
@@ -34,9 +33,9 @@ def prune(options: argparse.Namespace) -> int:
         return 0
     out = options.out or Path("runs") / f"{_name(options.model)}-{_name(options.task)}"
     findings = study.run(out)
-    results = results_of(RunFolder(out), study, findings)
+    results = results_of(study, findings)
     if options.json:
-        print(json.dumps(results))
+        print(json.dumps({"run": str(out), **results}))
         return 0
     print(summary(results, findings.curve, interaction_table(findings.spectrum, study.players)))
     print(f"Everything is in {out}; the report is {out / 'report.html'}")
@@ -101,6 +100,7 @@ def plot(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     """`headspex export`."""
     from headspex.curve import of_method, read_curve
+    from headspex.results import mask_of
     from headspex.schedule import Schedule, n_pruned
 
     folder, run = finished_run(options.run)
@@ -117,19 +117,7 @@ def export(options: argparse.Namespace) -> int:
         some = next(iter(sorted((folder.path / "masks").glob("*.json"))))
         values = read_fill(read_mask(some), some)
         fill = None if values is None else write_fill(options.to, values)
-    mask = MaskFile(
-        model=identity["model"],
-        fingerprint=identity["weights"],
-        n_layers=players.n_layers,
-        n_heads=players.n_heads,
-        pruned_heads=pruned_heads(players.grid(schedule.mask(size))),
-        ablation=identity["ablation"],
-        rescale=identity["rescale"],
-        sparsity=size / len(players),
-        task=identity["task"],
-        score=score,
-        fill=fill,
-    )
+    mask = mask_of(identity, players, schedule.mask(size), score=score, fill=fill)
     path = options.to / "headspex_mask.json"
     mask.write(path)
     total = players.n_layers * players.n_heads

@@ -53,10 +53,3 @@ def evaluate(
         blocks.append(measured)
         progress(len(measured))
     return np.concatenate(blocks)
-
-
-def crossed(
-    masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
-) -> tuple[Bool[np.ndarray, "rows players"], Int[np.ndarray, " rows"]]:
-    """Every mask with every question, mask by mask."""
-    return np.repeat(masks, len(questions), axis=0), np.tile(questions, len(masks))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.evaluate import crossed, evaluate
+from headspex.evaluate import evaluate
 from headspex.hooks import LoadedModel, answer_log_probs, mean_activations
 from headspex.players import Players
 from headspex.progress import progress
@@ -77,8 +77,7 @@ class Judge:
         what: str,
     ) -> dict[str, Float[np.ndarray, "masks questions"]]:
         """Scores of each mask on the same questions, in every metric."""
-        _, numbers = crossed(masks, questions)
-        asked = numbers.reshape(len(masks), len(questions))
+        asked = np.tile(questions, (len(masks), 1))
         return self.ask(masks, asked, metrics=metrics, what=what)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shlex
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from headspex.figures.of_run import FIGURES, draw
 from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, interaction_table, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
+from headspex.plan import FRESH_MASKS
+from headspex.players import Players
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
 
@@ -43,9 +44,10 @@ def write_results(
     write_text(folder.schedule, schedule.to_json(players) + "\n")
     write_curve(folder.curve, findings.curve)
     for point in of_method(findings.curve, "proxyspex", "accuracy"):
-        grid = players.grid(schedule.mask(point.n_pruned))
-        mask_file(study, grid, point, fill).write(folder.mask(point.n_pruned))
-    results = results_of(folder, study, findings)
+        mask = schedule.mask(point.n_pruned)
+        file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
+        file.write(folder.mask(point.n_pruned))
+    results = results_of(study, findings)
     folder.finish(study.identity, results)
     figures = {
         figure.caption: draw(folder, name, folder.figures / f"{name}.svg")
@@ -55,7 +57,7 @@ def write_results(
         folder.report,
         title=f"headspex: {study.settings.model} on {study.settings.task}",
         answer=answer(results, findings.curve),
-        command=command_of(study, folder.path),
+        command=command_of(study),
         results=results,
         interactions=table,
         curve=findings.curve,
@@ -64,33 +66,43 @@ def write_results(
     write_json(folder.timing, {"seconds": study.seconds, "machine": platform.machine()})
 
 
-def mask_file(
-    study: Study, grid: np.ndarray, point: CurvePoint | None, fill: dict[str, str] | None
+def mask_of(
+    identity: dict[str, Any],
+    players: Players,
+    mask: np.ndarray,
+    *,
+    score: float | None,
+    fill: dict[str, str] | None,
 ) -> MaskFile:
-    """A mask of this study's model; `point` is where on the curve it was judged."""
-    settings = study.settings
+    """The mask file of a run's model.
+
+    Args:
+        identity: of the run, as in run.json.
+        mask: bool [players].
+        score: held-out accuracy under it, if it was judged.
+        fill: the means of mean ablation, as mask files name them.
+    """
     return MaskFile(
-        model=settings.model,
-        fingerprint=study.model.fingerprint,
-        n_layers=study.players.n_layers,
-        n_heads=study.players.n_heads,
-        pruned_heads=pruned_heads(grid),
-        ablation=settings.ablation,
-        rescale=settings.rescale,
-        sparsity=int((~grid).sum()) / len(study.players),
-        task=settings.task,
-        score=None if point is None else point.score,
+        model=identity["model"],
+        fingerprint=identity["weights"],
+        n_layers=players.n_layers,
+        n_heads=players.n_heads,
+        pruned_heads=pruned_heads(players.grid(mask)),
+        ablation=identity["ablation"],
+        rescale=identity["rescale"],
+        sparsity=int((~mask).sum()) / len(players),
+        task=identity["task"],
+        score=score,
         fill=fill,
     )
 
 
-def results_of(folder: RunFolder, study: Study, findings: Findings) -> dict[str, Any]:
-    """What `--json` prints and `run.json` keeps under "results"."""
+def results_of(study: Study, findings: Findings) -> dict[str, Any]:
+    """What `run.json` keeps under "results"; `--json` adds the folder."""
     energy = layer_energy(findings.spectrum, study.players)
     report = findings.spectrum.report
     whole = whole_model(findings.curve, "accuracy")
     return {
-        "run": str(folder.path),
         "players": len(study.players),
         "layers": list(study.players.layers),
         "n_layers": study.players.n_layers,
@@ -156,7 +168,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     sentences.append(
         "Every fresh mask scores the same: there is nothing to explain."
         if found is None
-        else f"Faithfulness on {100} fresh masks: R² {found['r2']:.3f} "
+        else f"Faithfulness on {FRESH_MASKS} fresh masks: R² {found['r2']:.3f} "
         f"[{found['low']:.3f}, {found['high']:.3f}]."
     )
     return sentences
@@ -215,7 +227,7 @@ def curve_table(curve: list[CurvePoint]) -> list[str]:
     return lines
 
 
-def command_of(study: Study, out: Path) -> str:
+def command_of(study: Study) -> str:
     """The command that repeats a run."""
     default = type(study.settings)()
     words = ["headspex", "prune"]
@@ -228,7 +240,7 @@ def command_of(study: Study, out: Path) -> str:
             if value is True
             else [flag, *map(str, value if isinstance(value, list) else [value])]
         )
-    return shlex.join([*words, "--out", str(out)])
+    return shlex.join(words)
 
 
 def _words(row: Interaction) -> str:

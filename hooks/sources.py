@@ -46,8 +46,8 @@ def find_source(name: str, revision: str | None = None) -> Source:
     close = difflib.get_close_matches(name.lower(), [TINY, *ALIASES], n=3, cutoff=0.5)
     hint = f" (did you mean {' or '.join(close)}?)" if close else ""
     raise UsageError(
-        f"no model {name!r}{hint}; `headspex models` lists the short names, any other is a Hub "
-        "name (org/name) or a folder"
+        f"no model {name!r}{hint}; a model is a Hub name (org/name), a folder, or one of "
+        f"{', '.join([TINY, *ALIASES])}"
     )
 
 

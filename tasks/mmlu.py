@@ -67,7 +67,7 @@ def _known(subjects: Sequence[str] | None, known: Iterable[str], where: str) -> 
         if subject not in known:
             raise UsageError(
                 f"no subject {subject!r} in {where}{near(subject, known)}; "
-                "`headspex tasks` lists the known ones"
+                f"known: {', '.join(known)}"
             )
     return tuple(dict.fromkeys(subjects or known))
 

@@ -1,6 +1,7 @@
 """What is drawn: the data in the picture, not its pixels."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,12 @@ def test_the_energy_figure_draws_half_the_matrix_and_the_split(
         matrix, layers=[2, 5], linear=split[0], within=split[1], across=split[2], basis="p = 0.8"
     )
     picture, bar = figure.axes[:2]
-    drawn = np.ma.filled(np.ma.masked_invalid(picture.images[0].get_array()), -1)
+    drawn: Any = np.nan_to_num(
+        np.ma.filled(np.ma.asarray(picture.images[0].get_array()), np.nan), nan=-1
+    )
     np.testing.assert_allclose(drawn[np.tril_indices(2)], 100 * matrix[np.tril_indices(2)])
-    heights = [patch.get_height() for patch in bar.patches]
+    parts: list[Any] = list(bar.patches)
+    heights = [part.get_height() for part in parts]
     np.testing.assert_allclose(heights, [100 * share for share in split])
     labels = sorted(text.get_position()[1] for text in bar.texts)
     assert min(np.diff(labels)) >= 10  # none lies on another

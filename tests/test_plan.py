@@ -1,5 +1,7 @@
 """How budgets become masks and questions."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_few_heads_have_few_sizes_and_few_masks() -> None:
     [({"budget": 3}, "--budget"), ({"verify_budget": 50}, "--verify-budget")],
 )
 def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
-    budgets: dict[str, int], flag: str
+    budgets: dict[str, Any], flag: str
 ) -> None:
     with pytest.raises(UsageError, match=rf"{flag} must be at least \d+"):
         make_plan(Settings(**budgets), n_players=48, n_search=600, n_heldout=600)
@@ -61,8 +63,6 @@ def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
         ({"seed": -1}, "--seed"),
     ],
 )
-def test_impossible_settings_are_refused_by_their_flag(
-    given_: dict[str, object], flag: str
-) -> None:
+def test_impossible_settings_are_refused_by_their_flag(given_: dict[str, Any], flag: str) -> None:
     with pytest.raises(UsageError, match=flag):
-        Settings(**given_)  # type: ignore[arg-type]
+        Settings(**given_)

@@ -7,10 +7,14 @@ import pytest
 
 from headspex import evaluate as evaluation
 from headspex.errors import UsageError
-from headspex.evaluate import crossed, evaluate
+from headspex.evaluate import evaluate
 from headspex.store import ScoreStore
 
 MASKS = np.array([[True, False, True], [False, False, True]])
+
+
+def _every_mask_with(n_questions: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(MASKS, n_questions, axis=0), np.tile(np.arange(n_questions), len(MASKS))
 
 
 class CountingScorer:
@@ -47,7 +51,7 @@ def test_every_row_is_measured_once_and_then_read_from_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(evaluation, "BLOCK", 4)
-    masks, questions = crossed(MASKS, np.arange(5))
+    masks, questions = _every_mask_with(5)
     told: list[int] = []
     with ScoreStore(":memory:") as store:
         scorer = CountingScorer()
@@ -55,7 +59,7 @@ def test_every_row_is_measured_once_and_then_read_from_the_store(
         assert (scorer.rows, sum(told)) == (10, 10)
         again = evaluate(scorer, masks, questions, store=store)
         assert scorer.rows == 10
-        more = evaluate(scorer, *crossed(MASKS, np.arange(6)), store=store)
+        more = evaluate(scorer, *_every_mask_with(6), store=store)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first[:, 0], [2] * 5 + [1] * 5)
     np.testing.assert_array_equal(more[:, 1], [0, 1, 2, 3, 4, 5] * 2)

@@ -122,9 +122,11 @@ def _solve(subject: str, text: str) -> str:
         leaders = dict(re.findall(r"(\w+) follows (\w+)\.", text))
         return str(places[leaders[re.findall(r"Where is (\w+)\?", text)[0]]])
     if subject == "number_comparison":
-        ages = {name: int(age) for name, age in re.findall(r"(\w+) is (\d+)\.", text)}
-        pick = max if "oldest" in text else min
-        return pick(ages, key=lambda name: ages[name])
+        ages: dict[str, int] = {
+            name: int(age) for name, age in re.findall(r"(\w+) is (\d+)\.", text)
+        }
+        extreme = max(ages.values()) if "oldest" in text else min(ages.values())
+        return next(name for name, age in ages.items() if age == extreme)
     row = text.removeprefix("What comes next: ").removesuffix("?").split(", ")
     return row[row.index(row[-1]) + 1]
 

@@ -52,8 +52,7 @@ def main() -> None:
     pooled = {method: np.concatenate(parts, axis=1) for method, parts in scores.items()}
     rows: list[list[object]] = []
     for i, size in enumerate(study.plan.sizes):
-        row: list[object] = [size]
-        row += [round(float(values[i].mean()), 4) for values in pooled.values()]
+        row: list[object] = [size, *(round(float(v[i].mean()), 4) for v in pooled.values())]
         for other in ("lasso", "random"):
             difference = pooled["proxyspex"][i] - pooled[other][i]
             row += [round(x, 4) for x in paired(difference, question)]
@@ -62,7 +61,8 @@ def main() -> None:
     header += [f"{x}_{y}" for x in ("less_lasso", "less_random") for y in ("mean", "low", "high")]
     with (options.out / "schedules.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
-    for line in [header, *rows]:
+    table: list[list[object]] = [list(header), *rows]
+    for line in table:
         print("  ".join(f"{cell!s:>16}" for cell in line))
 
 
