@@ -15,6 +15,7 @@ from headspex.spectrum import Spectrum, Term, characters
 MAX_ORDER = 5  # of a grown term
 ROUNDS = 24  # growing rounds; noise-free games go on improving for about twenty
 UPDATES = 6  # prior updates after each round
+PROGRESS = 0.003  # share of the noise that a round must explain for another to follow
 MIN_NOISE = 1e-7  # share of the values' variance below which noise is not estimated
 MAX_TERMS = 1500  # the posterior costs the cube of this
 
@@ -25,10 +26,13 @@ def grow(data: Observations, *, seed: int = 0) -> Spectrum:
     spread = float(np.sqrt(data.variance))
     model = _Model(data, (data.values - data.mean) / spread)
     for _ in range(ROUNDS):
+        before = model.noise
         if not model.add(_worth_adding(model)):
             break
         for _ in range(UPDATES):
             model.update()
+        if model.noise > (1 - PROGRESS) * before:
+            break
     coefficients = (model.mean * spread).tolist()
     coefficients[0] += data.mean  # the constant is the first term and never leaves
     table: dict[Term, float] = dict(zip(model.terms, coefficients, strict=True))

@@ -164,7 +164,8 @@ def _moments(
     first = data.characters()
     stems, stem = np.unique(family[:, :-1], axis=0, return_inverse=True)
     products = pull[:, None] * characters(data.masks, list(map(tuple, stems.tolist())), data.keep)
-    return (products.T @ first)[stem.reshape(-1), family[:, -1]].astype(np.float64)
+    moments = (products.T @ first)[stem.reshape(-1), family[:, -1]]
+    return np.asarray(moments, dtype=np.float64)
 
 
 def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:

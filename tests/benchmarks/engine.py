@@ -106,7 +106,7 @@ def shapiq_proxyspex(task: Task) -> Predict:
     class Done(Exception):  # noqa: N818 - not an error: the Moebius coefficients are caught
         pass
 
-    class Caught(shapiq.ProxySPEX):  # type: ignore[misc, name-defined]
+    class Caught(shapiq.ProxySPEX):  # type: ignore[misc]
         def _process_moebius(self, moebius_transform: dict[Any, float]) -> None:
             raise Done(moebius_transform)
 
