@@ -6,7 +6,7 @@ BIN := .venv/bin
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: prune test test-all lint types check clean
+.PHONY: prune test test-all lint types check gallery clean
 prune: .venv/installed
 	$(BIN)/headspex prune
 
@@ -24,6 +24,12 @@ types: .venv/installed-dev
 	$(BIN)/mypy
 
 check: test-all lint types
+
+# The pictures of the README, drawn by the shipped run.
+gallery: prune
+	for name in curve heads energy; do \
+	    $(BIN)/headspex plot runs/tiny-mini $$name --to figures/gallery/$$name.png; \
+	done
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -44,8 +44,8 @@ class Settings:
     layers: str | None = None
     budget: int | None = None
     verify_budget: int | None = None
-    questions_per_mask: int | None = 4
-    keep: float = 0.8
+    questions_per_mask: int | None = 2
+    keep: float = 0.7
     ablation: str = "zero"
     rescale: bool = False
     metric: str = "accuracy"

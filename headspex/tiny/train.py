@@ -1,227 +1,194 @@
 """Train the shipped model: `python -m headspex.tiny.train --out DIR`.
 
-The same arguments on the same machine with the same number of threads give the same bytes. Reading
-a passage and then giving a letter is a chain that hardly forms from the letters' loss alone, so two
-linear probes, thrown away afterwards, also ask for its links: the right word at the question's last
-word, and at each choice whether it is the right one. In the second part of the training whole
-heads are switched off at random, so that the model works, more or less well, under many masks.
+The same seed on the same machine with one thread gives the same bytes. In the last 40 % of the
+steps heads drop out at random, so that the model learns to do without some of them: backups form,
+and the value of a set of heads is no longer the sum of theirs.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 import transformers
-from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from headspex.tiny.sequences import NO_TARGET, Batch, Stream
-from headspex.tiny.tokenizer import build_tokenizer, vocabulary
+from headspex.tiny.questions import LETTERS, SUBJECTS
+from headspex.tiny.scaffold import Scaffold
+from headspex.tiny.sequences import ANSWER, Batch, Stream
+from headspex.tiny.tokenizer import build_tokenizer
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights, besides the machine."""
+    """All numbers of the training."""
 
-    steps: int = 6_000
-    seed: int = 0
-    threads: int = 1
-    layers: int = 5
+    steps: int = 5_000
+    rows: int = 20  # about 105 answered questions a step
+    length: int = 112  # tokens of a row
+    learning_rate: float = 2e-3  # peak of a one-cycle schedule
+    layers: int = 6
     heads: int = 8
     kv_heads: int = 4
     width: int = 128
     mlp_width: int = 256
-    tokens_per_step: int = 2_560
-    short_row: int = 40  # tokens: one or two questions
-    long_row: int = 160  # tokens: up to seven questions, the first ones being shots
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    warm_up: float = 0.03  # share of the steps
-    decay_from: float = 0.6  # share of the steps after which the rate falls to zero
-    few_shot_from: float = 0.5  # share of the steps after which every fourth step has long rows
-    dropout_from: float = 0.45  # share of the steps after which heads are switched off ...
-    dropout_full: float = 0.65  # ... and after which they are so at the full rate
-    dropout_max: float = 0.4  # a row's rate is uniform between 0 and this
-    text_weight: float = 0.1  # loss on all tokens, beside the letters' loss of weight 1
-    probe_weight: float = 0.5  # each probe's, until `dropout_from`; then falling to a tenth
-    word_probe_layer: int = 3  # layers below the probe of the right word
-    match_probe_layer: int = 4  # layers below the probe of the right choice
+    # In the order of SUBJECTS; two hops take longest to learn.
+    subject_weights: tuple[float, ...] = (0.8, 1.2, 2.4, 1.2, 0.8)
+    all_tokens_weight: float = 0.05  # of the ordinary language-model loss
+    scaffold_until: float = 0.55  # share of the steps; gone a fifth of all steps later
+    dropout_from: float = 0.6  # share of the steps; full 15 % of all steps later
+    dropout: float = 0.4  # a row loses each head with a probability drawn from 0..dropout
+    seed: int = 0
+
+
+class HeadDropout:
+    """Zeroes heads before `o_proj`, for each row its own."""
+
+    def __init__(self, model: LlamaForCausalLM) -> None:
+        self.keep: Tensor | None = None  # [rows, layers, heads]
+        for number, layer in enumerate(model.model.layers):
+            layer.self_attn.o_proj.register_forward_pre_hook(self._hook(number))
+
+    def draw(self, rows: int, recipe: Recipe, *, done: float) -> None:
+        """New masks; `done` is the share of the training that is over."""
+        most = recipe.dropout * min(1.0, max(0.0, (done - recipe.dropout_from) / 0.15))
+        self.keep = None
+        if most > 0:
+            rate = torch.rand(rows, 1, 1) * most
+            self.keep = torch.rand(rows, recipe.layers, recipe.heads) >= rate
+
+    def _hook(self, number: int) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
+            if self.keep is None:
+                return None
+            kept = self.keep[:, number]
+            z = inputs[0]
+            heads = z.view(*z.shape[:2], kept.shape[1], -1) * kept[:, None, :, None]
+            return (heads.view_as(z),)
+
+        return hook
 
 
 def build_model(recipe: Recipe) -> LlamaForCausalLM:
-    """A fresh model; its weights depend on torch's seed."""
+    """The untrained model."""
     tokenizer = build_tokenizer()
     config = LlamaConfig(
-        vocab_size=len(vocabulary()),
-        hidden_size=recipe.width,
-        intermediate_size=recipe.mlp_width,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.kv_heads,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        initializer_range=0.05,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        dtype="float32",
-    )
+        vocab_size=len(tokenizer), hidden_size=recipe.width, intermediate_size=recipe.mlp_width,
+        num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.kv_heads, max_position_embeddings=512, rms_norm_eps=1e-5,
+        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        attn_implementation="eager",  # the scaffold reads the attention patterns
+    )  # fmt: skip
     return LlamaForCausalLM(config)
 
 
-class Probes(nn.Module):
-    """Linear read-outs of the residual stream that only the training needs."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.word = nn.Linear(recipe.width, len(vocabulary()))
-        self.match = nn.Linear(recipe.width, 2)
-
-
-def ramp(progress: float, start: float, end: float) -> float:
-    """0 before `start`, 1 after `end`, a straight line between."""
-    return min(max((progress - start) / (end - start), 0.0), 1.0)
-
-
-@contextmanager
-def random_heads_off(
-    model: LlamaForCausalLM, rows: int, rate: float, generator: torch.Generator
-) -> Iterator[None]:
-    """Zero random heads before `o_proj`; each row has a rate of its own, uniform in 0..`rate`."""
-    if rate == 0:
-        yield
-        return
-    config = model.config
-    heads = config.num_attention_heads
-    rates = rate * torch.rand(rows, 1, 1, 1, generator=generator)
-    drawn = torch.rand(rows, config.num_hidden_layers, 1, heads, generator=generator)
-    kept = (drawn >= rates).float().repeat_interleave(config.hidden_size // heads, dim=-1)
-    handles = [
-        layer.self_attn.o_proj.register_forward_pre_hook(
-            lambda _, inputs, keep=kept[:, index]: (inputs[0] * keep,)
-        )
-        for index, layer in enumerate(model.model.layers)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@dataclass
-class Tally:
-    """Right and asked, by the subject of the row, since the last report."""
-
-    right: Tensor
-    asked: Tensor
-
-
-def losses(
-    model: LlamaForCausalLM, probes: Probes, batch: Batch, recipe: Recipe, probe_weight: float
-) -> tuple[Float[Tensor, ""], Int[Tensor, " questions"], Int[Tensor, " questions"]]:
-    """The weighted loss of one batch, with the predicted and the right letter of each question."""
+def loss_of(
+    model: LlamaForCausalLM, scaffold: Scaffold, batch: Batch, recipe: Recipe, *, done: float
+) -> tuple[Tensor, Tensor]:
+    """The loss of a batch, and which questions were answered right."""
     tokens = torch.from_numpy(batch.tokens)
-    letters, words, matches = map(torch.from_numpy, (batch.letters, batch.words, batch.matches))
-    asked, known, chosen = letters != NO_TARGET, words != NO_TARGET, matches != NO_TARGET
-    output = model.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
-    last, hidden = output.last_hidden_state, output.hidden_states
-    answers = model.lm_head(last[asked])
-    text = tokens[:, 1:] != 0
-    loss = cross_entropy(answers, letters[asked])
-    loss = loss + recipe.text_weight * cross_entropy(
-        model.lm_head(last[:, :-1][text]), tokens[:, 1:][text]
+    hints = 1 - min(1.0, max(0.0, (done - recipe.scaffold_until) / 0.2))
+    # No attention mask: padding stands on the right, where causal attention never looks.
+    output = model.model(
+        tokens, output_hidden_states=hints > 0, output_attentions=hints > 0, use_cache=False
     )
-    word = probes.word(hidden[recipe.word_probe_layer][known])
-    match = probes.match(hidden[recipe.match_probe_layer][chosen])
-    loss = loss + probe_weight * cross_entropy(word, words[known])
-    loss = loss + probe_weight * cross_entropy(match, matches[chosen])
-    return loss, answers.argmax(-1), letters[asked]
+    logits = model.lm_head(output.last_hidden_state)
+    row, letter_at = torch.from_numpy(batch.row), torch.from_numpy(batch.letter_at)
+    target = tokens[row, letter_at]
+    answers = logits[row, letter_at + ANSWER]
+    loss = F.cross_entropy(answers, target)
+    every = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+    loss = loss + recipe.all_tokens_weight * every
+    if hints > 0:
+        loss = loss + hints * scaffold(batch, tokens, output, model.lm_head)
+    return loss, answers.argmax(-1) == target
 
 
-def optimizers(
-    model: LlamaForCausalLM, probes: Probes, recipe: Recipe
-) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest."""
-    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
-    inside = {id(p) for p in matrices}
-    rest = [p for p in [*model.parameters(), *probes.parameters()] if id(p) not in inside]
-    return [
-        torch.optim.Muon(
-            matrices,
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(rest, lr=recipe.learning_rate, weight_decay=0.0, betas=(0.9, 0.98)),
-    ]
-
-
-def train(recipe: Recipe, out: Path) -> None:
-    """Train by `recipe` and save model, tokenizer and `training.json` in `out`."""
-    torch.set_num_threads(recipe.threads)
-    torch.use_deterministic_algorithms(True)
+def train(recipe: Recipe) -> tuple[LlamaForCausalLM, list[dict[str, Any]]]:
+    """Train from scratch; returns the model and its history, an entry every 100 steps."""
     torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    model, probes = build_model(recipe), Probes(recipe)
-    stream = Stream(weights=(1, 1.5, 2, 1, 1), seed=recipe.seed)
-    optims = optimizers(model, probes, recipe)
-    curve, began = [], time.monotonic()
-    total, right, asked = 0.0, {}, {}
-    for step in range(recipe.steps):
-        progress = step / recipe.steps
-        rate = recipe.learning_rate * min(
-            ramp(progress, -1e-9, recipe.warm_up) + 1e-3, 1 - ramp(progress, recipe.decay_from, 1)
-        )
-        for optim in optims:
-            optim.param_groups[0]["lr"] = rate
-        long = progress >= recipe.few_shot_from and step % 4 == 3
-        length = recipe.long_row if long else recipe.short_row
-        batch = stream.batch(recipe.tokens_per_step // length, length)
-        off = ramp(progress, recipe.dropout_from, recipe.dropout_full)
-        with random_heads_off(model, len(batch.tokens), off * recipe.dropout_max, generator):
-            loss, said, letters = losses(
-                model, probes, batch, recipe, recipe.probe_weight * (1 - 0.9 * off)
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optim in optims:
-            optim.step()
-            optim.zero_grad()
-        total += loss.item()
-        rows = (torch.from_numpy(batch.letters) != NO_TARGET).nonzero()[:, 0]
-        for s, ok in zip(batch.tokens[rows.numpy(), 1], (said == letters).tolist()):
-            right[s] = right.get(s, 0) + ok
-            asked[s] = asked.get(s, 0) + 1
-        if (step + 1) % 100 == 0:
-            names = vocabulary()
-            acc = {names[s]: round(right[s] / asked[s], 2) for s in sorted(asked)}
-            spent = time.monotonic() - began
-            left = spent / (step + 1) * (recipe.steps - step - 1)
-            print(f"step {step + 1} loss {total / 100:.3f} {acc} {(step + 1) / spent:.2f}/s left {left / 60:.0f} min", file=sys.stderr, flush=True)
-            curve.append([step + 1, round(total / 100, 4)])
-            total, right, asked = 0.0, {}, {}
-        if (step + 1) % 500 == 0 or step + 1 == recipe.steps:
-            model.save_pretrained(out)
-            build_tokenizer().save_pretrained(out)
-    (out / "training.json").write_text(json.dumps({"recipe": asdict(recipe), "curve": curve, "seconds": time.monotonic() - began}))
+    torch.use_deterministic_algorithms(True)
+    model, scaffold = build_model(recipe), Scaffold(recipe.width)
+    dropout = HeadDropout(model)
+    stream = Stream(weights=recipe.subject_weights, seed=recipe.seed)
+    weights = [*model.parameters(), *scaffold.parameters()]
+    optimizer = torch.optim.AdamW(
+        weights, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.08
+    )
+    history: list[dict[str, Any]] = []
+    asked, right = np.zeros(len(SUBJECTS)), np.zeros(len(SUBJECTS))
+    begin = time.perf_counter()
+    for step in range(1, recipe.steps + 1):
+        batch = stream.batch(recipe.rows, recipe.length)
+        dropout.draw(recipe.rows, recipe, done=step / recipe.steps)
+        loss, correct = loss_of(model, scaffold, batch, recipe, done=step / recipe.steps)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        asked += np.bincount(batch.subject, minlength=len(SUBJECTS))
+        right += np.bincount(batch.subject, correct.numpy(), len(SUBJECTS))
+        if step % 100 == 0 or step == recipe.steps:
+            shares = dict(zip(SUBJECTS, (right / np.maximum(asked, 1)).round(3), strict=True))
+            history.append({"step": step, "loss": round(loss.item(), 4), **shares})
+            _tell(history[-1], recipe.steps, time.perf_counter() - begin)
+            asked[:], right[:] = 0, 0
+    dropout.keep = None
+    return model, history
+
+
+def _tell(entry: dict[str, Any], steps: int, seconds: float) -> None:
+    rate = entry["step"] / seconds
+    left = (steps - entry["step"]) / rate / 60
+    shares = "  ".join(f"{subject} {entry[subject]:.2f}" for subject in SUBJECTS)
+    print(
+        f"step {entry['step']}/{steps}  {rate:.1f} steps/s  {left:.0f} min left  "
+        f"loss {entry['loss']:.3f}  {shares}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+
+
+def save(model: LlamaForCausalLM, history: list[dict[str, Any]], recipe: Recipe, out: Path) -> None:
+    """Write weights, configuration, tokenizer and `training.json`."""
+    tokenizer = build_tokenizer()
+    model.config.name_or_path = ""
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    record = {
+        "recipe": asdict(recipe),
+        "letters": LETTERS,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "history": history,
+    }
+    (out / "training.json").write_text(json.dumps(record, indent=1, default=float) + "\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, required=True)
-    for name, value in asdict(Recipe()).items():
-        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
-    o = vars(parser.parse_args())
-    train(Recipe(**{k: v for k, v in o.items() if k != "out"}), o["out"])
+    """Train and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--threads", type=int, default=1, help="floats depend on it")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    recipe = Recipe(steps=options.steps, seed=options.seed)
+    model, history = train(recipe)
+    save(model, history, recipe, options.out)
 
 
 if __name__ == "__main__":

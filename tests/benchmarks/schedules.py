@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=float, default=Settings.keep)
     parser.add_argument("--budget", type=int)
+    parser.add_argument("--threads", type=int, default=Settings.threads)
     parser.add_argument("--verify-budget", type=int)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -40,11 +41,13 @@ def main() -> None:
     for seed in range(options.seeds):
         study = headspex.Study(
             "tiny", "mini", seed=seed, keep=options.keep, budget=options.budget,
-            verify_budget=options.verify_budget,
+            verify_budget=options.verify_budget, threads=options.threads,
         )  # fmt: skip
         findings = study.run(options.out / f"seed{seed}")
         print(f"seed {seed}: R2 {findings.faithfulness}, transfer {findings.transfer}")
-        print(f"  {findings.spectrum!r}, {findings.spectrum.energy(study.players)}")
+        energy = findings.spectrum.energy(study.players)
+        print(f"  {findings.spectrum!r}")
+        print(f"  within a layer {energy.within:.1%}, across layers {energy.across:.1%}")
         for method, values in findings.verified.items():
             scores[method].append(values.mean(axis=0))
         ids += [question.id for question in study.questions[1]]
