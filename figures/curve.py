@@ -37,7 +37,7 @@ def pruning_curve(
         axes.annotate("whole model", (99, unpruned), va="bottom", ha="right", fontsize=8)
         if chance is not None:
             axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
-            axes.annotate("chance", (99, chance), va="bottom", ha="right", fontsize=8, color=GREY)
+            axes.annotate("chance", (1, chance), va="bottom", fontsize=8, color=GREY)
         spare = iter([GREEN, "#CC79A7", "#56B4E9"])
         for number, (method, points) in enumerate(curves.items()):
             colour, marker, label = _LOOKS.get(method) or (next(spare, GREY), "D", method)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from headspex.figures.style import BLUE, GREEN, ORANGE, SEQUENTIAL, style
@@ -36,7 +37,7 @@ def layer_interaction_energy(
         # A pair of layers stands twice in the symmetric matrix; half of the picture says it once.
         lower = np.where(np.tri(len(matrix), dtype=bool), matrix, np.nan) * 100
         most = float(matrix.max(initial=0.0)) * 100 or 1.0  # no interactions: a scale to 1 %
-        tiles = picture.imshow(lower, cmap=SEQUENTIAL, origin="lower", vmin=0, vmax=most)
+        tiles = picture.imshow(lower, cmap=SEQUENTIAL, origin="lower", norm=PowerNorm(0.5, 0, most))
         ticks = list(range(0, len(layers), -(-len(layers) // 12)))
         names = [str(layers[tick]) for tick in ticks]
         picture.set_xticks(ticks, names)
@@ -44,7 +45,7 @@ def layer_interaction_energy(
         picture.set(xlabel="layer", ylabel="layer", title=f"Interaction energy ({basis})")
         picture.tick_params(length=0)
         picture.spines[:].set_visible(False)
-        figure.colorbar(tiles, ax=picture, label="% of all energy")
+        figure.colorbar(tiles, ax=picture, label="% of all energy (root scale)")
         _stack(bar, linear=linear, within=within, across=across)
     return figure
 

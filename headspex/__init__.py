@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from headspex.energy import LayerEnergy as LayerEnergy
     from headspex.energy import layer_energy as layer_energy
     from headspex.errors import UsageError as UsageError
-    from headspex.explain import explain as explain
-    from headspex.explain import fit_spectrum as fit_spectrum
+    from headspex.fit import explain as explain
+    from headspex.fit import fit_spectrum as fit_spectrum
     from headspex.players import Players as Players
     from headspex.schedule import Schedule as Schedule
     from headspex.schedule import prune_schedule as prune_schedule
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# No name here may be that of a submodule: importing the module would hide the name.
 _HOME = {
     "LayerEnergy": "energy",
     "layer_energy": "energy",
     "UsageError": "errors",
-    "explain": "explain",
-    "fit_spectrum": "explain",
+    "explain": "fit",
+    "fit_spectrum": "fit",
     "Players": "players",
     "Schedule": "schedule",
     "prune_schedule": "schedule",

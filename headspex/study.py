@@ -17,9 +17,9 @@ import numpy as np
 from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
 from headspex.errors import UsageError
-from headspex.explain import fit_spectrum
 from headspex.faithfulness import Faithfulness, faithfulness
 from headspex.fill import write_fill
+from headspex.fit import fit_spectrum
 from headspex.hooks import LoadedModel, load_model
 from headspex.judge import Judge, mean_fill
 from headspex.observations import observe

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from games import GAMES, Game
 
 from headspex.baselines import lasso_heads, lasso_pairs
-from headspex.explain import fit_spectrum
+from headspex.fit import fit_spectrum
 from headspex.observations import observe
 from headspex.sampling import draw_masks
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headspex.errors import UsageError
-from headspex.explain import explain, fit_spectrum
+from headspex.fit import explain, fit_spectrum
 from headspex.spectrum import Spectrum
 
 Values = np.ndarray
