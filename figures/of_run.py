@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,10 +17,10 @@ from headspex.figures.curve import pruning_curve
 from headspex.figures.energy import layer_interaction_energy
 from headspex.figures.heads import head_importance
 from headspex.figures.style import save
-from headspex.files import read_json
+from headspex.files import read_text
 from headspex.indices import effects
 from headspex.players import Players
-from headspex.run_folder import RunFolder, finished_run
+from headspex.run_folder import RunFolder
 from headspex.spectrum import Spectrum
 
 
@@ -28,30 +29,28 @@ class RunFigure:
     """A picture that every run has."""
 
     caption: str
-    make: Callable[[RunFolder], Figure]
+    make: Callable[[RunFolder, dict[str, Any]], Figure]
 
 
-def _players(folder: RunFolder) -> Players:
-    results = finished_run(folder.path)[1]["results"]
+def _players(results: dict[str, Any]) -> Players:
     return Players.heads(results["n_layers"], results["n_heads"], results["layers"])
 
 
 def _spectrum(folder: RunFolder) -> Spectrum:
-    return Spectrum.from_json(folder.spectrum.read_text(encoding="utf-8"))
+    return Spectrum.from_json(read_text(folder.spectrum))
 
 
-def _heads(folder: RunFolder) -> Figure:
-    players, spectrum = _players(folder), _spectrum(folder)
+def _heads(folder: RunFolder, results: dict[str, Any]) -> Figure:
+    players, spectrum = _players(results), _spectrum(folder)
     importance = np.zeros((len(players.layers), players.n_heads))
     for term, effect in zip(spectrum.terms, effects(spectrum), strict=True):
         if len(term) == 1:
             importance.flat[term[0]] = effect
-    metric = finished_run(folder.path)[1]["results"]["metric"]
-    return head_importance(importance, layers=players.layers, unit=metric)
+    return head_importance(importance, layers=players.layers, unit=results["metric"])
 
 
-def _energy(folder: RunFolder) -> Figure:
-    energy = layer_energy(_spectrum(folder), _players(folder))
+def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
+    energy = layer_energy(_spectrum(folder), _players(results))
     # The matrix has half of a pair of layers on each side; the picture shows one side.
     whole = energy.matrix + energy.matrix.T - np.diag(np.diag(energy.matrix))
     return layer_interaction_energy(
@@ -64,7 +63,7 @@ def _energy(folder: RunFolder) -> Figure:
     )
 
 
-def _curve(folder: RunFolder) -> Figure:
+def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
     points = read_curve(folder.curve)
     curves = {
         method: [
@@ -72,7 +71,6 @@ def _curve(folder: RunFolder) -> Figure:
         ]
         for method in dict.fromkeys(p.method for p in points if p.n_pruned)
     }
-    results = read_json(folder.run)["results"]
     return pruning_curve(
         curves,
         metric="accuracy",
@@ -88,14 +86,14 @@ FIGURES: dict[str, RunFigure] = {
 }
 
 
-def draw(folder: RunFolder, name: str, path: Path) -> Path:
+def draw(folder: RunFolder, results: dict[str, Any], name: str, path: Path) -> Path:
     """Draw a figure of a run into `path`; its ending chooses svg, png or pdf.
 
     Raises:
-        UsageError: an unknown figure, or a folder without a finished run.
+        UsageError: an unknown figure, or files that are missing or damaged.
     """
     if name not in FIGURES:
         raise UsageError(f"the figures of a run are {', '.join(FIGURES)}, but got {name!r}")
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise UsageError(f"a figure is an .svg, .png or .pdf file, but got {path.name!r}")
-    return save(FIGURES[name].make(folder), path)
+    return save(FIGURES[name].make(folder, results), path)

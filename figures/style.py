@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from headspex.files import write_bytes
 
 # Okabe & Ito (2008): eight colours that colour-blind readers tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
@@ -38,8 +41,10 @@ def save(figure: Figure, path: Path) -> Path:
 
     The date is left out, so that the same data gives the same bytes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
+    kind = path.suffix.removeprefix(".")
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    data = BytesIO()
     with style():
-        figure.savefig(path, dpi=150, metadata=metadata)
+        figure.savefig(data, format=kind, dpi=150, metadata=undated.get(kind))
+    write_bytes(path, data.getvalue())
     return path

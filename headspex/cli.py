@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         # Whoever read our output has heard enough (`headspex ... | head`).
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -57,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="score a model, whole or under a mask")
     _add_model(evaluate)
     evaluate.add_argument("--mask", type=Path, metavar="FILE", help="a masks/NNN.json of a run")
-    splits = "dev, validation, test, search or heldout (default: test)"
-    evaluate.add_argument("--split", default="test", help=splits)
+    splits = "dev, validation, test, search or heldout (default: test; heldout under a mask)"
+    evaluate.add_argument("--split", help=splits)
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     plot = commands.add_parser("plot", help="draw a figure of a finished run")

@@ -45,11 +45,14 @@ def prune(options: argparse.Namespace) -> int:
 def eval(options: argparse.Namespace) -> int:
     """`headspex eval`."""
     from headspex.hooks import answer_log_probs
+    from headspex.judge import say_what_is_cut
     from headspex.study import Study
     from headspex.tasks import METRICS, encode_task, interval
 
     study = _study(Study, options)
-    questions = study.task.questions(options.split)
+    # Under a mask, only questions that the search has not seen are a fair judge.
+    split = options.split or ("test" if options.mask is None else "heldout")
+    questions = study.task.questions(split)
     if options.limit is not None:
         if options.limit < 1:
             raise UsageError(f"--limit must be at least 1, but is {options.limit}")
@@ -63,6 +66,7 @@ def eval(options: argparse.Namespace) -> int:
         fill = read_fill(mask, options.mask)
         how = {"ablation": mask.ablation, "fill": fill, "rescale": mask.rescale}
     encoded = encode_task(study.task, questions, study.model.tokenizer, shots=options.shots)
+    say_what_is_cut(encoded, study.model.n_ctx)
     log_probs = answer_log_probs(study.model, encoded, keep, **how)
     correct = METRICS["accuracy"](log_probs, np.array([q.answer for q in questions]))
     score = float(correct.mean())
@@ -80,7 +84,7 @@ def eval(options: argparse.Namespace) -> int:
         return 0
     off = "" if mask is None else f" with {mask.n_pruned} heads off ({options.mask})"
     print(f"{options.model} on {options.task}{off}: accuracy {score:.3f} [{low:.3f}, {high:.3f}]")
-    print(f"{len(questions)} {options.split} questions, chance {study.task.chance:.2f}")
+    print(f"{len(questions)} {split} questions, chance {study.task.chance:.2f}")
     for subject in study.task.subjects:
         own = np.array([q.subject == subject for q in questions])
         if own.any():
@@ -92,14 +96,22 @@ def plot(options: argparse.Namespace) -> int:
     """`headspex plot`."""
     from headspex.figures.of_run import draw
 
-    folder, _ = finished_run(options.run)
-    print(draw(folder, options.name, options.to or folder.figures / f"{options.name}.svg"))
+    folder, run = finished_run(options.run)
+    print(
+        draw(
+            folder,
+            run["results"],
+            options.name,
+            options.to or folder.figures / f"{options.name}.svg",
+        )
+    )
     return 0
 
 
 def export(options: argparse.Namespace) -> int:
     """`headspex export`."""
     from headspex.curve import of_method, read_curve
+    from headspex.files import read_text
     from headspex.results import mask_of
     from headspex.schedule import Schedule, n_pruned
 
@@ -107,14 +119,16 @@ def export(options: argparse.Namespace) -> int:
     identity, results = run["identity"], run["results"]
     players = Players.heads(results["n_layers"], results["n_heads"], results["layers"])
     size = n_pruned(options.sparsity, len(players))
-    schedule = Schedule.from_json(folder.schedule.read_text(encoding="utf-8"), players)
+    schedule = Schedule.from_json(read_text(folder.schedule), players)
     judged = of_method(read_curve(folder.curve), "proxyspex", "accuracy")
     score = next((point.score for point in judged if point.n_pruned == size), None)
     if options.to.exists():
         raise UsageError(f"--to must be a new folder, but {options.to} exists")
     fill = None
     if identity["ablation"] == "mean":
-        some = next(iter(sorted((folder.path / "masks").glob("*.json"))))
+        some = min((folder.path / "masks").glob("*.json"), default=None)
+        if some is None:
+            raise UsageError(f"the means of {folder.path} are gone with its masks; repeat the run")
         values = read_fill(read_mask(some), some)
         fill = None if values is None else write_fill(options.to, values)
     mask = mask_of(identity, players, schedule.mask(size), score=score, fill=fill)

@@ -42,7 +42,8 @@ def costs(study: Study) -> Costs:
 
     plan, model = study.plan, study.model
     search, heldout = study.questions
-    sample = (search + heldout)[:_PROBE_ROWS]
+    asked = search + heldout
+    sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ
     encoded = encode_task(study.task, sample, model.tokenizer, shots=study.settings.shots)
     tokens = sum(min(len(e.context), model.n_ctx) for e in encoded) / len(encoded)
     answer_log_probs(model, encoded)  # the first call pays for allocations

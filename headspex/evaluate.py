@@ -28,7 +28,9 @@ def evaluate(
     store: ScoreStore,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Float[np.ndarray, "rows choices"]:
-    """Measure each row once; what the store already holds is not measured again.
+    """Scores of all rows, measured where the store lacks them.
+
+    A block with any row missing is measured whole; where a row was stored, the stored value counts.
 
     Args:
         scorer: measures a block of rows.
@@ -48,8 +50,8 @@ def evaluate(
         if any(row is None for row in known):
             measured = np.asarray(scorer(masks[rows], questions[rows]), dtype=np.float32)
             store.add(masks[rows], questions[rows], measured)
-        else:
-            measured = np.stack([row for row in known if row is not None])
-        blocks.append(measured)
-        progress(len(measured))
+            known = store.get(masks[rows], questions[rows])
+        found = [row for row in known if row is not None]
+        blocks.append(np.stack(found))
+        progress(len(found))
     return np.concatenate(blocks)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,42 @@ from headspex.errors import UsageError
 _LARGEST_JSON = 256 * 2**20  # bytes; the spectrum of a million terms stays below
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write through a temporary name, so that a reader never meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write through a temporary name, so that a reader never meets half a file.
+
+    Raises:
+        UsageError: the place cannot be written, or is full.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
         raise UsageError(
             f"results must go to a folder with room that can be written, but {path} failed: "
             f"{error.strerror}"
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        UsageError: no such file, or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise UsageError(f"{path} cannot be read: {reason}") from error
 
 
 def write_json(path: Path, content: Any) -> None:

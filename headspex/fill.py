@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
+from headspex.files import write_bytes
 from headspex.mask_file import MaskFile
 
 NAME = "fill.safetensors"
@@ -20,8 +21,7 @@ def write_fill(folder: Path, fill: Float[np.ndarray, "layers heads d_head"]) -> 
     from safetensors.numpy import save
 
     data = save({_TENSOR: np.ascontiguousarray(fill)})
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / NAME).write_bytes(data)
+    write_bytes(folder / NAME, data)
     return {"path": NAME, "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +80,18 @@ class Judge:
         """Scores of each mask on the same questions, in every metric."""
         asked = np.tile(questions, (len(masks), 1))
         return self.ask(masks, asked, metrics=metrics, what=what)
+
+
+def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:
+    """Tell on standard error how many prompts the model's context cuts at their beginning."""
+    longest = [len(q.context) + max(map(len, q.continuations)) - 1 for q in encoded]
+    cut = sum(length > n_ctx for length in longest)
+    if cut:
+        print(
+            f"headspex: {cut} of {len(encoded)} prompts are longer than the model's {n_ctx} tokens "
+            "and lose their beginning",
+            file=sys.stderr,
+        )
 
 
 def mean_fill(

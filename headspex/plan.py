@@ -10,7 +10,7 @@ from headspex.settings import Settings
 
 SEARCH_PASSES_PER_PLAYER = 768  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 768  # default verify budget: the curve's intervals are then +-8 points
-FRESH_MASKS = 100  # faithfulness is R² over these
+FRESH_MASKS = 100  # faithfulness is R² over these; half of all masks where there are fewer
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
@@ -24,6 +24,7 @@ class Plan:
         n_players: heads that are switched.
         n_search, n_heldout: questions used of each half.
         n_masks: masks of the search, each asked `questions_per_mask` of the search questions.
+        n_fresh: other masks, on which the spectrum is judged.
         sizes: numbers of heads removed that are verified, ascending and without 0.
         passes: of the search; one is one question under one mask.
         passes_total: with the fresh masks (on all search and held-out questions) and the
@@ -34,6 +35,7 @@ class Plan:
     n_search: int
     n_heldout: int
     n_masks: int
+    n_fresh: int
     questions_per_mask: int
     sizes: tuple[int, ...]
 
@@ -45,7 +47,7 @@ class Plan:
     @property
     def passes_total(self) -> int:
         """All forward passes."""
-        fresh = FRESH_MASKS * (self.n_search + self.n_heldout)
+        fresh = self.n_fresh * (self.n_search + self.n_heldout)
         return self.passes + fresh + _curve_masks(self.sizes) * self.n_heldout
 
 
@@ -58,11 +60,20 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
         n_search, n_heldout: questions that each half of the task holds.
 
     Raises:
-        UsageError: a budget too small for the least that says anything.
+        UsageError: a budget or a task too small for the least that says anything.
     """
+    if n_players < 2:
+        raise UsageError("a run switches at least two heads, but there is one; take more layers")
+    if min(n_search, n_heldout) < FEWEST_QUESTIONS:
+        raise UsageError(
+            f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
+            f"by, but the task gives {n_search} and {n_heldout}; add questions or subjects"
+        )
+    possible = 2 ** min(n_players, 62)
+    n_fresh = min(FRESH_MASKS, possible // 2)
     sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
-    per_question = 2 * FRESH_MASKS + _curve_masks(sizes)
+    per_question = 2 * n_fresh + _curve_masks(sizes)
     affordable = verify // per_question
     if affordable < FEWEST_QUESTIONS:
         raise UsageError(
@@ -77,8 +88,11 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
             f"--budget must be at least {2 * per_mask}, two masks of {per_mask} questions each, "
             f"but is {budget}"
         )
-    n_masks = min(budget // per_mask, 2 ** min(n_players, 62))
-    return Plan(n_players, n_search, n_heldout, n_masks, per_mask, sizes)
+    n_masks = min(budget // per_mask, possible - n_fresh)
+    if n_masks < budget // per_mask:
+        # There are few masks: the budget buys each of them more questions.
+        per_mask = min(budget // n_masks, n_search)
+    return Plan(n_players, n_search, n_heldout, n_masks, n_fresh, per_mask, sizes)
 
 
 def _curve_masks(sizes: tuple[int, ...]) -> int:

@@ -12,5 +12,5 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
 
     # A log file gets a line now and then, a terminal a moving bar.
     every = 0.2 if sys.stderr.isatty() else 10.0
-    with tqdm(total=total, desc=what, unit=" passes", mininterval=every, delay=0.5) as bar:
+    with tqdm(total=total, desc=what, unit=" passes", mininterval=every, delay=2) as bar:
         yield bar.update

@@ -85,7 +85,8 @@ def _caveats(results: dict[str, Any]) -> str:
         f"{results['n_heldout']} other, held-out ones; intervals are 95 %. Guessing scores "
         f"{results['chance']:.3f}. Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}. Ablation changes what a model would have learnt without "
-        "a head: a head that can go is not a head that does nothing."
+        "a head: a head that can go is not a head that does nothing. The interval of "
+        "random schedules covers the questions, not the draw of the schedules."
     )
 
 

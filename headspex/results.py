@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from headspex.figures.of_run import FIGURES, draw
 from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, interaction_table, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
-from headspex.plan import FRESH_MASKS
 from headspex.players import Players
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from headspex.study import Findings, Study
 
 TOP = 10  # interactions that are told
-VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
 
 def write_results(
@@ -48,9 +44,8 @@ def write_results(
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
         file.write(folder.mask(point.n_pruned))
     results = results_of(study, findings)
-    folder.finish(study.identity, results)
     figures = {
-        figure.caption: draw(folder, name, folder.figures / f"{name}.svg")
+        figure.caption: draw(folder, results, name, folder.figures / f"{name}.svg")
         for name, figure in FIGURES.items()
     }
     write_report(
@@ -63,7 +58,7 @@ def write_results(
         curve=findings.curve,
         figures=figures,
     )
-    write_json(folder.timing, {"seconds": study.seconds, "machine": platform.machine()})
+    folder.finish(study.identity, results)
 
 
 def mask_of(
@@ -110,6 +105,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "passes": findings.passes,
         "passes_total": findings.passes_total,
         "questions_per_mask": study.plan.questions_per_mask,
+        "n_fresh": study.plan.n_fresh,
         "n_search": study.plan.n_search,
         "n_heldout": study.plan.n_heldout,
         "metric": study.settings.metric,
@@ -137,7 +133,6 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
             "across": energy.across,
             "basis": energy.basis,
         },
-        "versions": {name: version(name) for name in VERSIONS},
     }  # fmt: skip
 
 
@@ -168,7 +163,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     sentences.append(
         "Every fresh mask scores the same: there is nothing to explain."
         if found is None
-        else f"Faithfulness on {FRESH_MASKS} fresh masks: R² {found['r2']:.3f} "
+        else f"Faithfulness on {results['n_fresh']} fresh masks: R² {found['r2']:.3f} "
         f"[{found['low']:.3f}, {found['high']:.3f}]."
     )
     return sentences
@@ -224,12 +219,15 @@ def curve_table(curve: list[CurvePoint]) -> list[str]:
 
 
 def command_of(study: Study) -> str:
-    """The command that repeats a run."""
+    """The command that repeats a run, or a word on how where no command can."""
+    if not study.by_name:
+        return "headspex.Study(model, task, ...) in Python: the model or the task was an object"
     default = type(study.settings)()
     words = ["headspex", "prune"]
     for name, value in study.settings.to_dict().items():
-        if value == getattr(default, name) or value == [] or value is None:
+        if value == getattr(default, name) or value == []:
             continue
+        value = "all" if name == "questions_per_mask" and value is None else value
         flag = "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"
         words += (
             [flag]

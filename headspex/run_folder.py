@@ -94,7 +94,7 @@ class RunFolder:
                     "choose another --out"
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and not _is_empty_folder(self.path):
             raise UsageError(
                 f"--out must be a new or empty folder, or one that holds this run, "
                 f"but {self.path} holds something else"
@@ -104,6 +104,13 @@ class RunFolder:
     def finish(self, identity: dict[str, Any], results: dict[str, Any]) -> None:
         """Record what came out."""
         write_json(self.run, {"format": FORMAT, "identity": identity, "results": results})
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and not any(path.iterdir())
+    except OSError as error:
+        raise UsageError(f"--out cannot be read: {path}: {error.strerror}") from error
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -116,7 +123,11 @@ def read_run(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UsageError(f"{path} holds no run (no run.json); name a folder `headspex prune` made")
     content = read_json(file)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if (
+        not isinstance(content, dict)
+        or content.get("format") != FORMAT
+        or not isinstance(content.get("identity"), dict)
+    ):
         raise UsageError(f"{file} is no run of this version of headspex (format {FORMAT!r})")
     return content
 

@@ -59,7 +59,9 @@ class Settings:
             number = getattr(self, name)
             if number is not None and not 1 <= number <= LARGEST_BUDGET:
                 flag = name.replace("_", "-")
-                raise UsageError(f"--{flag} must be at least 1, but is {number}; leave it out")
+                raise UsageError(
+                    f"--{flag} must be at least 1 and at most {LARGEST_BUDGET:,}, but is {number}"
+                )
         if not 0 <= self.shots <= 5:
             raise UsageError(f"--shots must be 0 to 5, but is {self.shots}")
         if not (math.isfinite(self.keep) and 0 < self.keep < 1):

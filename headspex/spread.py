@@ -47,7 +47,7 @@ def question_effects(
 
     The means of the questions are pulled to their common mean by the empirical-Bayes factor
     tau^2 / (tau^2 + sigma^2 / n): questions seen rarely get little of their own (Efron & Morris
-    1975). The effects of all questions sum to zero.
+    1975). The effects of all questions sum to zero. They are fitted on all masks, before any fold.
     """
     flat, question = scores.ravel(), asked.ravel()
     count = np.bincount(question, minlength=n_questions)

@@ -65,7 +65,11 @@ class ScoreStore:
         questions: Int[np.ndarray, " rows"],
         log_probs: Float[np.ndarray, "rows choices"],
     ) -> None:
-        """Keep a block of scores, all of it or nothing."""
+        """Keep a block of scores, all of it or nothing; what is there already stays as it is.
+
+        Raises:
+            UsageError: the disk is full or cannot be written.
+        """
         values = log_probs.astype("<f4")
         rows = [
             (packed.tobytes(), int(question), value.tobytes())
@@ -73,8 +77,11 @@ class ScoreStore:
                 np.packbits(masks, axis=1), questions, values, strict=True
             )
         ]
-        with self._database:
-            self._database.executemany("insert or replace into scores values (?, ?, ?)", rows)
+        try:
+            with self._database:
+                self._database.executemany("insert or ignore into scores values (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise UsageError(f"scores cannot be kept: {error}; what was kept is good") from error
 
     def get(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,13 @@ from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
 from headspex.errors import UsageError
 from headspex.faithfulness import Faithfulness, faithfulness
+from headspex.files import write_json
 from headspex.fill import write_fill
 from headspex.fit import fit_spectrum
 from headspex.hooks import LoadedModel, load_model
-from headspex.judge import Judge, mean_fill
+from headspex.judge import Judge, mean_fill, say_what_is_cut
 from headspex.observations import observe
-from headspex.plan import FRESH_MASKS, RANDOM_SCHEDULES, Plan, make_plan
+from headspex.plan import RANDOM_SCHEDULES, Plan, make_plan
 from headspex.players import Masks, Players, parse_layers
 from headspex.run_folder import RunFolder
 from headspex.sampling import draw_masks
@@ -34,6 +38,8 @@ from headspex.spread import assign_questions, mask_values
 from headspex.store import ScoreStore
 from headspex.tasks import METRICS, Question, Task, encode_task, interval, load_task, mean_interval
 from headspex.tasks import split as split_task
+
+VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,9 @@ class Study:
         tokenizer: of a model given as an object.
         settings: see `Settings`.
 
+    Attributes:
+        by_name: whether model and task were named, so that a command can repeat the run.
+
     Raises:
         UsageError: a setting, model or task that cannot be; also from the properties, which load
             on first use.
@@ -85,15 +94,19 @@ class Study:
     def __init__(
         self,
         model: Any = "tiny",
-        task: str | Task = "mini",
+        task: str | os.PathLike[str] | Task = "mini",
         *,
         tokenizer: Any = None,
         **settings: Any,
     ) -> None:
+        model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
+        self.by_name = isinstance(model, str) and not isinstance(task, Task)
+        if settings.get("data_dir") is not None:
+            settings["data_dir"] = os.fspath(settings["data_dir"])
         self.settings = Settings(
             model=model if isinstance(model, str) else type(model).__name__,
-            task=task.name if isinstance(task, Task) else task,
+            task=task.name if isinstance(task, Task) else os.fspath(task),
             **settings,
         )
         if self.settings.metric not in METRICS:
@@ -152,8 +165,16 @@ class Study:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides a score or a choice; equal identities give equal files."""
+        settings = self.settings.to_dict()
+        # What the budgets buy counts, not how they were asked for.
+        del settings["budget"], settings["verify_budget"]
         return {
-            **self.settings.to_dict(),
+            **settings,
+            **asdict(self.plan),
+            "sizes": list(self.plan.sizes),
+            "device": self.model.device,
+            "dtype": self.model.dtype,
+            "versions": {name: version(name) for name in VERSIONS},
             "weights": self.model.fingerprint,
             "tokenizer": self.model.tokenizer_fingerprint,
             "questions": self.task.fingerprint,
@@ -173,6 +194,7 @@ class Study:
         encoded = encode_task(
             self.task, search + heldout, self.model.tokenizer, shots=self.settings.shots
         )
+        say_what_is_cut(encoded, self.model.n_ctx)
         folder.begin(self.identity)
         fill, fill_entry = None, None
         if self.settings.ablation == "mean":
@@ -186,14 +208,23 @@ class Study:
             findings = self._find(judge)
         with self._timed("write the results"):
             write_results(folder, self, findings, fill_entry)
+        write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
         return findings
 
     def _find(self, judge: Judge) -> Findings:
         plan, settings = self.plan, self.settings
         numbers = np.arange(plan.n_search + plan.n_heldout)
         search, heldout = numbers[: plan.n_search], numbers[plan.n_search :]
-        self._warn_at_chance(judge, heldout)
-        masks, values = self._search(judge, plan)
+        at_chance = self._at_chance(judge, heldout)
+        drawn = draw_masks(
+            plan.n_masks + plan.n_fresh, plan.n_players, keep=settings.keep,
+            seed=_stream(settings.seed, "masks"),
+        )  # fmt: skip
+        # All are different, so none of the fresh masks was searched. Where they are nearly all
+        # masks there are, they come likeliest first: hence the shuffle.
+        drawn = _stream(settings.seed, "fresh").permutation(drawn)
+        masks, fresh = drawn[: plan.n_masks], drawn[plan.n_masks :]
+        values = self._search(judge, plan, masks)
         with self._timed("fit the spectrum"):
             spectrum = fit_spectrum(
                 masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
@@ -202,12 +233,6 @@ class Study:
                 observe(masks, values, keep=settings.keep), seed=settings.seed
             )
         with self._timed("score fresh masks"):
-            fresh = draw_masks(
-                FRESH_MASKS,
-                plan.n_players,
-                keep=settings.keep,
-                seed=_stream(settings.seed, "fresh"),
-            )
             measured = judge.ask_all(fresh, numbers, metrics=[settings.metric], what="fresh masks")[
                 settings.metric
             ]
@@ -222,7 +247,6 @@ class Study:
         }
         with self._timed("verify schedules"):
             curve, verified = self._verify(judge, schedules, heldout)
-        whole = next(point for point in curve if point.metric == "accuracy")
         return Findings(
             spectrum=spectrum,
             schedules=schedules,
@@ -235,37 +259,36 @@ class Study:
                 measured[:, heldout].mean(axis=1), predicted,
                 remove_mean_difference=True, seed=settings.seed,
             ),
-            passes=values.size * plan.questions_per_mask,
+            passes=plan.passes,
             passes_total=plan.passes_total,
             chance=self.task.chance,
-            at_chance=whole.low <= self.task.chance,
+            at_chance=at_chance,
         )  # fmt: skip
 
-    def _warn_at_chance(self, judge: Judge, heldout: np.ndarray) -> None:
-        """Say before the search, not after it, that there may be nothing to search for."""
+    def _at_chance(self, judge: Judge, heldout: np.ndarray) -> bool:
+        """Whether the whole model cannot be told from guessing; says so before the search."""
         whole = np.ones((1, self.plan.n_players), dtype=bool)
         correct = judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model")[
             "accuracy"
         ]
         score, (low, _) = float(correct.mean()), interval("accuracy", correct[0])
-        if low <= self.task.chance:
+        at_chance = low <= self.task.chance
+        if at_chance:
             print(
                 f"headspex: the model does not do this task: score {score:.2f}, chance "
                 f"{self.task.chance:.2f}; the search goes on, but will describe noise",
                 file=sys.stderr,
             )
+        return at_chance
 
-    def _search(self, judge: Judge, plan: Plan) -> tuple[Masks, np.ndarray]:
+    def _search(self, judge: Judge, plan: Plan, masks: Masks) -> np.ndarray:
         settings = self.settings
-        masks = draw_masks(
-            plan.n_masks, plan.n_players, keep=settings.keep, seed=_stream(settings.seed, "search")
-        )
         asked = assign_questions(
             len(masks), plan.n_search, plan.questions_per_mask, rng=_stream(settings.seed, "asked")
         )
         with self._timed("search"):
             scores = judge.ask(masks, asked, metrics=[settings.metric], what="search")
-        return masks, mask_values(scores[settings.metric], asked, plan.n_search)
+        return mask_values(scores[settings.metric], asked, plan.n_search)
 
     def _verify(
         self, judge: Judge, schedules: dict[str, list[Schedule]], heldout: np.ndarray

@@ -174,9 +174,14 @@ def mean_activations(
         part = tokens[start : start + batch_size, :span].to(device)
         real = torch.arange(span)[None] < lengths[start : start + batch_size, None].cpu()
         hooks = [(hook_name(layer), _adder(sums[layer], real)) for layer in range(n_layers)]
+        hooks.append(("unembed.hook_in", _first_position))  # the logits are thrown away
         with bridge.hooks(fwd_hooks=hooks):
             bridge(part)
     return (sums / int(lengths.sum())).float()
+
+
+def _first_position(x: torch.Tensor, hook: Any) -> torch.Tensor:
+    return x[:, :1]
 
 
 def _adder(total: torch.Tensor, real: torch.Tensor) -> Hook:

@@ -58,7 +58,7 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Job:
     """Every row's passes, as positions in `unique`."""
 
     unique: tuple[Pass, ...]
@@ -104,7 +104,7 @@ class Plan:
         )
 
 
-def plan(encoded: Sequence[EncodedQuestion], n_ctx: int) -> Plan:
+def plan(encoded: Sequence[EncodedQuestion], n_ctx: int) -> Job:
     """What to run for these questions, one row each; equal questions share their inputs."""
     index: dict[Pass, int] = {}
     # By identity, as hashing hundreds of token ids for each of many thousand rows would cost more.
@@ -117,4 +117,4 @@ def plan(encoded: Sequence[EncodedQuestion], n_ctx: int) -> Plan:
             )
         of_row.append(planned[id(question)])
     choices = max((len(question.continuations) for question in encoded), default=0)
-    return Plan(tuple(index), tuple(of_row), choices)
+    return Job(tuple(index), tuple(of_row), choices)

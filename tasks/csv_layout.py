@@ -43,7 +43,7 @@ def read_csv(path: Path, subject: str) -> list[Question]:
     """
     questions: list[Question] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             line = 1
             for row in reader:

@@ -25,7 +25,7 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
     """
     file = Path(path).expanduser()
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:

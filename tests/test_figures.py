@@ -59,7 +59,8 @@ def test_a_curve_shows_each_method_with_its_interval() -> None:
     assert any(np.array_equal(y, [0.9, 0.6]) for y in heights)
 
 
-def test_the_same_data_gives_the_same_svg(tmp_path: Path) -> None:
-    for name in ("a.svg", "b.svg"):
-        save(head_importance(np.eye(3), layers=[0, 1, 2]), tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_the_same_data_gives_the_same_file(tmp_path: Path, kind: str) -> None:
+    for name in ("a", "b"):
+        save(head_importance(np.eye(3), layers=[0, 1, 2]), tmp_path / f"{name}.{kind}")
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()

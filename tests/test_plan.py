@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.errors import UsageError
-from headspex.plan import FRESH_MASKS, make_plan
+from headspex.plan import make_plan
 from headspex.settings import Settings
 
 
-@given(st.integers(1, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
+@given(st.integers(2, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
 def test_no_budget_is_ever_exceeded(players: int, search: int, heldout: int, budget: int) -> None:
     settings = Settings(budget=budget, verify_budget=10**6)
     plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
@@ -28,14 +28,21 @@ def test_the_passes_of_a_small_run_are_counted_by_hand() -> None:
     # Nine sizes x (ProxySPEX, LASSO, 5 random) + the whole model = 64 masks; 2 x 100 fresh ones.
     assert plan.n_search == plan.n_heldout == 5_280 // 264 == 20
     assert plan.passes == 333 * 3
-    assert plan.passes_total == 999 + FRESH_MASKS * 40 + 64 * 20
+    assert plan.passes_total == 999 + 100 * 40 + 64 * 20
     assert plan.sizes == (4, 8, 12, 16, 20, 24, 28, 32, 36)
 
 
 def test_few_heads_have_few_sizes_and_few_masks() -> None:
     plan = make_plan(Settings(), n_players=3, n_search=50, n_heldout=50)
     assert plan.sizes == (1, 2)
-    assert plan.n_masks <= 8
+    assert plan.n_masks + plan.n_fresh <= 8  # fresh masks are other masks
+    assert plan.questions_per_mask == 50  # the budget buys each of the few masks everything
+
+
+@pytest.mark.parametrize(("players", "search", "heldout"), [(1, 50, 50), (8, 2, 1), (8, 50, 9)])
+def test_too_few_heads_or_questions_are_refused(players: int, search: int, heldout: int) -> None:
+    with pytest.raises(UsageError, match="at least"):
+        make_plan(Settings(), n_players=players, n_search=search, n_heldout=heldout)
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,15 @@ def test_zeroed_o_proj_columns_in_plain_transformers_give_the_same_number_of_rig
         assert right == round(mask["score"] * len(questions)), path.name
 
 
-def test_the_answer_names_the_score_the_faithfulness_and_the_interactions(
-    run: Path, capsys: pytest.CaptureFixture[str]
+def test_a_finished_run_is_told_again_without_scoring(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("a stored score was measured again")
+
+    monkeypatch.setattr("headspex.judge.answer_log_probs", refuse)
     words = ["prune", "--out", str(run), "--budget", "8000", "--verify-budget", "13200"]
-    assert main(words) == 0  # every score is stored: this only fits and writes again
+    assert main(words) == 0
     out = capsys.readouterr().out
     for part in ("Whole model: accuracy", "Faithfulness on 100 fresh masks", "Energy (p = "):
         assert part in out

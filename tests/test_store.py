@@ -60,6 +60,7 @@ def test_every_row_is_measured_once_and_then_read_from_the_store(
         again = evaluate(scorer, masks, questions, store=store)
         assert scorer.rows == 10
         more = evaluate(scorer, *_every_mask_with(6), store=store)
+    assert scorer.rows == 18  # the two blocks that hold a new row were measured whole
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first[:, 0], [2] * 5 + [1] * 5)
     np.testing.assert_array_equal(more[:, 1], [0, 1, 2, 3, 4, 5] * 2)

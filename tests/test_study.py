@@ -59,10 +59,9 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 def test_a_run_leaves_all_its_files(run: Path) -> None:
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    masks = {f"masks/00{size}.json" for size in range(1, 8) if f"masks/00{size}.json" in names}
-    assert len(masks) == len(list((run / "masks").iterdir()))
-    assert names - masks == {
-        *SAME_EVERY_TIME, "scores.sqlite", "timing.json",
+    masks = {f"masks/{size:03d}.json" for size in range(1, 8)}  # 10 % to 90 % of 8 heads
+    assert names == {
+        *masks, *SAME_EVERY_TIME, "scores.sqlite", "timing.json",
     }  # fmt: skip
 
 
@@ -129,8 +128,9 @@ def test_the_store_holds_every_pass_that_was_paid(run: Path) -> None:
         sqlite3.connect(run / "scores.sqlite").execute("select count(*) from scores").fetchone()
     )
     results = json.loads((run / "run.json").read_text())["results"]
-    assert rows <= results["passes_total"]  # the same mask may stand in two schedules
-    assert results["passes"] <= 400
+    # The same mask may stand in two schedules, and the whole model is scored once.
+    assert results["passes"] + 100 * 20 < rows <= results["passes_total"]
+    assert results["passes"] == 312  # (256 masks - 100 fresh ones) x 2 questions
 
 
 def test_the_spectrum_and_the_table_of_interactions_say_the_same(run: Path) -> None:
@@ -209,7 +209,7 @@ def test_dry_run_prints_costs_and_writes_nothing(
 
 
 WRONG = [
-    (["prune", "--budget", "0"], "--budget must be at least 1"),
+    (["prune", "--budget", "0"], "--budget must be at least 1 and"),
     (["prune", "--layers", "5-9"], "does not exist"),
     (["prune", "--layers", "one"], "layers are written like"),
     (["prune", "--metric", "f1"], "--metric must be one of"),

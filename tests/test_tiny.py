@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headspex.tasks import Question as TaskQuestion
+from headspex.tasks.prompts import body, header, prompt
 from headspex.tiny.benchmark import benchmark
-from headspex.tiny.questions import SUBJECTS, description, is_test_side, prompt, questions
+from headspex.tiny.questions import SUBJECTS, Question, is_test_side, questions
 from headspex.tiny.sequences import Stream, header_ids, hops, question_ids, words_of
 from headspex.tiny.tokenizer import build_tokenizer
 
@@ -139,11 +141,15 @@ def test_the_answers_are_those_of_an_independent_reader(subject: str) -> None:
         assert _solve(subject, text) == choices["ABCD".index(letter)]
 
 
+def _asked(question: Question) -> TaskQuestion:
+    return TaskQuestion(question.subject, question.text, question.choices, question.answer)
+
+
 def test_a_letter_is_one_token_behind_the_unchanged_prompt() -> None:
     tokenizer = build_tokenizer()
     for subject in SUBJECTS:
         for question in itertools.islice(questions(subject, Random(2), test_side=False), 50):
-            text = description(subject) + prompt(question)
+            text = prompt(_asked(question))
             ids = tokenizer(text)["input_ids"]
             assert tokenizer.unk_token_id not in ids
             for letter in "ABCD":
@@ -153,9 +159,9 @@ def test_a_letter_is_one_token_behind_the_unchanged_prompt() -> None:
 def test_training_rows_are_what_the_tokenizer_makes_of_the_prompts() -> None:
     tokenizer = build_tokenizer()
     for subject in SUBJECTS:
-        assert header_ids(subject) == tokenizer(description(subject))["input_ids"]
+        assert header_ids(subject) == tokenizer(header(subject))["input_ids"]
         for question in itertools.islice(questions(subject, Random(3), test_side=False), 50):
-            text = f"{prompt(question)} {question.letter}"
+            text = f"{body(_asked(question))} {question.letter}"
             assert question_ids(question) == tokenizer(text)["input_ids"]
 
 

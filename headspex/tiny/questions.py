@@ -165,14 +165,3 @@ def with_answer_at(question: Question, answer: int) -> Question:
     choices = list(question.choices)
     choices[answer], choices[question.answer] = choices[question.answer], choices[answer]
     return Question(question.subject, question.text, tuple(choices), answer)
-
-
-def description(subject: str) -> str:
-    """The line above the questions of a subject, as MMLU and lm-eval print it."""
-    return f"{HEADER} {subject.replace('_', ' ')}.\n\n"
-
-
-def prompt(question: Question) -> str:
-    """The question as MMLU and lm-eval print it, up to the place of the letter."""
-    rows = [f"{x}. {choice}\n" for x, choice in zip(LETTERS, question.choices, strict=True)]
-    return f"{question.text}\n{''.join(rows)}Answer:"

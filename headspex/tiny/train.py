@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 import transformers
+from einops import rearrange
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -72,8 +73,9 @@ class HeadDropout:
                 return None
             kept = self.keep[:, number]
             z = inputs[0]
-            heads = z.view(*z.shape[:2], kept.shape[1], -1) * kept[:, None, :, None]
-            return (heads.view_as(z),)
+            heads = rearrange(z, "row pos (head d) -> row pos head d", head=kept.shape[1])
+            dropped = heads * kept[:, None, :, None]
+            return (rearrange(dropped, "row pos head d -> row pos (head d)"),)
 
         return hook
 
