@@ -36,8 +36,9 @@ from headspex.settings import Settings
 from headspex.spectrum import Spectrum
 from headspex.spread import assign_questions, mask_values
 from headspex.store import ScoreStore
-from headspex.tasks import METRICS, Question, Task, encode_task, interval, load_task, mean_interval
+from headspex.tasks import METRICS, Question, Task, encode_task, in_proportion, interval, load_task
 from headspex.tasks import split as split_task
+from headspex.verification import verify
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
@@ -246,7 +247,10 @@ class Study:
             ],
         }
         with self._timed("verify schedules"):
-            curve, verified = self._verify(judge, schedules, heldout)
+            curve, verified = verify(
+                judge, schedules, plan.sizes, heldout,
+                metrics=list(dict.fromkeys(["accuracy", settings.metric])),
+            )  # fmt: skip
         return Findings(
             spectrum=spectrum,
             schedules=schedules,
@@ -290,68 +294,11 @@ class Study:
             scores = judge.ask(masks, asked, metrics=[settings.metric], what="search")
         return mask_values(scores[settings.metric], asked, plan.n_search)
 
-    def _verify(
-        self, judge: Judge, schedules: dict[str, list[Schedule]], heldout: np.ndarray
-    ) -> tuple[list[CurvePoint], dict[str, np.ndarray]]:
-        """Held-out scores of the whole model and of every schedule at every size."""
-        metrics = list(dict.fromkeys(["accuracy", self.settings.metric]))
-        sizes = self.plan.sizes
-        whole = np.ones((1, self.plan.n_players), dtype=bool)
-        masks = [whole, *(s.masks(sizes) for several in schedules.values() for s in several)]
-        scores = judge.ask_all(np.concatenate(masks), heldout, metrics=metrics, what="schedules")
-        points, verified = [], {}
-        for metric, values in scores.items():
-            points.append(self._point("whole model", 0, metric, values[:1]))
-            row = 1
-            for method, several in schedules.items():
-                last = row + len(several) * len(sizes)
-                block = values[row:last].reshape(len(several), len(sizes), -1)
-                row = last
-                if metric == "accuracy":
-                    verified[method] = block
-                points += [
-                    self._point(method, size, metric, block[:, i]) for i, size in enumerate(sizes)
-                ]
-        return points, verified
-
-    def _point(self, method: str, size: int, metric: str, values: np.ndarray) -> CurvePoint:
-        """A point of the curve from scores [schedules, questions]."""
-        per_question = values.mean(axis=0)
-        # The mean over several schedules is no longer 0 or 1 per question: a t interval then.
-        single = len(values) == 1
-        low, high = interval(metric, per_question) if single else mean_interval(per_question)
-        return CurvePoint(
-            method, size, size / self.plan.n_players, metric, float(per_question.mean()), low, high,
-            len(per_question),
-        )  # fmt: skip
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         begin = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - begin, 3)
-
-
-def in_proportion(
-    questions: tuple[Question, ...], count: int, *, rng: np.random.Generator
-) -> list[Question]:
-    """`count` of the questions in the given order, each subject by its share.
-
-    Largest remainders decide where a share is not a whole number.
-    """
-    if count >= len(questions):
-        return list(questions)
-    subjects = list(dict.fromkeys(question.subject for question in questions))
-    own = {s: [i for i, q in enumerate(questions) if q.subject == s] for s in subjects}
-    share = np.array([len(own[s]) * count / len(questions) for s in subjects])
-    quota = np.floor(share).astype(int)
-    quota[np.argsort(quota - share, kind="stable")[: count - quota.sum()]] += 1
-    chosen = {
-        own[s][i]
-        for s, n in zip(subjects, quota, strict=True)
-        for i in rng.permutation(len(own[s]))[:n]
-    }
-    return [question for i, question in enumerate(questions) if i in chosen]
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:

@@ -14,6 +14,7 @@ from headspex.tasks.prompts import prompt as prompt
 from headspex.tasks.questions import SPLITS as SPLITS
 from headspex.tasks.questions import Question as Question
 from headspex.tasks.questions import Task as Task
+from headspex.tasks.questions import in_proportion as in_proportion
 from headspex.tasks.questions import split as split
 from headspex.tasks.scoring import METRICS as METRICS
 from headspex.tasks.scoring import interval as interval

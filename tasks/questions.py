@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from headspex.errors import UsageError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -120,6 +122,28 @@ def split(task: Task) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
             "to hold some out; give it at least two in one subject"
         )
     return tuple(q for q in task.pool if q.id in search), heldout
+
+
+def in_proportion(
+    questions: tuple[Question, ...], count: int, *, rng: np.random.Generator
+) -> list[Question]:
+    """`count` of the questions in the given order, each subject by its share.
+
+    Largest remainders decide where a share is not a whole number.
+    """
+    if count >= len(questions):
+        return list(questions)
+    subjects = list(dict.fromkeys(question.subject for question in questions))
+    own = {s: [i for i, q in enumerate(questions) if q.subject == s] for s in subjects}
+    share = np.array([len(own[s]) * count / len(questions) for s in subjects])
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: count - quota.sum()]] += 1
+    chosen = {
+        own[s][i]
+        for s, n in zip(subjects, quota, strict=True)
+        for i in rng.permutation(len(own[s]))[:n]
+    }
+    return [question for i, question in enumerate(questions) if i in chosen]
 
 
 def answer_index(letter: str, n_choices: int) -> int:

@@ -1,0 +1,72 @@
+"""Pruning schedules judged on questions that the search has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headspex.curve import CurvePoint
+from headspex.judge import Judge
+from headspex.schedule import Schedule
+from headspex.tasks import interval, mean_interval
+
+
+def verify(
+    judge: Judge,
+    schedules: Mapping[str, Sequence[Schedule]],
+    sizes: Sequence[int],
+    heldout: Int[np.ndarray, " questions"],
+    *,
+    metrics: Sequence[str],
+) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "schedules sizes questions"]]]:
+    """Held-out scores of the whole model and of every schedule at every size.
+
+    Args:
+        judge: scores masks.
+        schedules: method -> its schedules; the score of several is their mean.
+        sizes: numbers of players removed.
+        heldout: the questions, by their position in the judge.
+        metrics: the first is also returned question by question.
+
+    Returns:
+        The points of the curve, the whole model first in each metric, and for each method the
+        scores of the first metric.
+    """
+    n_players = len(judge.players)
+    whole = np.ones((1, n_players), dtype=bool)
+    masks = [whole, *(s.masks(sizes) for several in schedules.values() for s in several)]
+    scores = judge.ask_all(np.concatenate(masks), heldout, metrics=metrics, what="schedules")
+    points: list[CurvePoint] = []
+    verified: dict[str, np.ndarray] = {}
+    for metric, values in scores.items():
+        points.append(_point("whole model", 0, n_players, metric, values[:1]))
+        row = 1
+        for method, several in schedules.items():
+            last = row + len(several) * len(sizes)
+            block = values[row:last].reshape(len(several), len(sizes), -1)
+            row = last
+            if metric == metrics[0]:
+                verified[method] = block
+            points += [
+                _point(method, size, n_players, metric, block[:, i]) for i, size in enumerate(sizes)
+            ]
+    return points, verified
+
+
+def _point(
+    method: str,
+    size: int,
+    n_players: int,
+    metric: str,
+    values: Float[np.ndarray, "schedules questions"],
+) -> CurvePoint:
+    per_question = values.mean(axis=0)
+    # The mean over several schedules is no longer 0 or 1 per question: a t interval then.
+    single = len(values) == 1
+    low, high = interval(metric, per_question) if single else mean_interval(per_question)
+    return CurvePoint(
+        method, size, size / n_players, metric, float(per_question.mean()), low, high,
+        len(per_question),
+    )  # fmt: skip
