@@ -13,7 +13,6 @@ import numpy as np
 from headspex.cli import settings_of
 from headspex.errors import UsageError
 from headspex.fill import read_fill, write_fill
-from headspex.interactions_table import interaction_table
 from headspex.mask_file import read_mask
 from headspex.players import Players
 from headspex.run_folder import finished_run
@@ -37,7 +36,7 @@ def prune(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"run": str(out), **results}))
         return 0
-    print(summary(results, findings.curve, interaction_table(findings.spectrum, study.players)))
+    print(summary(results, findings.curve, findings.interactions))
     print(f"Everything is in {out}; the report is {out / 'report.html'}")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from headspex.files import write_csv
 from headspex.indices import effects
 from headspex.players import Players
 from headspex.spectrum import Spectrum
+from headspex.uncertainty import Intervals
 
 HEADER = (
     "order", "heads", "layers", "kind", "effect", "coefficient", "low", "high", "selected", "basis",
@@ -31,6 +32,8 @@ class Interaction:
             sampled masks, beyond what their smaller groups explain. For pairs, positive is
             synergy and negative redundancy.
         coefficient: of the orthonormal basis; its square is the term's energy.
+        low, high: the 95 % interval of the effect, cross-fitted (see `headspex.uncertainty`).
+        selected: share of the folds whose own fit keeps the term.
     """
 
     heads: tuple[str, ...]
@@ -38,30 +41,47 @@ class Interaction:
     kind: str
     effect: float
     coefficient: float
+    low: float
+    high: float
+    selected: float
 
 
-def interaction_table(spectrum: Spectrum, players: Players) -> list[Interaction]:
-    """All terms but the constant, strongest (by energy) first."""
-    effect = effects(spectrum)
+def interaction_table(spectrum: Spectrum, bounds: Intervals, players: Players) -> list[Interaction]:
+    """All terms but the constant, strongest (by energy) first.
+
+    Args:
+        spectrum: what is told.
+        bounds: of all its terms, in their order.
+        players: what the columns are.
+    """
+    # What one unit of a coefficient means in the unit of the score.
+    unit = effects(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
+    ends = np.sort(np.stack([bounds.low, bounds.high]) * unit, axis=0)
     order = np.argsort(-np.abs(spectrum.coefficients), kind="stable")
     return [
-        _interaction(spectrum.terms[i], effect[i], spectrum.coefficients[i], players)
+        _interaction(
+            players,
+            spectrum.terms[i],
+            effect=float(spectrum.coefficients[i] * unit[i]),
+            coefficient=float(spectrum.coefficients[i]),
+            low=float(ends[0, i]),
+            high=float(ends[1, i]),
+            selected=float(bounds.selected[i]),
+        )
         for i in order.tolist()
         if spectrum.terms[i]
     ]
 
 
-def _interaction(
-    term: Sequence[int], effect: float, coefficient: float, players: Players
-) -> Interaction:
+def _interaction(players: Players, term: Sequence[int], **numbers: float) -> Interaction:
     layers = tuple(dict.fromkeys(players[column][0] for column in term))
     kind = "linear" if len(term) == 1 else "within" if len(layers) == 1 else "across"
     heads = tuple(players.label(column) for column in term)
-    return Interaction(heads, layers, kind, float(effect), float(coefficient))
+    return Interaction(heads, layers, kind, **numbers)
 
 
 def write_interactions(path: Path, table: Sequence[Interaction], spectrum: Spectrum) -> None:
-    """Write `interactions.csv`; low, high and selected are empty until intervals are asked for."""
+    """Write `interactions.csv`."""
     basis = basis_name(spectrum.keep)
     write_csv(
         path,
@@ -69,7 +89,7 @@ def write_interactions(path: Path, table: Sequence[Interaction], spectrum: Spect
         (
             (
                 len(row.heads), " ".join(row.heads), " ".join(map(str, row.layers)), row.kind,
-                row.effect, row.coefficient, "", "", "", basis,
+                row.effect, row.coefficient, row.low, row.high, row.selected, basis,
             )
             for row in table
         ),

@@ -8,12 +8,14 @@ from headspex.errors import UsageError
 from headspex.schedule import n_pruned
 from headspex.settings import Settings
 
-SEARCH_PASSES_PER_PLAYER = 768  # default budget: R² on fresh masks of `mini` is then above .9
+SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 768  # default verify budget: the curve's intervals are then +-8 points
-FRESH_MASKS = 100  # faithfulness is R² over these; half of all masks where there are fewer
+FRESH_MASKS = 100  # faithfulness is R² over these; a quarter of all masks where there are few
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
+FEWEST_MASKS = 10  # of the search; intervals need as many
+FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,18 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     Raises:
         UsageError: a budget or a task too small for the least that says anything.
     """
-    if n_players < 2:
-        raise UsageError("a run switches at least two heads, but there is one; take more layers")
+    if n_players < FEWEST_PLAYERS:
+        raise UsageError(
+            f"a run switches at least {FEWEST_PLAYERS} heads, but there are {n_players}; "
+            "take more layers"
+        )
     if min(n_search, n_heldout) < FEWEST_QUESTIONS:
         raise UsageError(
             f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
             f"by, but the task gives {n_search} and {n_heldout}; add questions or subjects"
         )
     possible = 2 ** min(n_players, 62)
-    n_fresh = min(FRESH_MASKS, possible // 2)
+    n_fresh = min(FRESH_MASKS, possible // 4)
     sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
     per_question = 2 * n_fresh + _curve_masks(sizes)
@@ -83,10 +88,10 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     n_search, n_heldout = min(n_search, affordable), min(n_heldout, affordable)
     per_mask = min(settings.questions_per_mask or n_search, n_search)
     budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
-    if budget < 2 * per_mask:
+    if budget < FEWEST_MASKS * per_mask:
         raise UsageError(
-            f"--budget must be at least {2 * per_mask}, two masks of {per_mask} questions each, "
-            f"but is {budget}"
+            f"--budget must be at least {FEWEST_MASKS * per_mask}, {FEWEST_MASKS} masks of "
+            f"{per_mask} questions each, but is {budget}"
         )
     n_masks = min(budget // per_mask, possible - n_fresh)
     if n_masks < budget // per_mask:

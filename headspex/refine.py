@@ -15,8 +15,8 @@ from headspex.proxy import boosted_trees
 from headspex.spectrum import FitReport, Spectrum, Term
 
 SIZES = (10_000, 5000, 2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
-TOLERANCE = 5e-4  # R² that a smaller spectrum may cost
-GAIN = 5e-4  # R² that a sum of methods must gain over the best of them
+TOLERANCE = 5e-4  # share of the explained variance that a smaller spectrum may cost
+GAIN = 5e-4  # share of the explained variance that a sum of methods must gain over the best
 
 
 def sources(seed: int, threads: int) -> dict[str, Method]:
@@ -49,7 +49,7 @@ def refine(
     shares, predictions = {best: 1.0}, contest.held_out[best]
     if len(scores) > 1:
         weights, stacked = stack(contest)
-        if contest.r2(stacked) > scores[best] + GAIN:
+        if contest.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
             shares = {name: weight for name, weight in weights.items() if weight > 0.01}
             predictions = stacked
             scores["+".join(shares)] = contest.r2(stacked)
@@ -97,7 +97,7 @@ def _smallest_size(contest: Contest, shares: Mapping[str, float]) -> int | None:
     score, chosen = _score_at(contest, sums, None), None
     for size in SIZES:
         if size < max(len(spectrum.terms) for spectrum in sums):
-            if _score_at(contest, sums, size) < score - TOLERANCE:
+            if _score_at(contest, sums, size) < score - TOLERANCE * abs(score):
                 break
             chosen = size
     return chosen

@@ -58,9 +58,15 @@ def write_report(
         f"redundancy. The {min(_STRONGEST, len(interactions))} strongest of "
         f"{len(interactions)}; all are in interactions.csv.</p>",
         _table(
-            ("heads", "kind", "effect"),
+            ("heads", "kind", "effect", "95 % interval", "kept by folds"),
             (
-                (" ".join(row.heads), row.kind, f"{row.effect:+.4f}")
+                (
+                    " ".join(row.heads),
+                    row.kind,
+                    f"{row.effect:+.4f}",
+                    f"{row.low:+.4f} to {row.high:+.4f}",
+                    f"{row.selected:.0%}",
+                )
                 for row in interactions[:_STRONGEST]
             ),
         ),

@@ -11,7 +11,7 @@ from headspex.curve import CurvePoint, of_method, whole_model, write_curve
 from headspex.energy import layer_energy
 from headspex.figures.of_run import FIGURES, draw
 from headspex.files import write_json, write_text
-from headspex.interactions_table import Interaction, interaction_table, write_interactions
+from headspex.interactions_table import Interaction, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
 from headspex.report import write_report
@@ -29,13 +29,12 @@ def write_results(
     """Write all files of a finished run; `run.json` last, so that it stands for the rest."""
     spectrum, players = findings.spectrum, study.players
     search, heldout = study.questions
-    table = interaction_table(spectrum, players)
     write_json(
         folder.questions,
         {"search": [q.id for q in search], "heldout": [q.id for q in heldout]},
     )
     write_text(folder.spectrum, spectrum.to_json() + "\n")
-    write_interactions(folder.interactions, table, spectrum)
+    write_interactions(folder.interactions, findings.interactions, spectrum)
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
     write_curve(folder.curve, findings.curve)
@@ -54,7 +53,7 @@ def write_results(
         answer=answer(results, findings.curve),
         command=command_of(study),
         results=results,
-        interactions=table,
+        interactions=findings.interactions,
         curve=findings.curve,
         figures=figures,
     )
@@ -186,7 +185,8 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
         ]
         width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
         lines += [
-            f"  {' '.join(row.heads):<{width}}  {row.effect:+.4f}  {_words(row)}"
+            f"  {' '.join(row.heads):<{width}}  {row.effect:+.3f} "
+            f"[{row.low:+.3f}, {row.high:+.3f}]  {_words(row)}"
             for row in table[:TOP]
         ]
         energy = results["energy"]

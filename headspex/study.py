@@ -25,6 +25,7 @@ from headspex.files import write_json
 from headspex.fill import write_fill
 from headspex.fit import fit_spectrum
 from headspex.hooks import LoadedModel, load_model
+from headspex.interactions_table import Interaction, interaction_table
 from headspex.judge import Judge, mean_fill, say_what_is_cut
 from headspex.observations import observe
 from headspex.plan import RANDOM_SCHEDULES, Plan, make_plan
@@ -38,6 +39,7 @@ from headspex.spread import assign_questions, mask_values
 from headspex.store import ScoreStore
 from headspex.tasks import METRICS, Question, Task, encode_task, in_proportion, interval, load_task
 from headspex.tasks import split as split_task
+from headspex.uncertainty import intervals
 from headspex.verification import verify
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -49,6 +51,7 @@ class Findings:
 
     Attributes:
         spectrum: fitted to the search questions.
+        interactions: its terms in words with their intervals, strongest first.
         schedules: method -> which player goes first, second, ...; `random` is several.
         curve: held-out scores, the whole model first.
         verified: method -> held-out accuracy of each question, [schedules, sizes, questions];
@@ -61,6 +64,7 @@ class Findings:
     """
 
     spectrum: Spectrum
+    interactions: list[Interaction]
     schedules: dict[str, list[Schedule]]
     curve: list[CurvePoint]
     verified: dict[str, np.ndarray]
@@ -233,6 +237,10 @@ class Study:
             lasso = BASELINES["lasso"](
                 observe(masks, values, keep=settings.keep), seed=settings.seed
             )
+        with self._timed("intervals of the interactions"):
+            bounds = intervals(
+                masks, values, spectrum.terms, keep=settings.keep, seed=settings.seed
+            )
         with self._timed("score fresh masks"):
             measured = judge.ask_all(fresh, numbers, metrics=[settings.metric], what="fresh masks")[
                 settings.metric
@@ -253,6 +261,7 @@ class Study:
             )  # fmt: skip
         return Findings(
             spectrum=spectrum,
+            interactions=interaction_table(spectrum, bounds, self.players),
             schedules=schedules,
             curve=curve,
             verified=verified,

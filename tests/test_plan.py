@@ -11,7 +11,7 @@ from headspex.plan import make_plan
 from headspex.settings import Settings
 
 
-@given(st.integers(2, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
+@given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
 def test_no_budget_is_ever_exceeded(players: int, search: int, heldout: int, budget: int) -> None:
     settings = Settings(budget=budget, verify_budget=10**6)
     plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
@@ -33,13 +33,13 @@ def test_the_passes_of_a_small_run_are_counted_by_hand() -> None:
 
 
 def test_few_heads_have_few_sizes_and_few_masks() -> None:
-    plan = make_plan(Settings(), n_players=3, n_search=50, n_heldout=50)
-    assert plan.sizes == (1, 2)
-    assert plan.n_masks + plan.n_fresh <= 8  # fresh masks are other masks
+    plan = make_plan(Settings(), n_players=4, n_search=50, n_heldout=50)
+    assert plan.sizes == (1, 2, 3)
+    assert plan.n_masks + plan.n_fresh <= 16  # fresh masks are other masks
     assert plan.questions_per_mask == 50  # the budget buys each of the few masks everything
 
 
-@pytest.mark.parametrize(("players", "search", "heldout"), [(1, 50, 50), (8, 2, 1), (8, 50, 9)])
+@pytest.mark.parametrize(("players", "search", "heldout"), [(3, 50, 50), (8, 2, 1), (8, 50, 9)])
 def test_too_few_heads_or_questions_are_refused(players: int, search: int, heldout: int) -> None:
     with pytest.raises(UsageError, match="at least"):
         make_plan(Settings(), n_players=players, n_search=search, n_heldout=heldout)
