@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
@@ -230,14 +231,15 @@ class Study:
         drawn = _stream(settings.seed, "fresh").permutation(drawn)
         masks, fresh = drawn[: plan.n_masks], drawn[plan.n_masks :]
         values = self._search(judge, plan, masks)
-        with self._timed("fit the spectrum"):
+        # BLAS adds up in another order with another number of threads, which the environment sets.
+        with self._timed("fit the spectrum"), threadpool_limits(1):
             spectrum = fit_spectrum(
                 masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
             )
             lasso = BASELINES["lasso"](
                 observe(masks, values, keep=settings.keep), seed=settings.seed
             )
-        with self._timed("intervals of the interactions"):
+        with self._timed("intervals of the interactions"), threadpool_limits(1):
             bounds = intervals(
                 masks, values, spectrum.terms, keep=settings.keep, seed=settings.seed
             )
