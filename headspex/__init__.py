@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from headspex.energy import LayerEnergy as LayerEnergy
     from headspex.energy import layer_energy as layer_energy
     from headspex.errors import UsageError as UsageError
+    from headspex.findings import Findings as Findings
     from headspex.fit import explain as explain
     from headspex.fit import fit_spectrum as fit_spectrum
     from headspex.players import Players as Players
     from headspex.schedule import Schedule as Schedule
     from headspex.schedule import prune_schedule as prune_schedule
     from headspex.spectrum import Spectrum as Spectrum
-    from headspex.study import Findings as Findings
     from headspex.study import Study as Study
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ _HOME = {
     "Schedule": "schedule",
     "prune_schedule": "schedule",
     "Spectrum": "spectrum",
-    "Findings": "study",
+    "Findings": "findings",
     "Study": "study",
 }
 __all__ = sorted(_HOME)

@@ -18,7 +18,8 @@ from headspex.report import write_report
 from headspex.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from headspex.study import Findings, Study
+    from headspex.findings import Findings
+    from headspex.study import Study
 
 TOP = 10  # interactions that are told
 

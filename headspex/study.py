@@ -4,77 +4,42 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from jaxtyping import Float
 
-from headspex.baselines import BASELINES
-from headspex.curve import CurvePoint
 from headspex.errors import UsageError
-from headspex.faithfulness import Faithfulness, faithfulness
 from headspex.files import write_json
 from headspex.fill import write_fill
-from headspex.fit import fit_spectrum
+from headspex.findings import Findings, find
 from headspex.hooks import LoadedModel, load_model
-from headspex.interactions_table import Interaction, interaction_table
 from headspex.judge import Judge, mean_fill, say_what_is_cut
-from headspex.observations import observe
-from headspex.plan import RANDOM_SCHEDULES, Plan, make_plan
-from headspex.players import Masks, Players, parse_layers
+from headspex.plan import Plan, make_plan
+from headspex.players import Players, parse_layers
 from headspex.run_folder import RunFolder
-from headspex.sampling import draw_masks
-from headspex.schedule import Schedule, prune_schedule, random_schedule
+from headspex.sample import stream
 from headspex.settings import Settings
-from headspex.spectrum import Spectrum
-from headspex.spread import assign_questions, mask_values
 from headspex.store import ScoreStore
-from headspex.tasks import METRICS, Question, Task, encode_task, in_proportion, interval, load_task
+from headspex.tasks import (
+    METRICS,
+    EncodedQuestion,
+    Question,
+    Task,
+    encode_task,
+    in_proportion,
+    load_task,
+)
 from headspex.tasks import split as split_task
-from headspex.uncertainty import intervals
-from headspex.verification import verify
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What a run found out.
-
-    Attributes:
-        spectrum: fitted to the search questions.
-        interactions: its terms in words with their intervals, strongest first.
-        schedules: method -> which player goes first, second, ...; `random` is several.
-        curve: held-out scores, the whole model first.
-        verified: method -> held-out accuracy of each question, [schedules, sizes, questions];
-            columns are the held-out questions in order, for paired comparisons.
-        faithfulness: R² on fresh masks, all search questions; None if they all score the same.
-        transfer: the same predictions on all held-out questions, mean difference removed.
-        passes, passes_total: forward passes spent on the search, and on everything.
-        chance: accuracy of guessing.
-        at_chance: whether the whole model cannot be told from guessing.
-    """
-
-    spectrum: Spectrum
-    interactions: list[Interaction]
-    schedules: dict[str, list[Schedule]]
-    curve: list[CurvePoint]
-    verified: dict[str, np.ndarray]
-    faithfulness: Faithfulness | None
-    transfer: Faithfulness | None
-    passes: int
-    passes_total: int
-    chance: float
-    at_chance: bool
 
 
 class Study:
@@ -120,6 +85,20 @@ class Study:
             raise UsageError(f"--metric must be one of {known}, but is {self.settings.metric!r}")
         self.seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, identity: Mapping[str, Any]) -> Study:
+        """The study of a finished run, with the plan that its budgets bought.
+
+        Args:
+            identity: as in run.json. Whether model and data are still those of the run is not
+                looked at: compare it with this study's `identity`.
+        """
+        given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
+        study = cls(**{**given, "subjects": tuple(identity["subjects"])})
+        planned = {f.name: identity[f.name] for f in fields(Plan)}
+        study.plan = Plan(**{**planned, "sizes": tuple(identity["sizes"])})
+        return study
+
     @cached_property
     def task(self) -> Task:
         """The questions."""
@@ -137,7 +116,7 @@ class Study:
 
         settings = self.settings
         torch.set_num_threads(settings.threads)
-        with self._timed("load the model"):
+        with self.timed("load the model"):
             return load_model(
                 self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
                 device=settings.device, dtype=settings.dtype,
@@ -163,7 +142,7 @@ class Study:
         """The search and the held-out questions that are used, subjects in proportion."""
         halves = zip(split_task(self.task), (self.plan.n_search, self.plan.n_heldout), strict=True)
         search, heldout = (
-            in_proportion(half, count, rng=_stream(self.settings.seed, "questions"))
+            in_proportion(half, count, rng=stream(self.settings.seed, "questions"))
             for half, count in halves
         )
         return search, heldout
@@ -187,6 +166,29 @@ class Study:
             "commit": self.model.revision,
         }
 
+    @cached_property
+    def encoded(self) -> list[EncodedQuestion]:
+        """The search questions, then the held-out ones, as tokens."""
+        search, heldout = self.questions
+        return encode_task(
+            self.task, search + heldout, self.model.tokenizer, shots=self.settings.shots
+        )
+
+    def judge(
+        self, store: ScoreStore, *, fill: Float[np.ndarray, "layers heads d_head"] | None = None
+    ) -> Judge:
+        """Scores masks on `encoded`.
+
+        Args:
+            store: keeps every score.
+            fill: the heads' means, for mean ablation.
+        """
+        search, heldout = self.questions
+        return Judge(
+            self.model, self.players, search + heldout, self.encoded, store=store,
+            ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
+        )  # fmt: skip
+
     def run(self, out: str | Path) -> Findings:
         """Do everything, write the run's folder, and return what was found.
 
@@ -196,122 +198,22 @@ class Study:
         from headspex.results import write_results  # it draws: matplotlib takes a second
 
         folder = RunFolder(Path(out))
-        search, heldout = self.questions
-        encoded = encode_task(
-            self.task, search + heldout, self.model.tokenizer, shots=self.settings.shots
-        )
-        say_what_is_cut(encoded, self.model.n_ctx)
+        say_what_is_cut(self.encoded, self.model.n_ctx)
         folder.begin(self.identity)
         fill, fill_entry = None, None
         if self.settings.ablation == "mean":
-            fill = mean_fill(self.model, encoded[: len(search)])
+            fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
             fill_entry = write_fill(folder.path / "masks", fill)
         with ScoreStore(folder.scores) as store:
-            judge = Judge(
-                self.model, self.players, search + heldout, encoded, store=store,
-                ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
-            )  # fmt: skip
-            findings = self._find(judge)
-        with self._timed("write the results"):
+            findings = find(self, self.judge(store, fill=fill))
+        with self.timed("write the results"):
             write_results(folder, self, findings, fill_entry)
         write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
         return findings
 
-    def _find(self, judge: Judge) -> Findings:
-        plan, settings = self.plan, self.settings
-        numbers = np.arange(plan.n_search + plan.n_heldout)
-        search, heldout = numbers[: plan.n_search], numbers[plan.n_search :]
-        at_chance = self._at_chance(judge, heldout)
-        drawn = draw_masks(
-            plan.n_masks + plan.n_fresh, plan.n_players, keep=settings.keep,
-            seed=_stream(settings.seed, "masks"),
-        )  # fmt: skip
-        # All are different, so none of the fresh masks was searched. Where they are nearly all
-        # masks there are, they come likeliest first: hence the shuffle.
-        drawn = _stream(settings.seed, "fresh").permutation(drawn)
-        masks, fresh = drawn[: plan.n_masks], drawn[plan.n_masks :]
-        values = self._search(judge, plan, masks)
-        # BLAS adds up in another order with another number of threads, which the environment sets.
-        with self._timed("fit the spectrum"), threadpool_limits(1):
-            spectrum = fit_spectrum(
-                masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
-            )
-            lasso = BASELINES["lasso"](
-                observe(masks, values, keep=settings.keep), seed=settings.seed
-            )
-        with self._timed("intervals of the interactions"), threadpool_limits(1):
-            bounds = intervals(
-                masks, values, spectrum.terms, keep=settings.keep, seed=settings.seed
-            )
-        with self._timed("score fresh masks"):
-            measured = judge.ask_all(fresh, numbers, metrics=[settings.metric], what="fresh masks")[
-                settings.metric
-            ]
-        predicted = spectrum.predict(fresh)
-        schedules = {
-            "proxyspex": [prune_schedule(spectrum, self.players)],
-            "lasso": [prune_schedule(lasso, self.players)],
-            "random": [
-                random_schedule(plan.n_players, seed=settings.seed * RANDOM_SCHEDULES + i)
-                for i in range(RANDOM_SCHEDULES)
-            ],
-        }
-        with self._timed("verify schedules"):
-            curve, verified = verify(
-                judge, schedules, plan.sizes, heldout,
-                metrics=list(dict.fromkeys(["accuracy", settings.metric])),
-            )  # fmt: skip
-        return Findings(
-            spectrum=spectrum,
-            interactions=interaction_table(spectrum, bounds, self.players),
-            schedules=schedules,
-            curve=curve,
-            verified=verified,
-            faithfulness=faithfulness(
-                measured[:, search].mean(axis=1), predicted, seed=settings.seed
-            ),
-            transfer=faithfulness(
-                measured[:, heldout].mean(axis=1), predicted,
-                remove_mean_difference=True, seed=settings.seed,
-            ),
-            passes=plan.passes,
-            passes_total=plan.passes_total,
-            chance=self.task.chance,
-            at_chance=at_chance,
-        )  # fmt: skip
-
-    def _at_chance(self, judge: Judge, heldout: np.ndarray) -> bool:
-        """Whether the whole model cannot be told from guessing; says so before the search."""
-        whole = np.ones((1, self.plan.n_players), dtype=bool)
-        correct = judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model")[
-            "accuracy"
-        ]
-        score, (low, _) = float(correct.mean()), interval("accuracy", correct[0])
-        at_chance = low <= self.task.chance
-        if at_chance:
-            print(
-                f"headspex: the model does not do this task: score {score:.2f}, chance "
-                f"{self.task.chance:.2f}; the search goes on, but will describe noise",
-                file=sys.stderr,
-            )
-        return at_chance
-
-    def _search(self, judge: Judge, plan: Plan, masks: Masks) -> np.ndarray:
-        settings = self.settings
-        asked = assign_questions(
-            len(masks), plan.n_search, plan.questions_per_mask, rng=_stream(settings.seed, "asked")
-        )
-        with self._timed("search"):
-            scores = judge.ask(masks, asked, metrics=[settings.metric], what="search")
-        return mask_values(scores[settings.metric], asked, plan.n_search)
-
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add a stage to `seconds`."""
         begin = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - begin, 3)
-
-
-def _stream(seed: int, name: str) -> np.random.Generator:
-    """Independent random numbers for each purpose, so that one never shifts another."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])

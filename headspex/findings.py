@@ -1,0 +1,137 @@
+"""What a run finds out once its masks can be scored."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from headspex.baselines import BASELINES
+from headspex.curve import CurvePoint
+from headspex.faithfulness import Faithfulness, faithfulness
+from headspex.fit import fit_spectrum
+from headspex.interactions_table import Interaction, interaction_table
+from headspex.judge import Judge
+from headspex.observations import observe
+from headspex.plan import RANDOM_SCHEDULES
+from headspex.sample import draw_sample
+from headspex.schedule import Schedule, prune_schedule, random_schedule
+from headspex.spectrum import Spectrum
+from headspex.tasks import interval
+from headspex.uncertainty import intervals
+from headspex.verification import verify
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a run found out.
+
+    Attributes:
+        spectrum: fitted to the search questions.
+        interactions: its terms in words with their intervals, strongest first.
+        schedules: method -> which player goes first, second, ...; `random` is several.
+        curve: held-out scores, the whole model first.
+        verified: method -> held-out accuracy of each question, [schedules, sizes, questions];
+            columns are the held-out questions in order, for paired comparisons.
+        faithfulness: R² on fresh masks, all search questions; None if they all score the same.
+        transfer: the same predictions on all held-out questions, mean difference removed.
+        passes, passes_total: forward passes spent on the search, and on everything.
+        chance: accuracy of guessing.
+        at_chance: whether the whole model cannot be told from guessing.
+    """
+
+    spectrum: Spectrum
+    interactions: list[Interaction]
+    schedules: dict[str, list[Schedule]]
+    curve: list[CurvePoint]
+    verified: dict[str, np.ndarray]
+    faithfulness: Faithfulness | None
+    transfer: Faithfulness | None
+    passes: int
+    passes_total: int
+    chance: float
+    at_chance: bool
+
+
+def find(study: Study, judge: Judge) -> Findings:
+    """Search, fit, and judge what was fitted; the scores come from `judge`."""
+    plan, settings = study.plan, study.settings
+    sample = draw_sample(plan, keep=settings.keep, seed=settings.seed)
+    at_chance = _at_chance(judge, sample.heldout, study.task.chance)
+    with study.timed("search"):
+        scores = judge.ask(sample.masks, sample.asked, metrics=[settings.metric], what="search")
+    masks, values = sample.masks, sample.values(scores[settings.metric])
+    # BLAS adds up in another order with another number of threads, which the environment sets.
+    with study.timed("fit the spectrum"), threadpool_limits(1):
+        spectrum = fit_spectrum(
+            masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
+        )
+        lasso = BASELINES["lasso"](observe(masks, values, keep=settings.keep), seed=settings.seed)
+    with study.timed("intervals of the interactions"), threadpool_limits(1):
+        bounds = intervals(masks, values, spectrum.terms, keep=settings.keep, seed=settings.seed)
+    with study.timed("score fresh masks"):
+        measured = judge.ask_all(
+            sample.fresh, sample.questions, metrics=[settings.metric], what="fresh masks"
+        )[settings.metric]
+    predicted = spectrum.predict(sample.fresh)
+    schedules = {
+        "proxyspex": [prune_schedule(spectrum, study.players)],
+        "lasso": [prune_schedule(lasso, study.players)],
+        "random": random_schedules(plan.n_players, seed=settings.seed),
+    }
+    with study.timed("verify schedules"):
+        curve, verified = verify(
+            judge, schedules, plan.sizes, sample.heldout, metrics=curve_metrics(settings.metric)
+        )
+    return Findings(
+        spectrum=spectrum,
+        interactions=interaction_table(spectrum, bounds, study.players),
+        schedules=schedules,
+        curve=curve,
+        verified=verified,
+        faithfulness=faithfulness(
+            measured[:, sample.search].mean(axis=1), predicted, seed=settings.seed
+        ),
+        transfer=faithfulness(
+            measured[:, sample.heldout].mean(axis=1), predicted,
+            remove_mean_difference=True, seed=settings.seed,
+        ),
+        passes=plan.passes,
+        passes_total=plan.passes_total,
+        chance=study.task.chance,
+        at_chance=at_chance,
+    )  # fmt: skip
+
+
+def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
+    """The schedules whose mean score is the baseline `random`."""
+    return [
+        random_schedule(n_players, seed=seed * RANDOM_SCHEDULES + i)
+        for i in range(RANDOM_SCHEDULES)
+    ]
+
+
+def curve_metrics(metric: str) -> list[str]:
+    """In which metrics schedules are judged: accuracy, and what the spectrum explains."""
+    return list(dict.fromkeys(["accuracy", metric]))
+
+
+def _at_chance(judge: Judge, heldout: np.ndarray, chance: float) -> bool:
+    """Whether the whole model cannot be told from guessing; says so before the search."""
+    whole = np.ones((1, len(judge.players)), dtype=bool)
+    correct = judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model")["accuracy"]
+    score, (low, _) = float(correct.mean()), interval("accuracy", correct[0])
+    at_chance = low <= chance
+    if at_chance:
+        print(
+            f"headspex: the model does not do this task: score {score:.2f}, chance "
+            f"{chance:.2f}; the search goes on, but will describe noise",
+            file=sys.stderr,
+        )
+    return at_chance
