@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from headspex.curve import of_method, read_curve, whole_model
 from headspex.energy import layer_energy
 from headspex.errors import UsageError
+from headspex.faithfulness_table import read_faithfulness
 from headspex.figures.curve import pruning_curve
 from headspex.figures.energy import layer_interaction_energy
+from headspex.figures.faithfulness import faithfulness_by_budget
 from headspex.figures.heads import head_importance
 from headspex.figures.style import save
 from headspex.files import read_text
@@ -26,7 +28,7 @@ from headspex.spectrum import Spectrum
 
 @dataclass(frozen=True)
 class RunFigure:
-    """A picture that every run has."""
+    """A picture of a run."""
 
     caption: str
     make: Callable[[RunFolder, dict[str, Any]], Figure]
@@ -79,10 +81,26 @@ def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
     )
 
 
+def _faithfulness(folder: RunFolder, results: dict[str, Any]) -> Figure:
+    table = folder.comparison / "faithfulness.csv"
+    if not table.is_file():
+        raise UsageError(
+            f"the figure faithfulness shows a comparison, but {folder.path} holds none; "
+            f"run `headspex compare {folder.path}` first"
+        )
+    return faithfulness_by_budget(read_faithfulness(table))
+
+
+# Those that every run has.
 FIGURES: dict[str, RunFigure] = {
     "curve": RunFigure("Held-out accuracy as heads are removed, with 95 % intervals.", _curve),
     "heads": RunFigure("What each head adds to the score, averaged over sampled masks.", _heads),
     "energy": RunFigure("Interaction energy between layers, and its split.", _energy),
+}
+
+# Those that a run has after `headspex compare`.
+COMPARED: dict[str, RunFigure] = {
+    "faithfulness": RunFigure("R² of each method on fresh masks, by budget.", _faithfulness),
 }
 
 
@@ -92,8 +110,9 @@ def draw(folder: RunFolder, results: dict[str, Any], name: str, path: Path) -> P
     Raises:
         UsageError: an unknown figure, or files that are missing or damaged.
     """
-    if name not in FIGURES:
-        raise UsageError(f"the figures of a run are {', '.join(FIGURES)}, but got {name!r}")
+    known = FIGURES | COMPARED
+    if name not in known:
+        raise UsageError(f"the figures of a run are {', '.join(known)}, but got {name!r}")
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise UsageError(f"a figure is an .svg, .png or .pdf file, but got {path.name!r}")
-    return save(FIGURES[name].make(folder, results), path)
+    return save(known[name].make(folder, results), path)

@@ -64,8 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     plot = commands.add_parser("plot", help="draw a figure of a finished run")
     plot.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    plot.add_argument("name", metavar="NAME", help="energy, heads or curve")
+    plot.add_argument("name", metavar="NAME", help="curve, energy or heads; faithfulness after "
+                      "compare")  # fmt: skip
     plot.add_argument("--to", type=Path, metavar="FILE", help=".svg, .png or .pdf")
+    compare = commands.add_parser("compare", help="set other methods against a finished run's")
+    compare.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    compare.add_argument("--budgets", type=int, nargs="+", default=[], metavar="PASSES",
+                         help="passes of its search that methods are fitted to, beside all "
+                         "(default: 1/16, 1/8, 1/4 and 1/2 of them)")  # fmt: skip
+    compare.add_argument("--to", type=Path, metavar="DIR", help="a new folder for what is found "
+                         "(default: RUN/compare)")  # fmt: skip
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
     export = commands.add_parser("export", help="write a pruning mask of a finished run")
     export.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     export.add_argument("--sparsity", type=float, required=True, help="share of heads to remove")

@@ -12,7 +12,7 @@ import numpy as np
 
 from headspex.cli import settings_of
 from headspex.errors import UsageError
-from headspex.fill import read_fill, write_fill
+from headspex.fill import fill_of_run, read_fill, write_fill
 from headspex.mask_file import read_mask
 from headspex.players import Players
 from headspex.run_folder import finished_run
@@ -107,6 +107,26 @@ def plot(options: argparse.Namespace) -> int:
     return 0
 
 
+def compare(options: argparse.Namespace) -> int:
+    """`headspex compare`."""
+    from headspex.compare import compare
+    from headspex.comparison import claim_folder
+
+    folder, _ = finished_run(options.run)
+    to, figure = folder.comparison, folder.figures / "faithfulness.svg"
+    if options.to is not None:
+        to, figure = options.to, options.to / "faithfulness.svg"
+        claim_folder(to)
+    found = compare(options.run, budgets=options.budgets)
+    found.write(to, figure)
+    if options.json:
+        print(json.dumps({"run": str(options.run), **found.to_dict()}))
+        return 0
+    print(found)
+    print(f"\nThe numbers are in {to}, the figure is {figure}")
+    return 0
+
+
 def export(options: argparse.Namespace) -> int:
     """`headspex export`."""
     from headspex.curve import of_method, read_curve
@@ -125,10 +145,7 @@ def export(options: argparse.Namespace) -> int:
         raise UsageError(f"--to must be a new folder, but {options.to} exists")
     fill = None
     if identity["ablation"] == "mean":
-        some = min((folder.path / "masks").glob("*.json"), default=None)
-        if some is None:
-            raise UsageError(f"the means of {folder.path} are gone with its masks; repeat the run")
-        values = read_fill(read_mask(some), some)
+        values = fill_of_run(folder.path / "masks")
         fill = None if values is None else write_fill(options.to, values)
     mask = mask_of(identity, players, schedule.mask(size), score=score, fill=fill)
     path = options.to / "headspex_mask.json"

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from headspex.errors import UsageError
 from headspex.files import write_bytes
-from headspex.mask_file import MaskFile
+from headspex.mask_file import MaskFile, read_mask
 
 NAME = "fill.safetensors"
 _TENSOR = "mean_z"
@@ -50,3 +50,18 @@ def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers head
         return np.asarray(load(data)[_TENSOR])
     except (SafetensorError, KeyError) as error:
         raise UsageError(f"{path} holds no tensor {_TENSOR!r}: {error}") from error
+
+
+def fill_of_run(masks: Path) -> Float[np.ndarray, "layers heads d_head"] | None:
+    """The means that a run's mask files share; None for zero ablation.
+
+    Args:
+        masks: the run's folder of mask files.
+
+    Raises:
+        UsageError: as `read_fill`, or there are no mask files.
+    """
+    path = min(masks.glob("*.json"), default=None)
+    if path is None:
+        raise UsageError(f"the run's means are in {masks}, but it holds no mask; repeat the run")
+    return read_fill(read_mask(path), path)

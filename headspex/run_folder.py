@@ -64,6 +64,11 @@ class RunFolder:
         return self.path / "timing.json"
 
     @property
+    def comparison(self) -> Path:
+        """Folder of what `headspex compare` finds."""
+        return self.path / "compare"
+
+    @property
     def figures(self) -> Path:
         """Folder of the pictures."""
         return self.path / "figures"
@@ -82,19 +87,14 @@ class RunFolder:
             UsageError: the folder holds another run, or something else than a run.
         """
         if self.run.exists():
-            found = read_run(self.path)["identity"]
-            differing = sorted(
-                key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key)
-            )
-            if differing:
-                key = differing[0]
+            difference = first_difference(read_run(self.path)["identity"], identity)
+            if difference is not None:
                 raise UsageError(
                     f"an output folder holds one run, but {self.path} holds another "
-                    f"({key}: {found.get(key)!r} there, {identity.get(key)!r} here); "
-                    "choose another --out"
+                    f"({difference}); choose another --out"
                 )
             return
-        if self.path.exists() and not _is_empty_folder(self.path):
+        if self.path.exists() and not is_empty_folder(self.path):
             raise UsageError(
                 f"--out must be a new or empty folder, or one that holds this run, "
                 f"but {self.path} holds something else"
@@ -106,11 +106,24 @@ class RunFolder:
         write_json(self.run, {"format": FORMAT, "identity": identity, "results": results})
 
 
-def _is_empty_folder(path: Path) -> bool:
+def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """In what two runs differ first, in words; None where their identities are equal."""
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key):
+            return f"{key}: {there.get(key)!r} there, {here.get(key)!r} here"
+    return None
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Whether a folder holds nothing.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         return path.is_dir() and not any(path.iterdir())
     except OSError as error:
-        raise UsageError(f"--out cannot be read: {path}: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headspex.figures import head_importance, layer_interaction_energy, pruning_curve
+from headspex.faithfulness_table import FaithfulnessPoint
+from headspex.figures import (
+    faithfulness_by_budget,
+    head_importance,
+    layer_interaction_energy,
+    pruning_curve,
+)
 from headspex.figures.style import save
 
 
@@ -64,3 +70,28 @@ def test_the_same_data_gives_the_same_file(tmp_path: Path, kind: str) -> None:
     for name in ("a", "b"):
         save(head_importance(np.eye(3), layers=[0, 1, 2]), tmp_path / f"{name}.{kind}")
     assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+POINTS = [
+    FaithfulnessPoint("proxyspex", 100, 50, -0.5, -1.0, 0.1, 100),
+    FaithfulnessPoint("proxyspex", 200, 100, 0.6, 0.5, 0.7, 100),
+    FaithfulnessPoint("mine", 200, 100, 0.4, 0.3, 0.5, 100),
+]
+
+
+def test_faithfulness_shows_each_method_at_each_budget() -> None:
+    axes = faithfulness_by_budget(POINTS).axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert names == ["ProxySPEX", "mine"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "200"]
+    assert any(np.array_equal(line.get_ydata(), [-0.5, 0.6]) for line in axes.get_lines())
+
+
+def test_what_lies_below_the_picture_is_told() -> None:
+    assert faithfulness_by_budget(POINTS).axes[0].get_ylabel().endswith("(not drawn below -0.1)")
+    assert faithfulness_by_budget(POINTS[1:]).axes[0].get_ylabel() == "R² on fresh masks"
+
+
+def test_a_comparison_without_any_r2_says_so_in_the_picture() -> None:
+    (text,) = faithfulness_by_budget([]).axes[0].texts
+    assert text.get_text() == "all fresh masks score the same"

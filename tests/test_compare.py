@@ -1,0 +1,263 @@
+"""Methods side by side on the scores of one finished run."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headspex.baselines import BASELINES
+from headspex.cli import main
+from headspex.compare import fit_all, mask_counts
+from headspex.curve import read_curve
+from headspex.errors import UsageError
+from headspex.faithfulness_table import read_faithfulness
+from headspex.methods import METHODS
+from headspex.observations import observe
+from headspex.plan import Plan
+from headspex.settings import Settings
+from headspex.spectrum import Spectrum
+
+QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
+FILES = ["compare/compare.json", "compare/curve.csv", "compare/faithfulness.csv",
+         "figures/faithfulness.svg"]  # fmt: skip
+PLAN = Plan(8, 20, 20, n_masks=800, n_fresh=64, questions_per_mask=2, sizes=(1, 4))
+
+
+@pytest.fixture(scope="module")
+def plain_run(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on a random model that nobody has compared yet."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["prune", "--model", str(model_folder), "--out", str(out), "--metric", "logprob"]
+    assert main([*words, *QUICK]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(plain_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, compared."""
+    out = tmp_path_factory.mktemp("compared") / "run"
+    shutil.copytree(plain_run, out)
+    assert main(["compare", str(out)]) == 0
+    return out
+
+
+def _refuse(*args: object, **options: object) -> None:
+    raise AssertionError("a stored score was measured again")
+
+
+def _compared(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "compare/compare.json").read_text())
+    return content
+
+
+def test_the_methods_are_ours_the_trees_and_every_baseline(run: Path) -> None:
+    assert list(METHODS) == ["proxyspex", "trees", *BASELINES]
+    assert [m["method"] for m in _compared(run)["methods"]] == list(METHODS)
+    judged = {point.method for point in read_curve(run / "compare/curve.csv")}
+    assert judged == {"whole model", *METHODS}
+
+
+def test_what_the_run_found_out_itself_is_found_again(run: Path) -> None:
+    results = json.loads((run / "run.json").read_text())["results"]
+    ours = _compared(run)["methods"][0]
+    assert ours["faithfulness"] == pytest.approx(results["faithfulness"])
+    mine = set(read_curve(run / "compare/curve.csv"))
+    assert set(read_curve(run / "curve.csv")) <= mine
+
+
+def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
+    run: Path, model_folder: Path
+) -> None:
+    """The trees' schedule, made and scored here without the comparison's own code."""
+    import headspex
+    from headspex.hooks import answer_log_probs
+    from headspex.proxy import boosted_trees
+    from headspex.sample import draw_sample
+    from headspex.store import ScoreStore
+    from headspex.tasks import METRICS, encode_task
+
+    study = headspex.Study(
+        model_folder, metric="logprob", budget=400, verify_budget=2640, threads=1
+    )
+    sample = draw_sample(study.plan, keep=0.7, seed=0)
+    with ScoreStore(run / "scores.sqlite") as store:
+        rows = np.repeat(sample.masks, 2, axis=0)
+        kept = store.get(rows, sample.asked.ravel())
+    answers = np.array([q.answer for q in study.questions[0]])[sample.asked.ravel()]
+    scores = METRICS["logprob"](np.stack([row for row in kept if row is not None]), answers)
+    data = observe(sample.masks, sample.values(scores.reshape(-1, 2)), keep=0.7)
+    mask = headspex.prune_schedule(boosted_trees(data, seed=0)).mask(4)
+    heldout = study.questions[1]
+    encoded = encode_task(study.task, heldout, study.model.tokenizer)
+    grid = np.broadcast_to(study.players.grid(mask), (len(heldout), 2, 4))
+    log_probs = answer_log_probs(study.model, encoded, grid)
+    expected = METRICS["accuracy"](log_probs, np.array([q.answer for q in heldout])).mean()
+    points = read_curve(run / "compare/curve.csv")
+    (point,) = (p for p in points if (p.method, p.n_pruned, p.metric) == ("trees", 4, "accuracy"))
+    assert point.score == pytest.approx(expected, abs=1e-12)
+
+
+def test_each_predicting_method_is_fitted_to_growing_parts_of_the_search(run: Path) -> None:
+    points = read_faithfulness(run / "compare/faithfulness.csv")
+    results = json.loads((run / "run.json").read_text())["results"]
+    budgets = [24, 48, 96, 192, 384]  # of 192 masks with two questions each
+    for name in ("proxyspex", "trees", "lasso", "lasso-pairs"):
+        own = [point for point in points if point.method == name]
+        assert [point.passes for point in own] == budgets
+        assert [2 * point.masks for point in own] == budgets
+    assert budgets[-1] == results["passes"]
+    assert {p.method for p in points} == {n for n, method in METHODS.items() if method.predicts}
+
+
+def test_a_second_comparison_scores_nothing_and_gives_the_same_bytes_and_one_json_object(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: (run / name).read_bytes() for name in FILES}
+    monkeypatch.setattr("headspex.judge.answer_log_probs", _refuse)
+    assert main(["compare", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"run": str(run), **_compared(run)}
+    for name, content in before.items():
+        assert (run / name).read_bytes() == content, name
+
+
+def test_a_comparison_changes_no_file_of_the_run_but_its_scores(run: Path, plain_run: Path) -> None:
+    for path in plain_run.rglob("*"):
+        if path.is_file() and path.name != "scores.sqlite":
+            assert (run / path.relative_to(plain_run)).read_bytes() == path.read_bytes()
+
+
+def test_the_answer_comes_first_and_says_where_the_files_are(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(run)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("The model does not do this task, so what follows is noise: ")
+    assert "predicts best, R² " in lines[0]
+    assert "prunes best, accuracy " in lines[0]
+    assert any(line.startswith("No R²: leave-one-out; best mask") for line in lines)
+    assert lines[-1] == (
+        f"The numbers are in {run / 'compare'}, the figure is {run / 'figures/faithfulness.svg'}"
+    )
+
+
+def test_other_budgets_go_to_another_folder(run: Path, tmp_path: Path) -> None:
+    to = tmp_path / "out"
+    assert main(["compare", str(run), "--budgets", "100", "31", "--to", str(to)]) == 0
+    points = read_faithfulness(to / "faithfulness.csv")
+    assert [p.masks for p in points if p.method == "lasso"] == [15, 50, 192]
+    assert (to / "faithfulness.svg").is_file()
+    # The whole search is compared as before.
+    again = json.loads((to / "compare.json").read_text())
+    assert again["methods"] == _compared(run)["methods"]
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_any_work(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headspex.compare.compare", _refuse)
+    assert main(["compare", str(run), "--to", str(run)]) == 2
+    assert "or one that holds a comparison" in capsys.readouterr().err
+
+
+def test_plot_draws_the_comparison_and_says_where_there_is_none(
+    run: Path, plain_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plot", str(run), "faithfulness", "--to", str(tmp_path / "f.svg")]) == 0
+    assert (tmp_path / "f.svg").read_bytes() == (run / "figures/faithfulness.svg").read_bytes()
+    assert main(["plot", str(plain_run), "faithfulness"]) == 2
+    assert f"run `headspex compare {plain_run}` first" in capsys.readouterr().err
+
+
+def test_another_model_in_the_same_place_is_refused(
+    plain_run: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    other, out = tmp_path / "model", tmp_path / "run"
+    shutil.copytree(model_folder, other)
+    weights = load_file(other / "model.safetensors")
+    weights["model.norm.weight"] *= 2
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    shutil.copytree(plain_run, out)
+    content = json.loads((out / "run.json").read_text())
+    content["identity"]["model"] = str(other)
+    (out / "run.json").write_text(json.dumps(content))
+    assert main(["compare", str(out)]) == 2
+    assert "must be the same, but" in (said := capsys.readouterr().err)
+    assert "(weights: " in said
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model": "nowhere/at-all/of-it"}, "must be at hand"),
+        ({"sizes": None}, "is damaged"),
+        ({"n_fresh": "drop"}, "is damaged: 'n_fresh'"),
+    ],
+)
+def test_a_run_that_cannot_be_had_again_is_refused(
+    plain_run: Path, tmp_path: Path, change: dict[str, Any], sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    content = json.loads((plain_run / "run.json").read_text())
+    identity = content["identity"] | change
+    content["identity"] = {key: value for key, value in identity.items() if value != "drop"}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    assert main(["compare", str(tmp_path)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_mean_ablation_is_compared_with_the_means_of_the_run(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    words = ["prune", "--model", str(model_folder), "--out", str(out), "--ablation", "mean"]
+    assert main([*words, *QUICK]) == 0
+    monkeypatch.setattr("headspex.study.mean_fill", _refuse)
+    assert main(["compare", str(out), "--budgets", "384"]) == 0
+    assert set(read_curve(out / "curve.csv")) <= set(read_curve(out / "compare/curve.csv"))
+
+
+def _search(n_masks: int) -> Any:
+    rng = np.random.default_rng(0)
+    masks = rng.random((n_masks, 6)) < 0.5
+    return observe(masks, masks[:, 0] + (masks[:, 1] & masks[:, 2]) * 1.0)
+
+
+def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headspex.baselines.PAIR_BYTES", 1e3)
+    known = Spectrum.from_dict({(): 1.0}, n_players=6)
+    fits, left_out = fit_all([_search(40), _search(80)], Settings(), known)
+    assert set(left_out) == {"lasso-pairs"}
+    assert "all pairs of 6 players on 80 masks need" in left_out["lasso-pairs"]
+    assert set(fits) == set(METHODS) - {"lasso-pairs"}
+    assert fits["proxyspex"][80] is known
+    assert set(fits["trees"]) == {40, 80}
+    assert set(fits["leave-one-out"]) == {80}  # it predicts nothing that smaller fits could show
+
+
+def test_values_that_do_not_vary_give_every_method_the_constant() -> None:
+    search = _search(40)
+    flat = observe(search.masks, np.ones(40))
+    fits, _ = fit_all([flat], Settings(), Spectrum.from_dict({(): 1.0}, n_players=6))
+    assert all(fits[name][40].terms == ((),) for name in METHODS)
+
+
+def test_the_default_budgets_are_halves_down_to_a_sixteenth() -> None:
+    assert mask_counts(PLAN, []) == [50, 100, 200, 400, 800]
+
+
+def test_parts_of_a_search_that_are_no_search_are_left_out() -> None:
+    small = Plan(8, 20, 20, n_masks=50, n_fresh=64, questions_per_mask=2, sizes=(1, 4))
+    assert mask_counts(small, []) == [12, 25, 50]
+
+
+@pytest.mark.parametrize("budget", [19, 1601, -5])
+def test_a_budget_that_the_search_does_not_hold_is_refused(budget: int) -> None:
+    with pytest.raises(UsageError, match=rf"between 20 \(10 masks\) and 1600.*but one is {budget}"):
+        mask_counts(PLAN, [100, budget])
