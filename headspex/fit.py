@@ -5,14 +5,17 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from headspex.characters import Keep
+from headspex.characters import Keep, keep_vector
 from headspex.errors import UsageError
 from headspex.observations import connected_blocks, observe
 from headspex.refine import refine, sources
 from headspex.sampling import draw_masks
 from headspex.spectrum import Spectrum
+from headspex.spex import fit_spex, spex_design
 
 ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
+
+ENGINES = ("proxyspex", "spex")
 
 
 def fit_spectrum(
@@ -60,30 +63,51 @@ def explain(
     *,
     budget: int,
     keep: Keep = 0.5,
+    engine: str = "proxyspex",
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
-    """Draws masks, scores them and fits their spectrum.
+    """Chooses masks, scores them and fits their spectrum.
 
     Args:
         value_function: bool [masks, players] -> float [masks]; called once with all masks.
         n_players: columns of a mask.
         budget: masks scored, at most; fewer only where fewer than `budget` different masks
             exist. No mask is scored twice.
-        keep, seed, threads: as in `fit_spectrum`.
+        engine: "proxyspex" draws masks at random and fits them with `fit_spectrum`; "spex"
+            chooses them so that few, isolated interactions can be read off, see `fit_spex`.
+        keep, seed, threads: as in `fit_spectrum`; SPEX needs keep 0.5.
 
     Raises:
-        UsageError: as in `fit_spectrum`, a budget below 1, or a value function that returns
-            another shape, or NaN.
+        UsageError: as in `fit_spectrum`, an unknown engine, a budget below 1 or too small for
+            SPEX, another keep than its 0.5, or a value function that returns another shape, or
+            NaN.
     """
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {engine!r}; known: {', '.join(ENGINES)}")
+    if engine == "spex":
+        if (keep_vector(keep, max(1, n_players)) != 0.5).any():
+            raise UsageError(
+                f"SPEX chooses masks that keep half of the players, but keep is {keep}; leave it "
+                "at 0.5 or use the engine proxyspex"
+            )
+        design = spex_design(n_players, budget=budget, seed=_checked_seed(seed))
+        return fit_spex(design, _scores(value_function, design.masks), seed=seed)
     masks = draw_masks(budget, n_players, keep=keep, seed=_checked_seed(seed))
+    values = _scores(value_function, masks)
+    return fit_spectrum(masks, values, keep=keep, seed=seed, threads=threads)
+
+
+def _scores(
+    value_function: ValueFunction, masks: Bool[np.ndarray, "masks players"]
+) -> Float[np.ndarray, " masks"]:
     values = np.asarray(value_function(masks.copy()))
     if values.shape != (len(masks),):
         raise UsageError(
             f"the value function must return one number per mask, shape ({len(masks)},), "
             f"but returned {values.shape}"
         )
-    return fit_spectrum(masks, values, keep=keep, seed=seed, threads=threads)
+    return values
 
 
 def _checked_seed(seed: int) -> int:
