@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from math import log
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -17,6 +19,7 @@ _LOOKS = {
     "lasso-pairs": ("#CC79A7", "D", "LASSO on heads and pairs"),
     "spex": ("#56B4E9", "v", "SPEX"),
 }
+_LABEL = 0.1  # width of a budget's label, as a share of the axis
 _FLOOR = -0.1  # an R² below it says no more than that nothing was learned
 _STEP = 0.05  # doublings between methods; side by side, or intervals would hide each other
 
@@ -47,7 +50,7 @@ def faithfulness_by_budget(points: Sequence[FaithfulnessPoint]) -> Figure:
             axes.set(xticks=[], yticks=[])
             axes.annotate("all fresh masks score the same", (0.5, 0.5), ha="center")
             return figure
-        passes = sorted({point.passes for point in points})
+        passes = _ticks([point.passes for point in points])
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(passes))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -59,3 +62,13 @@ def faithfulness_by_budget(points: Sequence[FaithfulnessPoint]) -> Figure:
         axes.grid(axis="y", linewidth=0.4, color="#dddddd")
         axes.legend(loc="best")
     return figure
+
+
+def _ticks(passes: Sequence[int]) -> list[int]:
+    """The budgets of most methods, a label's width apart on the logarithmic axis."""
+    width = _LABEL * log(max(passes) / min(passes))
+    kept: list[int] = []
+    for number, _ in sorted(Counter(passes).items(), key=lambda item: (-item[1], -item[0])):
+        if all(abs(log(number / other)) >= width for other in kept):
+            kept.append(number)
+    return sorted(kept)

@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--budgets", type=int, nargs="+", default=[], metavar="PASSES",
                          help="passes of its search that methods are fitted to, beside all "
                          "(default: 1/16, 1/8, 1/4 and 1/2 of them)")  # fmt: skip
+    compare.add_argument("--spex-budget", type=int, metavar="PASSES", help="passes of a search "
+                         "of SPEX's own, all search questions a mask (default: "
+                         "no SPEX)")  # fmt: skip
     compare.add_argument("--to", type=Path, metavar="DIR", help="a new folder for what is found "
                          "(default: RUN/compare)")  # fmt: skip
     compare.add_argument("--json", action="store_true", help="print one JSON object")

@@ -117,7 +117,7 @@ def compare(options: argparse.Namespace) -> int:
     if options.to is not None:
         to, figure = options.to, options.to / "faithfulness.svg"
         claim_folder(to)
-    found = compare(options.run, budgets=options.budgets)
+    found = compare(options.run, budgets=options.budgets, spex_budget=options.spex_budget)
     found.write(to, figure)
     if options.json:
         print(json.dumps({"run": str(options.run), **found.to_dict()}))

@@ -7,92 +7,90 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from headspex.comparison import Comparison
-from headspex.contest import fit_or_constant
+from headspex.curve import CurvePoint
 from headspex.errors import UsageError
-from headspex.faithfulness import faithfulness
-from headspex.faithfulness_table import FaithfulnessPoint
 from headspex.files import read_text
 from headspex.fill import fill_of_run
 from headspex.findings import curve_metrics, random_schedules
-from headspex.methods import METHODS, Method
-from headspex.observations import Observations, observe
-from headspex.plan import FEWEST_MASKS, Plan
+from headspex.fits import (
+    Fits,
+    faithfulness_points,
+    fit_all,
+    fit_own_masks,
+    mask_counts,
+    predictions,
+)
+from headspex.judge import Judge
+from headspex.methods import OURS
+from headspex.observations import observe
 from headspex.run_folder import finished_run, first_difference
-from headspex.sample import draw_sample
+from headspex.sample import Sample, draw_sample
 from headspex.schedule import prune_schedule
-from headspex.settings import Settings
 from headspex.spectrum import Spectrum
-from headspex.standings import OURS, Evidence, best_predicting, best_pruning, standings
+from headspex.standings import Evidence, best_predicting, best_pruning, standings
 from headspex.store import ScoreStore
 from headspex.study import Study
 from headspex.verification import verify
 
-SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks, before all of them
 JUDGED = (OURS, "lasso", "random")  # whose schedules the run has scored, in its order
 
-Fits = dict[str, dict[int, Spectrum]]  # method -> masks that it was fitted to -> spectrum
 
-
-def compare(path: Path, *, budgets: Sequence[int] = ()) -> Comparison:
+def compare(
+    path: Path, *, budgets: Sequence[int] = (), spex_budget: int | None = None
+) -> Comparison:
     """Fit every method to a finished run's search; judge all on the same masks and questions.
 
-    Held-out scores that the run lacks are measured and kept in its `scores.sqlite`; nothing else
-    is scored, and no other file of the run is touched.
+    Held-out scores that the run lacks are measured and kept in its `scores.sqlite`, as are those
+    of SPEX's own search; nothing else is scored, and no other file of the run is touched.
 
     Args:
         path: the run's folder.
         budgets: forward passes of the search that methods are fitted to, beside all of them;
-            the `SHARES` by default.
+            `headspex.fits.SHARES` of them by default.
+        spex_budget: forward passes of SPEX's search; without it SPEX does not take part.
 
     Raises:
         UsageError: no finished run, one whose model, data or versions are no longer what they
-            were, or a budget that the search does not hold.
+            were, or a budget that the search does not hold or SPEX cannot use.
     """
     folder, content = finished_run(path)
     study = study_of(path, content["identity"])
     settings, plan, metric = study.settings, study.plan, study.settings.metric
-    sizes = mask_counts(plan, budgets)
+    counts = mask_counts(plan, budgets)
     sample = draw_sample(plan, keep=settings.keep, seed=settings.seed)
+    known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
     with ScoreStore(folder.scores) as store:
         judge = study.judge(store, fill=fill)
         scores = judge.ask(sample.masks, sample.asked, metrics=[metric], what="search")[metric]
-        measured = judge.ask_all(
-            sample.fresh, sample.search, metrics=[metric], what="fresh masks"
-        )[metric].mean(axis=1)  # fmt: skip
+        fresh = judge.ask_all(sample.fresh, sample.search, metrics=[metric], what="fresh masks")
+        # First, as it may be refused.
+        spex = None
+        if spex_budget is not None:
+            spex = fit_own_masks(
+                judge, sample, budget=spex_budget, metric=metric, seed=settings.seed
+            )
         searches = [
-            observe(sample.masks[:size], sample.values(scores[:size]), keep=settings.keep)
-            for size in sizes
+            observe(sample.masks[:count], sample.values(scores[:count]), keep=settings.keep)
+            for count in counts
         ]
-        known = Spectrum.from_json(read_text(folder.spectrum))
-        fits, left_out = fit_all(searches, settings, known)
-        schedules = {
-            method: [prune_schedule(by_size[plan.n_masks], study.players)]
-            for method, by_size in fits.items()
-        }
-        schedules["random"] = random_schedules(plan.n_players, seed=settings.seed)
-        curve, verified = verify(
-            judge,
-            # First those that the run has scored: the store then holds whole blocks of them.
-            dict(sorted(schedules.items(), key=lambda item: item[0] not in JUDGED)),
-            plan.sizes, sample.heldout, metrics=curve_metrics(metric),
-        )  # fmt: skip
+        fits, left_out = fit_all(searches, settings, known=known, per_mask=plan.questions_per_mask)
+        if spex is not None:
+            fits["spex"] = [spex]
+        curve, correct = _pruned(judge, fits, study, sample)
+    values = fresh[metric].mean(axis=1)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with threadpool_limits(1):
-        predicted = predict(fits, sample.fresh) if np.ptp(measured) > 0 else {}
-        evidence = Evidence(
-            values=measured,
-            predictions={method: by_size[plan.n_masks] for method, by_size in predicted.items()},
-            correct={method: verified[method].mean(axis=0) for method in fits},
-            sizes=plan.sizes,
-            seed=settings.seed,
-        )
+        # Where nothing varies, nothing can be predicted.
+        predicted = predictions(fits, sample.fresh) if np.ptp(values) > 0 else {}
+        points = faithfulness_points(fits, predicted, values, seed=settings.seed)
+        last = {method: several[-1] for method, several in predicted.items()}
+        evidence = Evidence(values, last, correct, plan.sizes, settings.seed)
         found = standings(evidence)
-        points = faithfulness_points(predicted, measured, plan, seed=settings.seed)
     return Comparison(
         n_fresh=plan.n_fresh,
         n_heldout=plan.n_heldout,
@@ -107,6 +105,24 @@ def compare(path: Path, *, budgets: Sequence[int] = ()) -> Comparison:
         curve=curve,
         left_out=left_out,
     )
+
+
+def _pruned(
+    judge: Judge, fits: Fits, study: Study, sample: Sample
+) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
+    """The curve of every method's schedule, and its held-out accuracy on each question."""
+    schedules = {
+        method: [prune_schedule(several[-1].spectrum, study.players)]
+        for method, several in fits.items()
+    }
+    schedules["random"] = random_schedules(len(study.players), seed=study.settings.seed)
+    curve, verified = verify(
+        judge,
+        # First those that the run has scored: the store then holds whole blocks of them.
+        dict(sorted(schedules.items(), key=lambda item: item[0] not in JUDGED)),
+        study.plan.sizes, sample.heldout, metrics=curve_metrics(study.settings.metric),
+    )  # fmt: skip
+    return curve, {method: verified[method].mean(axis=0) for method in fits}
 
 
 def study_of(path: Path, identity: dict[str, Any]) -> Study:
@@ -129,88 +145,3 @@ def study_of(path: Path, identity: dict[str, Any]) -> Study:
             f"same, but {path} differs ({difference}); repeat the run in a new folder"
         )
     return study
-
-
-def mask_counts(plan: Plan, budgets: Sequence[int]) -> list[int]:
-    """How many masks these forward passes buy, ascending; the last is the whole search.
-
-    Raises:
-        UsageError: fewer passes than a search needs, or more than the run's has.
-    """
-    least = FEWEST_MASKS * plan.questions_per_mask
-    for budget in budgets:
-        if not least <= budget <= plan.passes:
-            raise UsageError(
-                f"--budgets must lie between {least} ({FEWEST_MASKS} masks) and {plan.passes}, "
-                f"the passes of the run's search, but one is {budget}"
-            )
-    asked = [budget // plan.questions_per_mask for budget in budgets]
-    counts = asked or [int(share * plan.n_masks) for share in SHARES]
-    return sorted({count for count in counts if count >= FEWEST_MASKS} | {plan.n_masks})
-
-
-def fit_all(
-    searches: Sequence[Observations], settings: Settings, known: Spectrum
-) -> tuple[Fits, dict[str, str]]:
-    """Every method on every search.
-
-    Args:
-        searches: ascending; methods that predict nothing get the last alone.
-        settings: of the run.
-        known: what `OURS` made of the last.
-
-    Returns:
-        The spectra, and why each method that is not among them could not be fitted.
-    """
-    fits: Fits = {}
-    left_out: dict[str, str] = {}
-    with threadpool_limits(1):
-        for name, method in METHODS.items():
-            try:
-                fits[name] = {
-                    len(data): known
-                    if name == OURS and data is searches[-1]
-                    else _fit(method, data, settings)
-                    # The largest first: what it cannot do is known before time is spent.
-                    for data in (searches[::-1] if method.predicts else searches[-1:])
-                }
-            except UsageError as error:
-                left_out[name] = str(error)
-    return fits, left_out
-
-
-def _fit(method: Method, data: Observations, settings: Settings) -> Spectrum:
-    return fit_or_constant(lambda data: method.fit(data, settings.seed, settings.threads), data)
-
-
-def predict(
-    fits: Fits, masks: Bool[np.ndarray, "fresh players"]
-) -> dict[str, dict[int, Float[np.ndarray, " fresh"]]]:
-    """The fresh masks' values, by each fit of the methods that predict values."""
-    return {
-        name: {size: spectrum.predict(masks) for size, spectrum in sorted(by_size.items())}
-        for name, by_size in fits.items()
-        if METHODS[name].predicts
-    }
-
-
-def faithfulness_points(
-    predicted: dict[str, dict[int, Float[np.ndarray, " fresh"]]],
-    measured: Float[np.ndarray, " fresh"],
-    plan: Plan,
-    *,
-    seed: int,
-) -> list[FaithfulnessPoint]:
-    """R² of every fit."""
-    points = []
-    for method, by_size in predicted.items():
-        for size, predictions in by_size.items():
-            found = faithfulness(measured, predictions, seed=seed)
-            if found is not None:
-                passes = size * plan.questions_per_mask
-                points.append(
-                    FaithfulnessPoint(
-                        method, passes, size, found.r2, found.low, found.high, len(measured)
-                    )
-                )
-    return points

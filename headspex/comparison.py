@@ -107,7 +107,7 @@ class Comparison:
             f"R² {self.predicts.best.faithfulness}: {self.predicts}"
         )
         sentence = (
-            f"{predicts}; {best.title} prunes best, accuracy {best.accuracy:.3f} "
+            f"{predicts};\n{best.title} prunes best, accuracy {best.accuracy:.3f} "
             f"[{best.low:.3f}, {best.high:.3f}]: {prunes}."
         )
         if self.at_chance:
@@ -136,7 +136,7 @@ def claim_folder(path: Path) -> None:
 
 def _without_r2(found: Iterable[Standing]) -> list[str]:
     titles = [standing.title for standing in found if not standing.predicts]
-    return [f"No R²: {'; '.join(titles)} - these order the heads, but predict no score."]
+    return [f"Without R², as they only put the heads in order: {'; '.join(titles)}"]
 
 
 def _table(rows: Iterable[tuple[str, object, Difference | None]]) -> list[str]:

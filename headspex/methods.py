@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from headspex.baselines import BASELINES
 from headspex.fit import fit_spectrum
@@ -11,37 +11,42 @@ from headspex.observations import Observations
 from headspex.proxy import boosted_trees
 from headspex.spectrum import Spectrum
 
+OURS = "proxyspex"  # the method that every other one is held against
+
+
+class Fitter(Protocol):
+    """From scored masks to a spectrum; `threads` are those of xgboost."""
+
+    def __call__(self, data: Observations, /, *, seed: int, threads: int) -> Spectrum:
+        """The spectrum of `data`."""
+
 
 @dataclass(frozen=True)
 class Method:
-    """A way from scored masks to a spectrum.
+    """A way to a spectrum.
 
     Attributes:
         title: what people call it.
-        fit: takes the observations, `seed` and `threads` (of xgboost).
+        fit: None where the method needs masks that it chose itself.
         predicts: whether the spectrum's values are scores. Where they are not, they only put the
             heads in order: there is no R² to speak of.
     """
 
     title: str
-    fit: Callable[[Observations, int, int], Spectrum]
+    fit: Fitter | None
     predicts: bool = True
 
 
-def _contest(data: Observations, seed: int, threads: int) -> Spectrum:
+def _contest(data: Observations, /, *, seed: int, threads: int) -> Spectrum:
     return fit_spectrum(
         data.masks, data.values, keep=data.keep, weights=data.weights, seed=seed, threads=threads
     )
 
 
-def _trees(data: Observations, seed: int, threads: int) -> Spectrum:
-    return boosted_trees(data, seed=seed, threads=threads)
-
-
 def _baseline(name: str) -> Method:
     baseline = BASELINES[name]
 
-    def fit(data: Observations, seed: int, threads: int) -> Spectrum:
+    def fit(data: Observations, /, *, seed: int, threads: int) -> Spectrum:
         return baseline(data, seed=seed)
 
     return Method(_TITLES.get(name, name), fit, predicts=name not in _ORDERS_ONLY)
@@ -56,8 +61,9 @@ _TITLES = {
 _ORDERS_ONLY = {"leave-one-out", "best-of-n", "random"}
 
 METHODS: dict[str, Method] = {
-    "proxyspex": Method("ProxySPEX", _contest),
-    # Without the terms that the contest adds, and without choosing among them.
-    "trees": Method("boosted trees alone", _trees),
+    OURS: Method("ProxySPEX", _contest),
+    # The proxy as published: none of the terms that the contest adds, and no choice among them.
+    "trees": Method("boosted trees alone", boosted_trees),
+    "spex": Method("SPEX", None),
     **{name: _baseline(name) for name in BASELINES},
 }

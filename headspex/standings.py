@@ -10,11 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.faithfulness import Faithfulness, faithfulness
-from headspex.methods import METHODS
+from headspex.methods import METHODS, OURS
 from headspex.paired import Difference, r2_difference, score_difference
 from headspex.tasks import mean_interval
-
-OURS = "proxyspex"  # the method that every other one is held against
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import pytest
 
 from headspex.baselines import BASELINES
 from headspex.cli import main
-from headspex.compare import fit_all, mask_counts
 from headspex.curve import read_curve
 from headspex.errors import UsageError
 from headspex.faithfulness_table import read_faithfulness
-from headspex.methods import METHODS
+from headspex.fits import fit_all, fit_own_masks, mask_counts
 from headspex.observations import observe
 from headspex.plan import Plan
+from headspex.sample import draw_sample
 from headspex.settings import Settings
 from headspex.spectrum import Spectrum
 
@@ -54,10 +55,10 @@ def _compared(run: Path) -> dict[str, Any]:
 
 
 def test_the_methods_are_ours_the_trees_and_every_baseline(run: Path) -> None:
-    assert list(METHODS) == ["proxyspex", "trees", *BASELINES]
-    assert [m["method"] for m in _compared(run)["methods"]] == list(METHODS)
+    methods = ["proxyspex", "trees", *BASELINES]
+    assert [m["method"] for m in _compared(run)["methods"]] == methods
     judged = {point.method for point in read_curve(run / "compare/curve.csv")}
-    assert judged == {"whole model", *METHODS}
+    assert judged == {"whole model", *methods}
 
 
 def test_what_the_run_found_out_itself_is_found_again(run: Path) -> None:
@@ -109,7 +110,7 @@ def test_each_predicting_method_is_fitted_to_growing_parts_of_the_search(run: Pa
         assert [point.passes for point in own] == budgets
         assert [2 * point.masks for point in own] == budgets
     assert budgets[-1] == results["passes"]
-    assert {p.method for p in points} == {n for n, method in METHODS.items() if method.predicts}
+    assert len(points) == 4 * 5  # the others predict nothing
 
 
 def test_a_second_comparison_scores_nothing_and_gives_the_same_bytes_and_one_json_object(
@@ -136,8 +137,11 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("The model does not do this task, so what follows is noise: ")
     assert "predicts best, R² " in lines[0]
-    assert "prunes best, accuracy " in lines[0]
-    assert any(line.startswith("No R²: leave-one-out; best mask") for line in lines)
+    assert "prunes best, accuracy " in lines[1]
+    assert any(
+        line.endswith("order: leave-one-out; best mask of the search; random, mean")
+        for line in lines
+    )
     assert lines[-1] == (
         f"The numbers are in {run / 'compare'}, the figure is {run / 'figures/faithfulness.svg'}"
     )
@@ -232,20 +236,67 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
 ) -> None:
     monkeypatch.setattr("headspex.baselines.PAIR_BYTES", 1e3)
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
-    fits, left_out = fit_all([_search(40), _search(80)], Settings(), known)
+    fits, left_out = fit_all([_search(40), _search(80)], Settings(), known=known, per_mask=2)
     assert set(left_out) == {"lasso-pairs"}
     assert "all pairs of 6 players on 80 masks need" in left_out["lasso-pairs"]
-    assert set(fits) == set(METHODS) - {"lasso-pairs"}
-    assert fits["proxyspex"][80] is known
-    assert set(fits["trees"]) == {40, 80}
-    assert set(fits["leave-one-out"]) == {80}  # it predicts nothing that smaller fits could show
+    assert set(fits) == {"proxyspex", "trees", *BASELINES} - {"lasso-pairs"}
+    assert fits["proxyspex"][-1].spectrum is known
+    assert [fit.passes for fit in fits["trees"]] == [80, 160]
+    assert [fit.masks for fit in fits["leave-one-out"]] == [80]  # smaller fits would show nothing
 
 
 def test_values_that_do_not_vary_give_every_method_the_constant() -> None:
-    search = _search(40)
-    flat = observe(search.masks, np.ones(40))
-    fits, _ = fit_all([flat], Settings(), Spectrum.from_dict({(): 1.0}, n_players=6))
-    assert all(fits[name][40].terms == ((),) for name in METHODS)
+    flat = observe(_search(40).masks, np.ones(40))
+    known = Spectrum.from_dict({(): 1.0}, n_players=6)
+    fits, _ = fit_all([flat], Settings(), known=known, per_mask=1)
+    assert all(fit.spectrum.terms == ((),) for (fit,) in fits.values())
+
+
+class _Judge:
+    """Scores planted values instead of a model's: one lone pair, and one head."""
+
+    players = range(20)
+
+    def ask_all(self, masks: np.ndarray, questions: np.ndarray, **_: Any) -> dict[str, np.ndarray]:
+        values = masks[:, 3] & masks[:, 7] | masks[:, 11]
+        return {"accuracy": np.tile(values[:, None].astype(float), (1, len(questions)))}
+
+
+def test_spex_searches_on_masks_of_its_own_within_its_budget() -> None:
+    sample = draw_sample(replace(PLAN, n_players=20), keep=0.7, seed=0)
+    judge: Any = _Judge()
+    fit = fit_own_masks(judge, sample, budget=20 * 1000, metric="accuracy", seed=0)
+    assert fit.per_mask == 20  # all search questions
+    assert fit.passes <= 20 * 1000
+    (expected,) = judge.ask_all(sample.fresh, np.arange(1)).values()
+    np.testing.assert_allclose(fit.spectrum.predict(sample.fresh), expected[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [("30", "--spex-budget must be at least"), ("100000", "fresh masks are among its own")],
+)
+def test_a_search_of_spex_that_could_not_be_judged_is_refused(
+    run: Path, budget: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(run), "--spex-budget", budget]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["prune", "--layers", "0-2", "--out", str(out), "--budget", "400"]
+    assert main([*words, "--verify-budget", "2640"]) == 0
+    assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "5000"]) == 0
+    spex = _compared(out)["methods"][-1]
+    assert spex["method"] == "spex"
+    assert spex["faithfulness"] is not None
+    points = read_faithfulness(out / "compare/faithfulness.csv")
+    (passes,) = (point.passes for point in points if point.method == "spex")
+    assert 0 < passes <= 5000
+    judged = [p for p in read_curve(out / "compare/curve.csv") if p.method == "spex"]
+    assert np.mean([point.score for point in judged]) == pytest.approx(spex["accuracy"]["mean"])
 
 
 def test_the_default_budgets_are_halves_down_to_a_sixteenth() -> None:

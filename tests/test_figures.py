@@ -87,6 +87,12 @@ def test_faithfulness_shows_each_method_at_each_budget() -> None:
     assert any(np.array_equal(line.get_ydata(), [-0.5, 0.6]) for line in axes.get_lines())
 
 
+def test_budgets_too_near_each_other_share_the_label_of_most_methods() -> None:
+    near = FaithfulnessPoint("spex", 198, 2, 0.4, 0.3, 0.5, 100)
+    axes = faithfulness_by_budget([near, *POINTS]).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "200"]
+
+
 def test_what_lies_below_the_picture_is_told() -> None:
     assert faithfulness_by_budget(POINTS).axes[0].get_ylabel().endswith("(not drawn below -0.1)")
     assert faithfulness_by_budget(POINTS[1:]).axes[0].get_ylabel() == "R² on fresh masks"
