@@ -21,6 +21,7 @@ from headspex.plan import FEWEST_MASKS, Plan
 from headspex.sample import Sample
 from headspex.settings import Settings
 from headspex.spectrum import Spectrum
+from headspex.spex import fit_spex, smallest_budget, spex_design
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks, before all of them
 
@@ -104,8 +105,6 @@ def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, see
     Raises:
         UsageError: too small a budget, or heads so few that fresh masks are among its masks.
     """
-    from headspex.spex import fit_spex, smallest_budget, spex_design
-
     n_players, per_mask = len(judge.players), len(sample.search)
     least = per_mask * smallest_budget(n_players)
     if budget < least:
