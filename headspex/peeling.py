@@ -23,7 +23,7 @@ from headspex.cosets import SpexDesign
 Sets = Bool[np.ndarray, "sets players"]
 Samples = Float[np.ndarray, " samples"]
 
-DOUBTS = 8  # least reliable signs of a bin that are tried both ways; with 6 fewer terms are found
+DOUBTS = (6, 10)  # least reliable signs of a bin that are tried both ways; the more when stuck
 ROUNDS = 30  # the games of tests/benchmarks need up to 13
 EXACT = 1e-18  # share of the variance that rounding leaves when all terms are found
 _RIDGE = 1e-12  # keeps the normal equations solvable where few samples cannot tell terms apart
@@ -55,20 +55,24 @@ def peel(design: SpexDesign, values: Samples, train: Bool[np.ndarray, " samples"
     exact = EXACT * float(np.var(values[train]))
     sets = np.zeros((1, design.n_players), dtype=bool)
     best = _fit(design.masks, centred, train, sets)
+    doubts = min(DOUBTS)
     for _ in range(ROUNDS):
         if best.noise <= exact:
             break
         # At most one term for two samples; then nothing new is left, and noise does not fall.
-        new = _significant(design, best)[: train.sum() // 2 - len(best.sets)]
+        new = _significant(design, best, doubts)[: train.sum() // 2 - len(best.sets)]
         found = _fit(design.masks, centred, train, np.concatenate([best.sets, new]))
         least = np.maximum(found.errors * _threshold(len(found.sets)), np.sqrt(exact))
         strong = np.abs(found.coefficients) > least
         strong[0] = True
         if not strong.all():
             found = _fit(design.masks, centred, train, found.sets[strong])
-        if found.noise >= best.noise:
+        if found.noise < best.noise:
+            best, doubts = found, min(DOUBTS)
+        elif doubts < max(DOUBTS):
+            doubts = max(DOUBTS)
+        else:
             break
-        best = found
     constant = np.where(best.sets.any(axis=1), 0.0, centre)
     return replace(best, coefficients=best.coefficients + constant)
 
@@ -83,14 +87,16 @@ def transform(values: Float[np.ndarray, "*batch bins"]) -> Float[np.ndarray, "*b
     return np.asarray(values.reshape(shape) / shape[-1])
 
 
-def read_bins(design: SpexDesign, residual: Samples) -> tuple[Sets, Int[np.ndarray, " sets"]]:
+def read_bins(
+    design: SpexDesign, residual: Samples, doubts: int
+) -> tuple[Sets, Int[np.ndarray, " sets"]]:
     """Sets that the code names in any bin, with the group they were read in.
 
     A set may come several times, and may be there by chance: one in 2^b of those that are.
     """
     _, n_delays, n_bins = design.rows.shape
     bins = transform(residual[design.rows]).swapaxes(1, 2).reshape(-1, n_delays)
-    weakest = np.argsort(np.abs(bins), axis=1, kind="stable")[:, None, :DOUBTS]
+    weakest = np.argsort(np.abs(bins), axis=1, kind="stable")[:, None, :doubts]
     n_doubts = weakest.shape[2]
     flips = (np.arange(2**n_doubts)[:, None] >> np.arange(n_doubts) & 1).astype(bool)
     signs = np.repeat((bins < 0)[:, None], len(flips), axis=1)
@@ -108,9 +114,9 @@ def read_bins(design: SpexDesign, residual: Samples) -> tuple[Sets, Int[np.ndarr
     return sets[own], groups[own]
 
 
-def _significant(design: SpexDesign, found: Found) -> Sets:
+def _significant(design: SpexDesign, found: Found, doubts: int) -> Sets:
     """New sets, the most significant first; each is judged outside the group it was read in."""
-    sets, groups = read_bins(design, found.residual)
+    sets, groups = read_bins(design, found.residual, doubts)
     singles = np.eye(design.n_players, dtype=bool)
     groups = np.concatenate([groups, np.full(len(singles), len(design.rows))])
     first = np.unique(

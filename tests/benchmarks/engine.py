@@ -3,7 +3,8 @@
     python tests/benchmarks/engine.py --games hier64,orand96 --alphas 1,4 --seeds 2 --csv table.csv
 
 Ours, the two LASSOs and plain xgboost always run; shapiq and spectralexplain where installed
-(with lightgbm). Budgets are alpha * n * log2 n masks. CPU seconds are those of the fit alone.
+(with lightgbm; its SPEX with galois and sparse-transform). SPEX is for games at keep 0.5; elsewhere
+ours refuses. Budgets are alpha * n * log2 n masks. CPU seconds are those of the fit alone.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import csv
 import importlib.util
 import io
 import math
+import random
 import sys
 import time
 import warnings
@@ -26,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from games import GAMES, Game
 
 from headspex.baselines import lasso_heads, lasso_pairs
-from headspex.fit import fit_spectrum
+from headspex.fit import explain, fit_spectrum
 from headspex.observations import observe
 from headspex.sampling import draw_masks
 
@@ -67,6 +69,18 @@ def ours(task: Task) -> Predict:
     return fit_spectrum(*task.scored(), keep=task.game.keep, seed=task.seed).predict
 
 
+def ours_spex(task: Task) -> Predict:
+    game = task.game
+    return explain(
+        task.value,
+        game.n_players,
+        budget=task.budget,
+        keep=game.keep,
+        engine="spex",
+        seed=task.seed,
+    ).predict
+
+
 def heads(task: Task) -> Predict:
     return lasso_heads(observe(*task.scored(), keep=task.game.keep)).predict
 
@@ -103,24 +117,42 @@ def shapiq_proxyspex(task: Task) -> Predict:
     import shapiq
     from shapiq.approximator.sampling import CoalitionSampler
 
-    class Done(Exception):  # noqa: N818 - not an error: the Moebius coefficients are caught
-        pass
-
-    class Caught(shapiq.ProxySPEX):  # type: ignore[misc]
-        def _process_moebius(self, moebius_transform: dict[Any, float]) -> None:
-            raise Done(moebius_transform)
-
     n, p = task.game.n_players, task.game.keep
-    engine = Caught(n=n, index="FBII", max_order=5, random_state=task.seed)
+    engine = _caught(shapiq.ProxySPEX, task)
     if p != 0.5:
         sizes = np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
         engine._uniform_sampler = CoalitionSampler(
             n_players=n, sampling_weights=sizes, pairing_trick=False, random_state=task.seed
         )
+    return _run_shapiq(engine, task)
+
+
+def shapiq_spex(task: Task) -> Predict:
+    """Its masks and its decoder draw from the global generators."""
+    import shapiq
+
+    random.seed(task.seed)
+    np.random.seed(task.seed)
+    return _run_shapiq(_caught(shapiq.SPEX, task), task)
+
+
+class Done(Exception):  # noqa: N818 - not an error: it carries shapiq's Moebius coefficients
+    pass
+
+
+def _caught(kind: Any, task: Task) -> Any:
+    class Caught(kind):  # type: ignore[misc]
+        def _process_moebius(self, moebius_transform: dict[Any, float]) -> None:
+            raise Done(moebius_transform)
+
+    return Caught(n=task.game.n_players, index="FBII", max_order=5, random_state=task.seed)
+
+
+def _run_shapiq(engine: Any, task: Task) -> Predict:
     try:
         engine.approximate(task.budget, task.value)
     except Done as done:
-        return _moebius(n, done.args[0])
+        return _moebius(task.game.n_players, done.args[0])
     raise RuntimeError("shapiq did not hand over its coefficients")
 
 
@@ -144,6 +176,7 @@ def _moebius(n: int, table: dict[tuple[int, ...], float]) -> Predict:
 
 ENGINES: dict[str, Callable[[Task], Predict]] = {
     "headspex": ours,
+    "headspex-spex": ours_spex,
     "lasso-heads": heads,
     "lasso-pairs": pairs,
     "xgboost": trees,
@@ -154,6 +187,8 @@ for _package, _engine in (
 ):
     if importlib.util.find_spec(_package) and importlib.util.find_spec("lightgbm"):
         ENGINES[_package] = _engine
+if all(importlib.util.find_spec(name) for name in ("shapiq", "galois", "sparse_transform")):
+    ENGINES["shapiq-spex"] = shapiq_spex
 
 
 def run(name: str, task: Task, fresh: np.ndarray, truth: np.ndarray) -> dict[str, object]:

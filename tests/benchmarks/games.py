@@ -43,6 +43,14 @@ def complete_hierarchy(n: int, *, seed: int = 0) -> Game:
     return Game(n, Spectrum.from_dict(table, n_players=n).predict)
 
 
+def peaks(n: int, *, seed: int = 0) -> Game:
+    """Ten lone sets of five players, coefficients uniform in (-1, 1)."""
+    rng = np.random.default_rng(9000 + n + seed)
+    sets = [tuple(sorted(rng.choice(n, 5, replace=False).tolist())) for _ in range(10)]
+    table = {term: float(rng.uniform(-1, 1)) for term in sets}
+    return Game(n, Spectrum.from_dict(table, n_players=n).predict)
+
+
 def and_or_heads(n: int, *, keep: float = 0.5, seed: int = 0) -> Game:
     """A third of the heads add up; ten pairs work together; ten pairs and four triples back up."""
     rng = np.random.default_rng(6000 + n + seed)
@@ -103,6 +111,7 @@ GAMES: dict[str, Callable[[int], Game]] = {
     "hier128": lambda seed: hierarchy(128, seed=seed),
     "hier256": lambda seed: hierarchy(256, seed=seed),
     "sch64": lambda seed: complete_hierarchy(64, seed=seed),
+    "peak64": lambda seed: peaks(64, seed=seed),
     "orand96": lambda seed: and_or_heads(96, seed=seed),
     "acc96-p5": lambda seed: accuracy(96, keep=0.5, seed=seed),
     "acc96-p8": lambda seed: accuracy(96, keep=0.8, seed=seed),
