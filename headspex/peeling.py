@@ -17,17 +17,19 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import cho_factor, cho_solve
 
-from headspex.bch import parities
+from headspex.bch import BCHCode, parities
 from headspex.cosets import SpexDesign
 
 Sets = Bool[np.ndarray, "sets players"]
 Samples = Float[np.ndarray, " samples"]
 
 DOUBTS = (6, 10)  # least reliable signs of a bin that are tried both ways; the more when stuck
-ROUNDS = 30  # the games of tests/benchmarks need up to 13
+ROUNDS = 30  # the games of tests/benchmarks need up to 19
 EXACT = 1e-18  # share of the variance that rounding leaves when all terms are found
+_TINY = float(np.finfo(np.float64).tiny)  # instead of 0, to divide by
 _RIDGE = 1e-12  # keeps the normal equations solvable where few samples cannot tell terms apart
 _ROWS_AT_ONCE = 4096
+_WORDS_AT_ONCE = 1 << 16  # 70 MB of decoded sets of 1024 players
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,8 @@ def peel(design: SpexDesign, values: Samples, train: Bool[np.ndarray, " samples"
     for _ in range(ROUNDS):
         if best.noise <= exact:
             break
-        # At most one term for two samples; then nothing new is left, and noise does not fall.
-        new = _significant(design, best, doubts)[: train.sum() // 2 - len(best.sets)]
+        room = int(train.sum()) // 2 - len(best.sets)  # two samples for each term
+        new = _significant(design, best, doubts)[:room]
         found = _fit(design.masks, centred, train, np.concatenate([best.sets, new]))
         least = np.maximum(found.errors * _threshold(len(found.sets)), np.sqrt(exact))
         strong = np.abs(found.coefficients) > least
@@ -90,12 +92,30 @@ def transform(values: Float[np.ndarray, "*batch bins"]) -> Float[np.ndarray, "*b
 def read_bins(
     design: SpexDesign, residual: Samples, doubts: int
 ) -> tuple[Sets, Int[np.ndarray, " sets"]]:
-    """Sets that the code names in any bin, with the group they were read in.
+    """Sets that the code names in a bin that is theirs, with the bin's group; some by chance.
 
-    A set may come several times, and may be there by chance: one in 2^b of those that are.
+    A set comes once for each bin and for each of the bin's doubtful signs that name it.
     """
     _, n_delays, n_bins = design.rows.shape
     bins = transform(residual[design.rows]).swapaxes(1, 2).reshape(-1, n_delays)
+    step = max(1, _WORDS_AT_ONCE >> doubts)
+    starts = range(0, len(bins), step)
+    parts = [_named(design.code, bins[start : start + step], doubts) for start in starts]
+    sets = np.concatenate([part[0] for part in parts])
+    where = np.concatenate([start + part[1] for start, part in zip(starts, parts, strict=True)])
+    groups, numbers = where // n_bins, where % n_bins
+    own = np.zeros(len(sets), dtype=bool)
+    for group, generator in enumerate(design.generators):
+        hashes = parities(sets, generator) @ (1 << np.arange(len(generator)))
+        own |= (groups == group) & (hashes == numbers)
+    return sets[own], groups[own]
+
+
+def _named(
+    code: BCHCode, bins: Float[np.ndarray, "bins delays"], doubts: int
+) -> tuple[Sets, Int[np.ndarray, " sets"]]:
+    """Sets whose syndrome a bin's signs are, its weakest signs tried both ways, and their bins."""
+    n_delays = bins.shape[1]
     weakest = np.argsort(np.abs(bins), axis=1, kind="stable")[:, None, :doubts]
     n_doubts = weakest.shape[2]
     flips = (np.arange(2**n_doubts)[:, None] >> np.arange(n_doubts) & 1).astype(bool)
@@ -104,14 +124,8 @@ def read_bins(
     np.put_along_axis(signs, np.broadcast_to(weakest, tried.shape), tried, axis=2)
     signs = signs.reshape(-1, n_delays)
     # Relative to the delay 0, whose sign is that of the coefficient and the shift.
-    sets, named = design.code.decode(signs[:, 1:] ^ signs[:, :1])
-    where = np.flatnonzero(named) // len(flips)
-    sets, groups, numbers = sets[named], where // n_bins, where % n_bins
-    own = np.zeros(len(sets), dtype=bool)
-    for group, generator in enumerate(design.generators):
-        hashes = parities(sets, generator) @ (1 << np.arange(len(generator)))
-        own |= (groups == group) & (hashes == numbers)
-    return sets[own], groups[own]
+    sets, named = code.decode(signs[:, 1:] ^ signs[:, :1])
+    return sets[named], np.flatnonzero(named) // len(flips)
 
 
 def _significant(design: SpexDesign, found: Found, doubts: int) -> Sets:
@@ -131,7 +145,8 @@ def _significant(design: SpexDesign, found: Found, doubts: int) -> Sets:
     sums = np.zeros((len(sets), outside.shape[1]))
     for part, signs in _characters(design.masks, sets):
         sums += signs.T @ outside[part]
-    scores = np.abs(sums / np.sqrt(np.square(outside).sum(axis=0)))[np.arange(len(sets)), groups]
+    errors = np.sqrt(np.square(outside).sum(axis=0))
+    scores = np.abs(sums / np.maximum(errors, _TINY))[np.arange(len(sets)), groups]
     order = np.argsort(-scores, kind="stable")
     return np.asarray(sets[order[scores[order] > _threshold(len(sets) + len(singles))]])
 
