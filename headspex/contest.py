@@ -32,6 +32,11 @@ class Contest:
     held_out: dict[str, Float[np.ndarray, " masks"]]
     spectra: dict[str, list[Spectrum]]  # of each fold
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """Cross-validated R² of every method that stayed to the end."""
+        return {name: self.r2(held_out) for name, held_out in self.held_out.items()}
+
     def r2(self, predictions: Float[np.ndarray, " masks"]) -> float:
         """Cross-validated R²: against each fold's training mean, pooled."""
         error, total = self.squares(predictions)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import lapack
 
+from headspex.families import families
 from headspex.observations import Observations
 from headspex.spectrum import Spectrum, Term, characters
 
@@ -18,25 +19,47 @@ UPDATES = 6  # prior updates after each round
 PROGRESS = 0.003  # share of the noise that a round must explain for another to follow
 MIN_NOISE = 1e-7  # share of the values' variance below which noise is not estimated
 MAX_TERMS = 1500  # the posterior costs the cube of this
+MASKS_PER_MOMENT = 2  # of a term's character; fewer, and its correlations are luck
+SCREENED = 1024  # players whose pairs are scored, the model's own and then the strongest alone
 
 
-def grow(data: Observations, *, seed: int = 0) -> Spectrum:
-    """The sparse spectrum of `data`; `seed` is not used, nothing is random."""
+def grow(
+    data: Observations, *, seed: int = 0, rounds: int = ROUNDS, together: bool = True
+) -> Spectrum:
+    """The sparse spectrum of `data`.
+
+    Args:
+        data: scored masks.
+        seed: not used, nothing is random.
+        rounds: of adding terms, at most.
+        together: whether sets may enter with all their subsets when single terms no longer do.
+    """
     del seed
     spread = float(np.sqrt(data.variance))
     model = _Model(data, (data.values - data.mean) / spread)
-    for _ in range(ROUNDS):
-        before = model.noise
-        if not model.add(_worth_adding(model)):
-            break
-        for _ in range(UPDATES):
-            model.update()
-        if model.noise > (1 - PROGRESS) * before:
+    for _ in range(rounds):
+        if not _improved(model, _worth_adding(model)) and not (
+            together and _improved(model, _families(model))
+        ):
             break
     coefficients = (model.mean * spread).tolist()
     coefficients[0] += data.mean  # the constant is the first term and never leaves
     table: dict[Term, float] = dict(zip(model.terms, coefficients, strict=True))
     return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+
+
+def _improved(model: "_Model", terms: list[Term]) -> bool:
+    """Adds terms; whether they explained more than a round must."""
+    before = model.noise
+    if model.add(terms):
+        for _ in range(UPDATES):
+            model.update()
+    return model.noise <= (1 - PROGRESS) * before
+
+
+def _families(model: "_Model") -> list[Term]:
+    pull = model.weighted_residual.astype(np.float32)
+    return families(model.data, pull, model.precision, model.terms)
 
 
 class _Model:
@@ -123,15 +146,18 @@ def _worth_adding(model: _Model) -> list[Term]:
     active = np.zeros(n, dtype=bool)
     active[[term[0] for term in model.terms if len(term) == 1]] = True
     singles = (first.T @ pull) ** 2 / model.precision
-    pairs = (first.T @ (first * pull[:, None])) ** 2 / model.precision
-    left, right = np.triu_indices(n, 1)
+    strongest = np.sort(np.argsort(-(singles + n * n * active), kind="stable")[:SCREENED])
+    wide = first[:, strongest]
+    pairs = (wide.T @ (wide * pull[:, None])) ** 2 / model.precision
+    left, right = np.triu_indices(len(strongest), 1)
+    gains = pairs[left, right]
+    left, right = strongest[left], strongest[right]
     parents = active[left].astype(np.intp) + active[right]
     rivals = np.array([n * n / 2, n, max(2, int(active.sum()))])
-    surplus = [singles - 2 * np.log(n + 1), pairs[left, right] - 2 * np.log(rivals + 1)[parents]]
     found: list[tuple[float, Term]] = []
-    found += _best(surplus[0], np.arange(n)[:, None])
-    found += _best(surplus[1], np.stack([left, right], axis=1))
-    for order in range(2, MAX_ORDER):
+    found += _best(singles - 2 * np.log(n + 1), np.arange(n)[:, None])
+    found += _best(gains - 2 * np.log(rivals + 1)[parents], np.stack([left, right], axis=1))
+    for order in range(2, min(MAX_ORDER, max(2, model.data.tame_order(MASKS_PER_MOMENT)))):
         family = np.array([term for term in model.terms if len(term) == order], dtype=np.intp)
         if len(family):
             found += _best(*_children(model, family, pull))
@@ -160,6 +186,6 @@ def _children(
 def _best(
     gains: Float[np.ndarray, " terms"], players: Int[np.ndarray, "terms order"], most: int = 300
 ) -> list[tuple[float, Term]]:
-    order = np.argsort(-gains, kind="stable")[:most]
-    order = order[gains[order] > 0]
+    positive = np.flatnonzero(gains > 0)
+    order = positive[np.argsort(-gains[positive], kind="stable")[:most]]
     return list(zip(gains[order].tolist(), map(tuple, players[order].tolist()), strict=True))

@@ -51,6 +51,15 @@ class Observations:
         """Weighted variance of the values."""
         return float(np.average((self.values - self.mean) ** 2, weights=self.weights))
 
+    def tame_order(self, masks_per_moment: float) -> int:
+        """The most players whose character has a fourth moment below masks / `masks_per_moment`.
+
+        With keep far from 1/2 a character of many players is nearly always small and now and then
+        huge: how it correlates with the values is then up to a few masks.
+        """
+        fourth = np.cumprod(np.sort(1 / (self.keep * (1 - self.keep)) - 3))
+        return int((fourth * masks_per_moment <= len(self)).sum())
+
     @property
     def constant(self) -> bool:
         """Whether there is nothing to learn but one number."""

@@ -1,16 +1,19 @@
 """Which terms to keep, and their coefficients: the winner of the contest, fitted to all masks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from headspex.baselines import lasso_heads
 from headspex.contest import Contest, Method, fit_or_constant, hold, interval, split, stack
 from headspex.growth import grow
 from headspex.kernel import kernel_ridge
+from headspex.link import linked
 from headspex.observations import Observations
+from headspex.proof import beyond_chance
 from headspex.proxy import boosted_trees
 from headspex.spectrum import FitReport, Spectrum, Term
 
@@ -24,6 +27,7 @@ def sources(seed: int, threads: int) -> dict[str, Method]:
     return {
         "linear": partial(lasso_heads, seed=seed),
         "sparse": partial(grow, seed=seed),
+        "link": partial(linked, seed=seed),
         "kernel": partial(kernel_ridge, seed=seed),
         "trees": partial(boosted_trees, seed=seed, threads=threads),
     }
@@ -39,12 +43,18 @@ def refine(
     """The best spectrum that `methods` find, with its report.
 
     Every choice between methods, their sum, and the number of terms is made on predictions of
-    masks that were held out of the fits.
+    masks that were held out of the fits, unless the sparse spectrum of all masks is beyond chance:
+    near the fewest masks that suffice, folds would miss what is plain to all of them together.
     """
     if data.constant or int(blocks.max()) == 0:
         return _constant(data, {})
-    contest = hold(data, split(blocks, seed), methods)
-    scores = {name: contest.r2(held_out) for name, held_out in contest.held_out.items()}
+    folds = split(blocks, seed)
+    sparse = fit_or_constant(methods["sparse"], data)
+    if beyond_chance(sparse, data):
+        contest = hold(data, folds, {"sparse": methods["sparse"]})
+        return _reported(contest, blocks, sparse, {"sparse": sparse}, contest.held_out["sparse"])
+    contest = hold(data, folds, methods)
+    scores = contest.scores
     best = max(scores, key=lambda name: scores[name])
     shares, predictions = {best: 1.0}, contest.held_out[best]
     if len(scores) > 1:
@@ -52,21 +62,34 @@ def refine(
         if contest.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
             shares = {name: weight for name, weight in weights.items() if weight > 0.01}
             predictions = stacked
-            scores["+".join(shares)] = contest.r2(stacked)
-    score = contest.r2(predictions)
-    low, high = interval(contest, predictions, blocks)
-    if score <= 0:
+    if contest.r2(predictions) <= 0:
         return _constant(data, scores)
     size = _smallest_size(contest, shares)
-    whole = {name: fit_or_constant(methods[name], data) for name in shares}
-    spectrum = _add(data, whole, shares).truncate(max_terms=size)
-    named = {name: set(part.terms) for name, part in whole.items()}
+    parts = {
+        name: sparse if name == "sparse" else fit_or_constant(methods[name], data)
+        for name in shares
+    }
+    spectrum = _add(data, parts, shares).truncate(max_terms=size)
+    return _reported(contest, blocks, spectrum, parts, predictions)
+
+
+def _reported(
+    contest: Contest,
+    blocks: Int[np.ndarray, " masks"],
+    spectrum: Spectrum,
+    parts: Mapping[str, Spectrum],
+    predictions: Float[np.ndarray, " masks"],
+) -> Spectrum:
+    """The spectrum with what is known of it."""
+    method, score = "+".join(parts), contest.r2(predictions)
+    low, high = interval(contest, predictions, blocks)
+    named = {name: set(part.terms) for name, part in parts.items()}
     found = tuple(
         "+".join(name for name, terms in named.items() if term in terms) if term else "constant"
         for term in spectrum.terms
     )
-    report = FitReport(score, low, high, "+".join(shares), scores, found)
-    return Spectrum(spectrum.terms, spectrum.coefficients, data.n_players, data.keep, report)
+    scores = {**contest.scores, method: score}
+    return replace(spectrum, report=FitReport(score, low, high, method, scores, found))
 
 
 def _constant(data: Observations, scores: dict[str, float]) -> Spectrum:
