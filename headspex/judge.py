@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.evaluate import evaluate
-from headspex.hooks import LoadedModel, answer_log_probs, mean_activations
+from headspex.hooks import LoadedModel, Prepared, answer_log_probs, mean_activations
 from headspex.players import Players
 from headspex.progress import progress
 from headspex.store import ScoreStore
@@ -52,7 +53,12 @@ class Judge:
     ) -> Float[np.ndarray, "rows choices"]:
         """Measure rows, whatever is stored; see `headspex.evaluate.Scorer`."""
         asked = [self._encoded[number] for number in questions]
-        return answer_log_probs(self._model, asked, self.players.grid(masks), **self._how)
+        return answer_log_probs(self._prepared, asked, self.players.grid(masks), **self._how)
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        # Once a score is wanted and not before: a study that is told again asks nothing.
+        return Prepared(self._model, self._encoded)
 
     def ask(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headspex.hooks.ablation import mean_activations as mean_activations
     from headspex.hooks.catalogue import ALIASES as ALIASES
     from headspex.hooks.catalogue import ARCHITECTURES as ARCHITECTURES
+    from headspex.hooks.forward import Prepared as Prepared
     from headspex.hooks.forward import answer_log_probs as answer_log_probs
     from headspex.hooks.loading import LoadedModel as LoadedModel
     from headspex.hooks.loading import load_model as load_model
@@ -22,6 +23,7 @@ _HOME = {
     "mean_activations": "ablation",
     "ALIASES": "catalogue",
     "ARCHITECTURES": "catalogue",
+    "Prepared": "forward",
     "answer_log_probs": "forward",
     "LoadedModel": "loading",
     "load_model": "loading",

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
 
@@ -67,15 +68,46 @@ def ablation_hooks(
     Raises:
         UsageError: wrong shape or type (both shapes are named), or options that do not go together.
     """
-    keep = check_masks(keep_masks, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
-    means = check_options(
-        ablation, fill, rescale, (keep.shape[1], keep.shape[2], int(bridge.cfg.d_head))
-    )
+    shape = (int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head))
+    keep = check_masks(keep_masks, *shape[:2])
+    return hooks_of(keep, check_ablation(ablation, fill, rescale, shape))
+
+
+def hooks_of(
+    keep: Bool[torch.Tensor, "masks layers heads"], ablation: "Ablation"
+) -> list[tuple[str, Hook]]:
+    """Hooks for the layers that masks touch; arguments are checked ones."""
     return [
-        (hook_name(layer), _hook(keep[:, layer], None if means is None else means[layer], rescale))
+        (hook_name(layer), _hook(keep[:, layer], ablation, layer))
         for layer in range(keep.shape[1])
         if not bool(keep[:, layer].all())
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """How heads are taken out; `check_ablation` makes one.
+
+    `fill` is float [n_layers, n_heads, d_head] for mean ablation, None for zero ablation.
+    """
+
+    fill: torch.Tensor | None = None
+    rescale: bool = False
+
+    def replaced(
+        self,
+        z: Float[torch.Tensor, "batch pos head d_head"],
+        keep: Bool[torch.Tensor, "masks head"],
+        layer: int,
+    ) -> Float[torch.Tensor, "batch pos head d_head"]:
+        """Head outputs with the heads that are off replaced; one mask, or one per batch row."""
+        keep = keep.to(z.device)
+        if self.fill is not None:
+            return torch.where(keep[:, None, :, None], z, self.fill[layer].to(z))
+        scale = keep.to(z.dtype)
+        if self.rescale:
+            scale = scale * keep.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
+        return z * scale[:, None, :, None]
 
 
 def check_masks(keep_masks: Any, n_layers: int, n_heads: int) -> torch.Tensor:
@@ -96,10 +128,14 @@ def check_masks(keep_masks: Any, n_layers: int, n_heads: int) -> torch.Tensor:
     return masks if masks.ndim == 3 else masks[None]
 
 
-def check_options(
+def check_ablation(
     ablation: str, fill: Any, rescale: bool, shape: tuple[int, int, int]
-) -> torch.Tensor | None:
-    """The fill as a tensor [n_layers, n_heads, d_head] for "mean", None for "zero"."""
+) -> Ablation:
+    """Options that fit each other and a model of `shape` (layers, heads, d_head).
+
+    Raises:
+        UsageError: they do not.
+    """
     if ablation not in ABLATIONS:
         raise UsageError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
     if rescale and ablation != "zero":
@@ -109,7 +145,7 @@ def check_options(
     if ablation == "zero":
         if fill is not None:
             raise UsageError("fill goes with mean ablation only; pass ablation='mean'")
-        return None
+        return Ablation(rescale=rescale)
     means = _tensor(fill)
     if means is None or not means.is_floating_point() or tuple(means.shape) != shape:
         found = list(means.shape) if means is not None else None
@@ -117,23 +153,7 @@ def check_options(
             f"mean ablation needs a float fill of shape {list(shape)} (layers, heads, d_head), "
             f"but got {found}; make one with mean_activations(bridge, tokens, lengths)"
         )
-    return means
-
-
-def replaced(
-    z: Float[torch.Tensor, "batch pos head d_head"],
-    keep: torch.Tensor,
-    fill: torch.Tensor | None,
-    rescale: bool,
-) -> Float[torch.Tensor, "batch pos head d_head"]:
-    """Head outputs with the heads that are off replaced; `keep` is bool [batch or 1, head]."""
-    keep = keep.to(z.device)
-    if fill is not None:
-        return torch.where(keep[:, None, :, None], z, fill.to(z))
-    scale = keep.to(z.dtype)
-    if rescale:
-        scale = scale * keep.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
-    return z * scale[:, None, :, None]
+    return Ablation(fill=means)
 
 
 @torch.no_grad()
@@ -192,7 +212,7 @@ def _adder(total: torch.Tensor, real: torch.Tensor) -> Hook:
     return add
 
 
-def _hook(keep: torch.Tensor, fill: torch.Tensor | None, rescale: bool) -> Hook:
+def _hook(keep: torch.Tensor, ablation: Ablation, layer: int) -> Hook:
     def ablate(z: torch.Tensor, hook: Any) -> torch.Tensor:
         if z.ndim != 4 or z.shape[2] != keep.shape[1]:
             raise UsageError(
@@ -204,7 +224,7 @@ def _hook(keep: torch.Tensor, fill: torch.Tensor | None, rescale: bool) -> Hook:
                 f"keep_masks hold {len(keep)} masks, but the batch has {len(z)} rows; "
                 "give one mask, or one per row"
             )
-        return replaced(z, keep, fill, rescale)
+        return ablation.replaced(z, keep, layer)
 
     return ablate
 

@@ -1,120 +1,145 @@
-"""Which inputs a set of questions needs, and in which batches they are run."""
+"""In which order and which batches (input, mask) pairs are run, and what they have in common."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int
 
-from headspex.errors import UsageError
-from headspex.tasks.prompts import EncodedQuestion
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One input of the model, and the answers that are read off it.
-
-    `reads` holds (choice, position of the logits, token whose log-probability counts).
-    """
-
-    tokens: tuple[int, ...]
-    reads: tuple[tuple[int, int, int], ...]
-
-
-def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
-    """The different inputs that a question needs: one, where all answers begin alike.
-
-    Inputs longer than the context lose tokens on the left, as in lm-eval's
-    `(context + continuation)[-(n_ctx + 1):][:-1]`.
-
-    Raises:
-        UsageError: an answer alone is longer than the context.
-    """
-    reads: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
-    for choice, continuation in enumerate(question.continuations):
-        if len(continuation) > n_ctx:
-            raise UsageError(
-                f"an answer of {len(continuation)} tokens is longer than the model's context of "
-                f"{n_ctx}; shorten it"
-            )
-        tokens = (question.context + continuation)[-(n_ctx + 1) :][:-1]
-        if not question.context:
-            raise UsageError("a prompt must have at least one token; add text to the question")
-        first = len(tokens) - len(continuation)
-        reads.setdefault(tokens, []).extend(
-            (choice, first + offset, token) for offset, token in enumerate(continuation)
-        )
-    return tuple(Pass(tokens, tuple(found)) for tokens, found in reads.items())
+from headspex.hooks.inputs import Inputs
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """Some (question, mask) rows to run together; all arrays are integers."""
+class Work:
+    """All that one call asks: items are (row, input) pairs, one or more a row.
 
-    rows: np.ndarray  # [batch], the row of the whole job
-    tokens: np.ndarray  # [inputs, pos], padded with 0 on the right; inputs all differ
-    inputs: np.ndarray  # [batch], which input each row asks
-    positions: np.ndarray  # [batch, answers], where its logits are wanted
-    reads: np.ndarray  # [reads, 4]: place in the batch, column of `positions`, token, choice
+    `codes` numbers the masks of each layer: equal number, equal mask of that layer. `ranks` orders
+    whole masks so that masks with equal first layers stand together.
+    """
 
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Every row's passes, as positions in `unique`."""
-
-    unique: tuple[Pass, ...]
-    of_row: tuple[tuple[int, ...], ...]
+    rows: Int[np.ndarray, " items"]
+    inputs: Int[np.ndarray, " items"]
+    keep: Bool[np.ndarray, "rows layers heads"]
+    codes: Int[np.ndarray, "rows layers"]
+    ranks: Int[np.ndarray, " rows"]
+    before_last: Int[np.ndarray, " rows"]  # as ranks, the last layer left out
+    first: int  # the first layer with a head off; the last one where there is none
     n_choices: int
 
-    def batches(self, batch_tokens: int) -> Iterator[Batch]:
-        """Batches of at most `batch_tokens` tokens, or of one row.
 
-        Long inputs come first, so that little is padded and too little memory shows at once; rows
-        with equal inputs stand together.
-        """
-        order = sorted(
-            ((row, index) for row, found in enumerate(self.of_row) for index in found),
-            key=lambda pair: (-len(self.unique[pair[1]].tokens), pair[1], pair[0]),
-        )
-        start = 0
-        while start < len(order):
-            size = max(1, batch_tokens // len(self.unique[order[start][1]].tokens))
-            yield self._batch(order[start : start + size])
-            start += size
-
-    def _batch(self, pairs: list[tuple[int, int]]) -> Batch:
-        place = {index: n for n, index in enumerate(dict.fromkeys(index for _, index in pairs))}
-        used = [self.unique[index] for index in place]
-        tokens = np.zeros((len(used), max(len(one.tokens) for one in used)), dtype=np.int64)
-        for n, one in enumerate(used):
-            tokens[n, : len(one.tokens)] = one.tokens
-        wanted = [sorted({position for _, position, _ in one.reads}) for one in used]
-        width = max(map(len, wanted))
-        positions = np.array([found + found[-1:] * (width - len(found)) for found in wanted])
-        tables = [
-            np.array([(found.index(at), token, choice) for choice, at, token in one.reads])
-            for one, found in zip(used, wanted, strict=True)
-        ]
-        inputs = np.array([place[index] for _, index in pairs])
-        counts = np.array([len(table) for table in tables])[inputs]
-        reads = np.concatenate([tables[n] for n in inputs])
-        where = np.repeat(np.arange(len(pairs)), counts)
-        rows = np.array([row for row, _ in pairs])
-        return Batch(
-            rows, tokens, inputs, positions[inputs], np.concatenate([where[:, None], reads], axis=1)
-        )
+def plan_work(
+    inputs: Inputs,
+    questions: Sequence[int] | Int[np.ndarray, " rows"],
+    keep: Bool[np.ndarray, "rows layers heads"],
+) -> Work:
+    """What rows need; row i asks question `questions[i]` under `keep[i]`."""
+    found = [inputs.of_question[question] for question in questions]
+    packed = np.packbits(keep, axis=2)
+    codes = np.stack([_numbered(packed[:, layer]) for layer in range(keep.shape[1])], axis=1)
+    touched = ~keep.all(axis=(0, 2))
+    return Work(
+        rows=np.repeat(np.arange(len(found)), [len(one) for one in found]),
+        inputs=np.array([index for one in found for index in one], dtype=np.int64),
+        keep=keep,
+        codes=codes,
+        ranks=_numbered(codes),
+        before_last=_numbered(codes[:, :-1]),
+        first=int(touched.argmax()) if touched.any() else keep.shape[1] - 1,
+        n_choices=inputs.n_choices,
+    )
 
 
-def plan(encoded: Sequence[EncodedQuestion], n_ctx: int) -> Job:
-    """What to run for these questions, one row each; equal questions share their inputs."""
-    index: dict[Pass, int] = {}
-    # By identity, as hashing hundreds of token ids for each of many thousand rows would cost more.
-    planned: dict[int, tuple[int, ...]] = {}
-    of_row = []
-    for question in encoded:
-        if id(question) not in planned:
-            planned[id(question)] = tuple(
-                index.setdefault(one, len(index)) for one in passes(question, n_ctx)
-            )
-        of_row.append(planned[id(question)])
-    choices = max((len(question.continuations) for question in encoded), default=0)
-    return Job(tuple(index), tuple(of_row), choices)
+def chunks(
+    work: Work, inputs: Inputs, items: Int[np.ndarray, " items"], batch_tokens: int
+) -> Iterator[Int[np.ndarray, " chunk"]]:
+    """Parts of `items` whose inputs share one beginning, or none.
+
+    A beginning is computed once per mask of a part, so that a part holds as many masks as
+    `batch_tokens` allow.
+    """
+    together: dict[tuple[int, ...], list[int]] = {}
+    for item in items:
+        together.setdefault(inputs.beginning(int(work.inputs[item])), []).append(int(item))
+    for beginning, members in together.items():
+        part = np.array(members)
+        if not beginning:
+            yield part
+            continue
+        part = part[np.argsort(work.ranks[work.rows[part]], kind="stable")]
+        ranks = _numbered(work.ranks[work.rows[part]][:, None])
+        yield from _cut(part, ranks // max(1, batch_tokens // len(beginning)))
+
+
+def batches(
+    work: Work,
+    items: Int[np.ndarray, " items"],
+    lengths: Int[np.ndarray, " inputs"],
+    batch_tokens: int,
+    *,
+    merged: bool,
+) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Parts of `items` of at most `batch_tokens` tokens with padding, or of one item.
+
+    Long inputs come first, so that little is padded and too little memory shows at once; equal
+    inputs stand together, and among them masks that begin alike.
+
+    Args:
+        work: what is asked.
+        items: some of its items.
+        lengths: tokens of every input.
+        batch_tokens: what a batch may hold.
+        merged: whether items that only the last layer's mask tells apart count as one, and one
+            token for each further one.
+    """
+    rows, asked = work.rows[items], work.inputs[items]
+    order = np.lexsort((rows, work.ranks[rows], asked, -lengths[asked]))
+    items, rows, asked = items[order], rows[order], asked[order]
+    state = np.stack([asked, work.before_last[rows]])
+    new = np.append(True, (state[:, 1:] != state[:, :-1]).any(axis=0)) | (not merged)
+    start, used = 0, 0
+    for end, tokens in enumerate(lengths[asked].tolist()):
+        # The first of a batch is the longest: the others are padded to it.
+        cost = int(lengths[asked[start]]) if new[end] else 1
+        if end > start and used + cost > batch_tokens:
+            yield items[start:end]
+            start, used, cost = end, 0, tokens
+        used += cost
+    yield items[start:]
+
+
+@dataclass(frozen=True, eq=False)
+class Fork:
+    """Where a layer's masks part what was the same so far."""
+
+    parent: Int[np.ndarray, " states"]  # the state before this layer's masks
+    member: Int[np.ndarray, " states"]  # one item of each state
+    of_item: Int[np.ndarray, " items"]  # the state of each item
+
+
+def forks(
+    start: Int[np.ndarray, " items"], codes: Int[np.ndarray, "items layers"]
+) -> tuple[Fork, ...]:
+    """How the states of a batch divide, layer by layer.
+
+    Two items are in one state as long as they started alike (`start`, numbered from 0) and all
+    their masks so far are equal: what is computed for one serves the other.
+    """
+    found, state = [], start
+    for code in codes.T:
+        key = state * (int(codes.max()) + 1) + code
+        _, member, of_item = np.unique(key, return_index=True, return_inverse=True)
+        found.append(Fork(state[member], member, of_item))
+        state = of_item
+    return tuple(found)
+
+
+def _numbered(table: np.ndarray) -> Int[np.ndarray, " rows"]:
+    """Equal rows get equal numbers, from 0 in lexicographic order."""
+    if table.shape[1] == 0:
+        return np.zeros(len(table), dtype=np.int64)
+    return np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _cut(items: np.ndarray, group: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive items with equal `group`."""
+    yield from np.split(items, np.flatnonzero(np.diff(group)) + 1)

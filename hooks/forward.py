@@ -1,24 +1,131 @@
 """The log-likelihood of every answer for many (question, mask) pairs: the hot loop of a study."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import ablation_hooks, check_masks, check_options
-from headspex.hooks.batching import Batch, plan
-from headspex.hooks.fingerprint import plain_state
-from headspex.hooks.llama import Llama, llama_weights, logits_at
+from headspex.hooks.ablation import Ablation, check_ablation, check_masks
+from headspex.hooks.batching import plan_work
+from headspex.hooks.budget import Budget, Path, scores
+from headspex.hooks.fast import FastPath
+from headspex.hooks.inputs import plan_inputs
+from headspex.hooks.llama import llama_weights
+from headspex.hooks.plain import PlainPath, has_hooks
+from headspex.hooks.trust import TOLERANCE, difference, objection, say_once
 from headspex.tasks.prompts import EncodedQuestion
 
 BATCH_TOKENS_CPU = 4_096
 BATCH_TOKENS_GPU = 65_536
 
 PATHS = ("auto", "bridge", "fast")
+
+
+class Prepared:
+    """A model with all the questions it will be asked; takes a model's place in `answer_log_probs`.
+
+    Calls with it share what no mask can change, so the weights must stay as they are meanwhile.
+
+    Args:
+        model: a LoadedModel or a TransformerBridge.
+        encoded: the questions; calls pass these objects, in any order and number.
+        batch_tokens: tokens (with padding) in one forward pass; halved for good where memory does
+            not suffice. The last bits of a result depend on which rows share a batch; the same
+            call repeats exactly.
+        path: "bridge" runs the bridge with hooks; "fast" an equal forward pass for the Llama
+            family, equal to float rounding; "auto" the fast one where it applies, agrees with the
+            bridge on a few masks, and nobody's hooks would be missed. What speaks against it is
+            said once on standard error.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        encoded: Sequence[EncodedQuestion],
+        *,
+        batch_tokens: int | None = None,
+        path: str = "auto",
+    ) -> None:
+        self.bridge = getattr(model, "bridge", model)
+        plain = self.bridge.original_model
+        if path not in PATHS:
+            raise UsageError(f"no path {path!r}; known: {', '.join(PATHS)}")
+        if batch_tokens is None:
+            batch_tokens = BATCH_TOKENS_CPU if plain.device.type == "cpu" else BATCH_TOKENS_GPU
+        if batch_tokens < 1:
+            raise UsageError(f"batch_tokens must be 1 or more, but got {batch_tokens}")
+        # By identity, as hashing hundreds of token ids for each of many thousand rows would cost
+        # more; the objects are kept, so that no other takes their identity.
+        self._questions = {id(question): question for question in encoded}
+        self._number = {key: number for number, key in enumerate(self._questions)}
+        self._inputs = plan_inputs(
+            list(self._questions.values()), int(plain.config.max_position_embeddings)
+        )
+        self._path, self._budget = path, Budget(batch_tokens)
+        self._plain = PlainPath(self.bridge, self._inputs)
+
+    def log_probs(
+        self,
+        encoded: Sequence[EncodedQuestion],
+        keep: torch.Tensor,
+        ablation: Ablation,
+        progress: Callable[[int], None] | None,
+    ) -> Float[np.ndarray, "rows choices"]:
+        """See `answer_log_probs`; `keep` is bool [rows, n_layers, n_heads].
+
+        Raises:
+            UsageError: a question is not one of those prepared, or the "fast" path does not apply.
+        """
+        for row, question in enumerate(encoded):
+            if id(question) not in self._number:
+                raise UsageError(
+                    f"row {row} asks a question that was not prepared; pass the objects that "
+                    "Prepared was made with"
+                )
+        if not encoded:
+            return np.zeros((0, self._inputs.n_choices))
+        asked = [self._number[id(question)] for question in encoded]
+        work = plan_work(self._inputs, asked, keep.cpu().numpy())
+        result = scores(
+            self._chosen(), work, ablation, self._budget,
+            dtype=self.bridge.original_model.dtype, progress=progress,
+        )  # fmt: skip
+        for row, question in enumerate(encoded):
+            result[row, len(question.continuations) :] = -torch.inf
+        return result.double().numpy()
+
+    def _chosen(self) -> Path:
+        if self._path == "bridge":
+            return self._plain
+        fast, reason = (
+            (None, "it comes with hooks of its own") if has_hooks(self.bridge) else self._fast
+        )
+        if fast is not None:
+            return fast
+        if self._path == "fast":
+            raise UsageError(
+                f"the fast path does not apply to this model: {reason}; use path='auto'"
+            )
+        say_once(f"no fast forward pass for this model: {reason}; its bridge runs, which is slower")
+        return self._plain
+
+    @cached_property
+    def _fast(self) -> tuple[FastPath | None, str]:
+        """The fast path, or why there is none."""
+        if reason := objection(self.bridge):
+            return None, reason
+        longest = max(len(one.tokens) for one in self._inputs.passes)
+        llama = llama_weights(self.bridge.original_model, longest)
+        fast = FastPath(llama, self._inputs, self._budget.batch_tokens)
+        found = difference(self.bridge, fast, self._plain, self._inputs, self._budget)
+        # Written so that NaN is refused too.
+        if not found <= TOLERANCE[llama.final_norm.dtype]:
+            return None, f"its log-probabilities differ by {found:.1e} from the bridge's"
+        return fast, ""
 
 
 @torch.no_grad()
@@ -37,16 +144,14 @@ def answer_log_probs(
     """Log-likelihood in nats of each choice, one row per (question, mask) pair.
 
     Args:
-        model: a LoadedModel or a TransformerBridge.
+        model: a LoadedModel or a TransformerBridge; or one of them `Prepared` for several calls,
+            which then fixed `batch_tokens` and `path`.
         encoded: one question per row; give the same object again to ask it under another mask,
             what the masks leave untouched is then computed once.
         keep_masks: bool [rows, n_layers, n_heads], or [n_layers, n_heads] for all rows, or None
             for the whole model. True = the head stays on.
         ablation, fill, rescale: as in `ablation_hooks`.
-        batch_tokens: tokens (with padding) in one forward pass. The last bits of a result depend
-            on which rows share a batch; the same call repeats exactly.
-        path: "bridge" runs the bridge with hooks; "fast" an equal forward pass for Llama, equal to
-            float rounding; "auto" the fast one where it applies and nobody's hooks would be missed.
+        batch_tokens, path: as in `Prepared`.
         progress: called after every batch with the number of rows done.
 
     Returns:
@@ -54,97 +159,22 @@ def answer_log_probs(
         is over the whole vocabulary, in the model's own type, as in lm-eval.
 
     Raises:
-        UsageError: shapes or options that do not fit, or a "fast" path that does not apply.
+        UsageError: shapes or options that do not fit, a "fast" path that does not apply, or a
+            prompt that does not fit into memory.
     """
-    bridge = getattr(model, "bridge", model)
-    plain = bridge.original_model
-    shape = (int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head))
-    means = check_options(ablation, fill, rescale, shape)
-    masks = None if keep_masks is None else _rows(keep_masks, len(encoded), shape)
-    if batch_tokens is None:
-        batch_tokens = BATCH_TOKENS_CPU if plain.device.type == "cpu" else BATCH_TOKENS_GPU
-    if batch_tokens < 1:
-        raise UsageError(f"batch_tokens must be 1 or more, but got {batch_tokens}")
-    fast = _fast(bridge, path)
-    work = plan(encoded, int(plain.config.max_position_embeddings))
-    # Added up in the model's own type, as lm-eval adds the tokens of an answer.
-    result = torch.zeros((len(encoded), work.n_choices), dtype=plain.dtype)
-    passes_left = np.array([len(found) for found in work.of_row])
-    for batch in work.batches(batch_tokens):
-        keep = None if masks is None else masks[torch.from_numpy(batch.rows)].to(plain.device)
-        if fast is not None:
-            logits = _fast_logits(fast, batch, keep, means, rescale)
-        else:
-            hooks = [] if keep is None else ablation_hooks(
-                bridge, keep, ablation=ablation, fill=fill, rescale=rescale
-            )  # fmt: skip
-            logits = _bridge_logits(bridge, batch, hooks)
-        _add(result, torch.log_softmax(logits, dim=-1).cpu(), batch)
-        np.subtract.at(passes_left, batch.rows, 1)  # a row may stand in a batch twice
-        if progress is not None:
-            progress(int((passes_left == 0).sum()))
-    for row, question in enumerate(encoded):
-        result[row, len(question.continuations) :] = -torch.inf
-    return result.double().numpy()
-
-
-def _rows(keep_masks: Any, rows: int, shape: tuple[int, int, int]) -> Tensor:
-    masks = check_masks(keep_masks, *shape[:2])
-    if len(masks) not in (1, rows):
+    prepared: Prepared = (
+        model
+        if isinstance(model, Prepared)
+        else Prepared(model, encoded, batch_tokens=batch_tokens, path=path)
+    )
+    cfg = prepared.bridge.cfg
+    shape = (int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_head))
+    how = check_ablation(ablation, fill, rescale, shape)
+    masks = torch.ones(shape[:2], dtype=torch.bool) if keep_masks is None else keep_masks
+    keep = check_masks(masks, *shape[:2])
+    if len(keep) not in (1, len(encoded)):
         raise UsageError(
-            f"keep_masks hold {len(masks)} masks for {rows} questions; "
+            f"keep_masks hold {len(keep)} masks for {len(encoded)} questions; "
             "give one mask for all, or one per question"
         )
-    return masks.expand(rows, -1, -1)
-
-
-def _fast(bridge: Any, path: str) -> Llama | None:
-    if path not in PATHS:
-        raise UsageError(f"no path {path!r}; known: {', '.join(PATHS)}")
-    if path == "bridge":
-        return None
-    hooked = any(point.fwd_hooks for point in bridge.hook_dict.values())
-    # Compatibility mode folds norms into the weights: the bridge alone knows how.
-    folded = bool(getattr(bridge, "compatibility_mode", False))
-    plain = bridge.original_model
-    llama = None if hooked or folded else llama_weights(plain, plain_state(plain))
-    if path == "fast" and llama is None:
-        raise UsageError(
-            f"the fast path is for Llama models without hooks of their own, but this is "
-            f"{type(plain).__name__}{' with hooks' if hooked else ''}; use path='auto'"
-        )
-    return llama
-
-
-def _fast_logits(
-    llama: Llama, batch: Batch, keep: Tensor | None, means: Tensor | None, rescale: bool
-) -> Tensor:
-    tokens, inputs, positions = _tensors(batch, llama.embedding.device)
-    return logits_at(llama, tokens, inputs, positions, keep, means, rescale)
-
-
-def _bridge_logits(bridge: Any, batch: Batch, hooks: list[tuple[str, Any]]) -> Tensor:
-    tokens, inputs, positions = _tensors(batch, bridge.original_model.device)
-
-    def only_wanted(x: Tensor, hook: Any) -> Tensor:
-        return x.gather(1, positions[..., None].expand(-1, -1, x.shape[-1]))
-
-    # The vocabulary is large: unembed nothing but the positions that are read.
-    hooks = [*hooks, ("unembed.hook_in", only_wanted)]
-    # Padding stands on the right, where no real token sees it: nothing is masked but the future.
-    logits: Tensor = bridge.run_with_hooks(tokens[inputs], fwd_hooks=hooks)
-    return logits
-
-
-def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    tokens, inputs, positions = (
-        torch.from_numpy(array).to(device)
-        for array in (batch.tokens, batch.inputs, batch.positions)
-    )
-    return tokens, inputs, positions
-
-
-def _add(result: Tensor, log_probs: Tensor, batch: Batch) -> None:
-    place, column, token, choice = torch.from_numpy(batch.reads).T
-    rows = torch.from_numpy(batch.rows)[place]
-    result.index_put_((rows, choice), log_probs[place, column, token], accumulate=True)
+    return prepared.log_probs(encoded, keep.expand(len(encoded), -1, -1), how, progress)

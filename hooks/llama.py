@@ -1,171 +1,259 @@
-"""The fast forward pass: Llama under many masks at once, without what an answer does not need.
+"""The Llama family's arithmetic on tensors: its weights, by reference, and the parts of a layer.
 
-The same numbers as the bridge to float rounding (a test compares them), sooner, because
-- what lies below the first ablated head is computed once per question, not once per mask;
-- attention is torch's fused kernel;
-- the last layer and the vocabulary are computed at the answer's positions only.
+The same numbers as the bridge to float rounding, computed so that `headspex.hooks.fast` can leave
+out what an answer does not need.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from headspex.hooks.ablation import replaced
+from headspex.hooks.fingerprint import plain_state
+
+# Mistral without a sliding window is a Llama under another name.
+FAMILY = ("LlamaForCausalLM", "MistralForCausalLM")
+# The others change the rotation with the length of the longest input in the batch.
+ROPES = ("default", "linear", "llama3", "yarn")
+_NAMES = {
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "o": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+    "attention_norm": "input_layernorm",
+    "mlp_norm": "post_attention_layernorm",
+}
+_OUTER = ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
+
+States = Float[Tensor, "states pos width"]
+Heads = Float[Tensor, "states pos head d_head"]
+KeysValues = tuple[
+    Float[Tensor, "states kv_head pos d_head"], Float[Tensor, "states kv_head pos d_head"]
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One block's weights, [out, in] as torch keeps them; biases may be None."""
+    """One block's weights, [out, in] as torch keeps them."""
 
-    q: tuple[Tensor, Tensor | None]
-    k: tuple[Tensor, Tensor | None]
-    v: tuple[Tensor, Tensor | None]
-    o: tuple[Tensor, Tensor | None]
-    gate: tuple[Tensor, Tensor | None]
-    up: tuple[Tensor, Tensor | None]
-    down: tuple[Tensor, Tensor | None]
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    o: Tensor
+    gate: Tensor
+    up: Tensor
+    down: Tensor
     attention_norm: Tensor
     mlp_norm: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where this block is computed."""
+        return self.q.device
+
+
+@dataclass(frozen=True, eq=False)
+class Rope:
+    """Rotary positions: cos and sin [pos, d_head], or [states, pos, d_head] where they differ."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def at(self, positions: Tensor | slice) -> "Rope":
+        """Of these positions; a tensor [states, pos] gives each state its own."""
+        return Rope(self.cos[positions], self.sin[positions])
+
+    def turned(self, x: Heads) -> Heads:
+        """The heads turned by their positions."""
+        left, right = x.chunk(2, dim=-1)
+        aside = torch.cat((-right, left), dim=-1)
+        return x * self.cos[..., None, :] + aside * self.sin[..., None, :]
 
 
 @dataclass(frozen=True, eq=False)
 class Llama:
-    """Views of a Llama's weights; nothing is copied, so later edits of the model are seen."""
+    """A Llama's weights; nothing is copied, so edits in place of the model are seen."""
 
     layers: tuple[Layer, ...]
     embedding: Tensor
     final_norm: Tensor
     unembedding: Tensor
-    rotary: Any  # transformers' rotary module: (x, position ids) -> cos, sin
+    ropes: dict[torch.device, Rope]  # one for each device that holds a layer
     d_head: int
     epsilon: float
 
-
-def llama_weights(model: Any, state: dict[str, Tensor]) -> Llama | None:
-    """The weights of a transformers model, or None where this forward pass does not apply."""
-    config = model.config
-    if type(model).__name__ != "LlamaForCausalLM" or config.hidden_act != "silu":
-        return None
-
-    def linear(layer: int, name: str) -> tuple[Tensor, Tensor | None]:
-        prefix = f"model.layers.{layer}.{name}"
-        return state[f"{prefix}.weight"], state.get(f"{prefix}.bias")
-
-    rotary = model.model.rotary_emb
-    return Llama(
-        layers=tuple(
-            Layer(
-                q=linear(i, "self_attn.q_proj"),
-                k=linear(i, "self_attn.k_proj"),
-                v=linear(i, "self_attn.v_proj"),
-                o=linear(i, "self_attn.o_proj"),
-                gate=linear(i, "mlp.gate_proj"),
-                up=linear(i, "mlp.up_proj"),
-                down=linear(i, "mlp.down_proj"),
-                attention_norm=state[f"model.layers.{i}.input_layernorm.weight"],
-                mlp_norm=state[f"model.layers.{i}.post_attention_layernorm.weight"],
-            )
-            for i in range(config.num_hidden_layers)
-        ),
-        embedding=state["model.embed_tokens.weight"],
-        final_norm=state["model.norm.weight"],
-        unembedding=state["lm_head.weight"],
-        rotary=getattr(rotary, "_original_component", rotary),
-        d_head=int(getattr(config, "head_dim", None)
-                   or config.hidden_size // config.num_attention_heads),
-        epsilon=float(config.rms_norm_eps),
-    )  # fmt: skip
+    @property
+    def last(self) -> int:
+        """The last layer."""
+        return len(self.layers) - 1
 
 
-def logits_at(
-    llama: Llama,
-    tokens: Tensor,
-    sequence: Tensor,
-    positions: Tensor,
-    keep: Tensor | None,
-    fill: Tensor | None,
-    rescale: bool,
-) -> Tensor:
-    """Logits at a few positions of many (sequence, mask) pairs.
+def refusal(model: Any) -> str | None:
+    """Why this arithmetic does not apply to a transformers model; None where it does."""
+    config, name = model.config, type(model).__name__
+    if name not in FAMILY:
+        return f"{name} is not of the Llama family"
+    if getattr(config, "quantization_config", None) is not None:
+        return "its weights are quantised"
+    if getattr(config, "sliding_window", None) is not None:
+        return "it attends to a sliding window"
+    if config.hidden_act != "silu":
+        return f"its activation is {config.hidden_act}"
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if rope not in ROPES:
+        return f"its positions are of the type {rope}"
+    state = plain_state(model)
+    known = {*_OUTER} | {
+        f"model.layers.{layer}.{name}.weight"
+        for layer in range(config.num_hidden_layers)
+        for name in _NAMES.values()
+    }
+    if strange := sorted(state.keys() ^ known):
+        return f"it is not the plain architecture: {strange[0]}"
+    if any(w.is_meta or not w.is_floating_point() for w in state.values()):
+        return "its weights are quantised or not in memory"
+    return None
+
+
+def llama_weights(model: Any, length: int) -> Llama:
+    """The weights of a transformers model that `refusal` lets pass.
 
     Args:
+        model: stays on its device, or on its devices where a device_map spread it.
+        length: tokens of the longest input.
+    """
+    config, state = model.config, plain_state(model)
+    embedding, final_norm, unembedding = (state[name] for name in _OUTER)
+    layers = tuple(
+        Layer(
+            **{
+                field: state[f"model.layers.{layer}.{name}.weight"]
+                for field, name in _NAMES.items()
+            }
+        )
+        for layer in range(config.num_hidden_layers)
+    )
+    rotary = getattr(model.model.rotary_emb, "_original_component", model.model.rotary_emb)
+    home = rotary.inv_freq.device
+    cos, sin = rotary(final_norm.to(home), torch.arange(length, device=home)[None])
+    return Llama(
+        layers=layers,
+        embedding=embedding,
+        final_norm=final_norm,
+        unembedding=unembedding,
+        ropes={
+            device: Rope(cos[0].to(device), sin[0].to(device))
+            for device in {layer.device for layer in layers}
+        },
+        d_head=layers[0].q.shape[0] // int(config.num_attention_heads),
+        epsilon=float(config.rms_norm_eps),
+    )
+
+
+def embedded(tokens: Int[Tensor, "states pos"], llama: Llama) -> States:
+    """The residual stream before the first layer."""
+    return functional.embedding(tokens.to(llama.embedding.device), llama.embedding)
+
+
+def attend(
+    x: States,
+    llama: Llama,
+    index: int,
+    past: KeysValues | None = None,
+    at: Int[Tensor, "states answers"] | None = None,
+) -> tuple[States, Heads, KeysValues]:
+    """Attention of one layer, up to what its heads hand to W_O.
+
+    Args:
+        x: the residual stream before the layer.
         llama: weights.
-        tokens: int [sequences, pos], right-padded, all different.
-        sequence: int [rows], which sequence each row asks.
-        positions: int [rows, answers], where logits are wanted.
-        keep: bool [rows, n_layers, n_heads], or None for the whole model.
-        fill: float [n_layers, n_heads, d_head] for mean ablation.
-        rescale: as in `ablation_hooks`.
+        index: the layer.
+        past: keys and values of the tokens before `x`, of each state or of one for all.
+        at: the tokens that queries are computed for; all of them where it is None.
 
     Returns:
-        float [rows, answers, vocabulary].
+        The residual stream and the heads' outputs at the queries, and the keys and values of `x`.
     """
-    x = llama.embedding[tokens]
-    cos, sin = llama.rotary(x, torch.arange(tokens.shape[1], device=x.device)[None])
-    whole = torch.ones(len(llama.layers), dtype=torch.bool) if keep is None else (
-        keep.all(dim=2).all(dim=0).cpu()
-    )  # fmt: skip
-    last, shared = len(llama.layers) - 1, True
-    for index, layer in enumerate(llama.layers):
-        h = _norm(x, layer.attention_norm, llama.epsilon)
-        k = _rotate(_heads(h, layer.k, llama.d_head), cos, sin)
-        v = _heads(h, layer.v, llama.d_head)
-        if index < last:
-            q = _rotate(_heads(h, layer.q, llama.d_head), cos, sin)
-            z = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        if shared and (index == last or not whole[index]):
-            # From here on rows that ask the same question differ in their masks.
-            x, k, v = x[sequence], k[sequence], v[sequence]
-            h = h[sequence] if index == last else h
-            z = z[sequence] if index < last else z
-            shared = False
-        if index == last:
-            x, h = _take(x, positions), _take(h, positions)
-            z = _attend_at(h, k, v, layer, positions, cos, sin, llama.d_head)
-        z = z.transpose(1, 2)
-        if keep is not None and not whole[index]:
-            z = replaced(z, keep[:, index], None if fill is None else fill[index], rescale)
-        x = x + functional.linear(z.flatten(2), *layer.o)
-        h = _norm(x, layer.mlp_norm, llama.epsilon)
-        x = x + functional.linear(
-            functional.silu(functional.linear(h, *layer.gate)) * functional.linear(h, *layer.up),
-            *layer.down,
-        )
-    return functional.linear(_norm(x, llama.final_norm, llama.epsilon), llama.unembedding)
+    layer = llama.layers[index]
+    x = x.to(layer.device)
+    h = norm(x, layer.attention_norm, llama.epsilon)
+    start = 0 if past is None else past[0].shape[2]
+    turn, end = llama.ropes[layer.device], start + x.shape[1]
+    own = _keys_values(h, layer, llama.d_head, turn.at(slice(start, end)))
+    kv = own if past is None else _joined(past, own)
+    seen = None
+    if at is not None:
+        at = at.to(layer.device)
+        x, h, queries = _take(x, at), _take(h, at), at + start
+        seen = torch.arange(end, device=x.device) <= queries[:, None, :, None]
+        turn = turn.at(queries)
+    else:
+        turn = turn.at(slice(start, end))
+        if past is not None:
+            rows = torch.arange(start, end, device=x.device)
+            seen = torch.arange(end, device=x.device) <= rows[:, None]
+    q = turn.turned(_heads(functional.linear(h, layer.q), llama.d_head)).transpose(1, 2)
+    z = functional.scaled_dot_product_attention(
+        q, *kv, attn_mask=seen, is_causal=seen is None, enable_gqa=True
+    )
+    return x, z.transpose(1, 2), own
 
 
-def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    # In float32 whatever the model's type, as transformers does.
+def keys_values(x: States, llama: Llama, index: int) -> KeysValues:
+    """Keys and values of one layer for tokens from the first on."""
+    layer = llama.layers[index]
+    h = norm(x.to(layer.device), layer.attention_norm, llama.epsilon)
+    turn = llama.ropes[layer.device].at(slice(0, x.shape[1]))
+    return _keys_values(h, layer, llama.d_head, turn)
+
+
+def rest_of_layer(x: States, z: Heads, llama: Llama, index: int) -> States:
+    """The residual stream after a layer, from that before it and its heads' outputs."""
+    layer = llama.layers[index]
+    x = x + functional.linear(z.flatten(2), layer.o)
+    h = norm(x, layer.mlp_norm, llama.epsilon)
+    gate = functional.silu(functional.linear(h, layer.gate), inplace=True)
+    return x + functional.linear(gate.mul_(functional.linear(h, layer.up)), layer.down)
+
+
+def log_probs(x: States, llama: Llama) -> Float[Tensor, "states pos vocabulary"]:
+    """Log-probabilities of the whole vocabulary, in the model's own type."""
+    x = norm(x.to(llama.final_norm.device), llama.final_norm, llama.epsilon)
+    logits = functional.linear(x.to(llama.unembedding.device), llama.unembedding)
+    return torch.log_softmax(logits, dim=-1)
+
+
+def norm(x: States, weight: Tensor, epsilon: float) -> States:
+    """RMSNorm, in float32 whatever the model's type, as in transformers."""
     y = x.float()
     y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + epsilon)
     return weight * y.to(x.dtype)
 
 
-def _heads(h: Tensor, weights: tuple[Tensor, Tensor | None], d_head: int) -> Tensor:
-    """[batch, pos, width] -> [batch, head, pos, d_head]."""
-    heads = functional.linear(h, *weights)
-    return heads.view(*heads.shape[:2], -1, d_head).transpose(1, 2)
+def _heads(x: States, d_head: int) -> Heads:
+    return x.view(*x.shape[:2], -1, d_head)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions of [batch, head, pos, d_head]; cos, sin [batch or 1, pos, d_head]."""
-    left, right = x.chunk(2, dim=-1)
-    return x * cos[:, None] + torch.cat((-right, left), dim=-1) * sin[:, None]
+def _keys_values(h: States, layer: Layer, d_head: int, turn: Rope) -> KeysValues:
+    k = turn.turned(_heads(functional.linear(h, layer.k), d_head))
+    v = _heads(functional.linear(h, layer.v), d_head)
+    return k.transpose(1, 2), v.transpose(1, 2)
 
 
-def _take(x: Tensor, positions: Tensor) -> Tensor:
-    """[rows, pos, width] -> [rows, answers, width]."""
-    return x.gather(1, positions[..., None].expand(-1, -1, x.shape[-1]))
+def _joined(past: KeysValues, own: KeysValues) -> KeysValues:
+    (k, v), (past_k, past_v) = own, past
+    states = len(k)
+    return (
+        torch.cat((past_k.expand(states, -1, -1, -1), k), dim=2),
+        torch.cat((past_v.expand(states, -1, -1, -1), v), dim=2),
+    )
 
 
-def _attend_at(
-    h: Tensor, k: Tensor, v: Tensor, layer: Layer, positions: Tensor, cos: Tensor, sin: Tensor,
-    d_head: int,
-) -> Tensor:  # fmt: skip
-    """Attention of a few queries per row to all keys up to each: [rows, head, answers, d_head]."""
-    q = _rotate(_heads(h, layer.q, d_head), cos[0][positions], sin[0][positions])
-    visible = torch.arange(k.shape[2], device=k.device) <= positions[:, None, :, None]
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=visible, enable_gqa=True)
+def _take(x: States, at: Int[Tensor, "states answers"]) -> States:
+    return x.gather(1, at[..., None].expand(-1, -1, x.shape[-1]))

@@ -1,0 +1,58 @@
+"""Which log-probabilities a batch reads off, and for whom."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headspex.hooks.batching import Work
+from headspex.hooks.inputs import Inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The inputs of a batch of items, and what is read off each."""
+
+    inputs: Int[np.ndarray, " inputs"]  # each once
+    of_item: Int[np.ndarray, " items"]  # which of them an item asks
+    places: Int[Tensor, "inputs answers"]  # where logits are wanted, from the first own token
+    item: Int[Tensor, " reads"]
+    column: Int[Tensor, " reads"]  # of `places`
+    token: Int[Tensor, " reads"]
+    choice: Int[Tensor, " reads"]
+
+
+def asked(work: Work, inputs: Inputs, items: Int[np.ndarray, " items"]) -> Asked:
+    """What a batch asks."""
+    distinct, of_item = np.unique(work.inputs[items], return_inverse=True)
+    places = [inputs.places(int(index)) for index in distinct]
+    width = max(map(len, places))
+    tables = [
+        np.array([
+            (found.index(position - inputs.shared[index]), token, choice)
+            for choice, position, token in inputs.passes[index].reads
+        ])
+        for index, found in zip(distinct, places, strict=True)
+    ]  # fmt: skip
+    item = np.repeat(np.arange(len(items)), [len(tables[n]) for n in of_item])
+    column, token, choice = torch.from_numpy(np.concatenate([tables[n] for n in of_item])).T
+    return Asked(
+        inputs=distinct,
+        of_item=of_item,
+        places=torch.tensor([[*found, *found[-1:] * (width - len(found))] for found in places]),
+        item=torch.from_numpy(item),
+        column=column,
+        token=token,
+        choice=choice,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Log-probabilities that belong to (row, choice); several tokens of an answer add up."""
+
+    rows: Int[Tensor, " reads"]
+    choices: Int[Tensor, " reads"]
+    values: Float[Tensor, " reads"]

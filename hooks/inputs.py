@@ -1,0 +1,129 @@
+"""Which inputs a set of questions needs, and which of them begin alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Int
+
+from headspex.errors import UsageError
+from headspex.tasks.prompts import EncodedQuestion
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One input of the model, and the answers that are read off it.
+
+    `reads` holds (choice, position of the logits, token whose log-probability counts).
+    """
+
+    tokens: tuple[int, ...]
+    reads: tuple[tuple[int, int, int], ...]
+
+
+def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
+    """The different inputs that a question needs: one, where all answers begin alike.
+
+    Inputs longer than the context lose tokens on the left, as in lm-eval's
+    `(context + continuation)[-(n_ctx + 1):][:-1]`.
+
+    Raises:
+        UsageError: an answer alone is longer than the context.
+    """
+    reads: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
+    for choice, continuation in enumerate(question.continuations):
+        if len(continuation) > n_ctx:
+            raise UsageError(
+                f"an answer of {len(continuation)} tokens is longer than the model's context of "
+                f"{n_ctx}; shorten it"
+            )
+        tokens = (question.context + continuation)[-(n_ctx + 1) :][:-1]
+        if not question.context:
+            raise UsageError("a prompt must have at least one token; add text to the question")
+        first = len(tokens) - len(continuation)
+        reads.setdefault(tokens, []).extend(
+            (choice, first + offset, token) for offset, token in enumerate(continuation)
+        )
+    # What ends early is read off a longer input that begins with it: no token sees a later one.
+    for tokens in sorted(reads, key=len):
+        longer = (other for other in reads if len(other) > len(tokens))
+        host = next((other for other in longer if other[: len(tokens)] == tokens), None)
+        if host is not None:
+            reads[host].extend(reads.pop(tokens))
+    return tuple(Pass(tokens, tuple(found)) for tokens, found in reads.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The inputs of a set of questions.
+
+    `shared[i]` counts the leading tokens that `passes[i]` has in common with its neighbours, the
+    inputs that it is best computed with: worked examples, usually. 0 where it has none.
+    """
+
+    passes: tuple[Pass, ...]  # all different
+    of_question: tuple[tuple[int, ...], ...]
+    shared: tuple[int, ...]
+    n_choices: int
+
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, " inputs"]:
+        """Tokens of each input."""
+        return np.array([len(one.tokens) for one in self.passes], dtype=np.int64)
+
+    @cached_property
+    def own_lengths(self) -> Int[np.ndarray, " inputs"]:
+        """Tokens of each input beyond what it shares."""
+        return self.lengths - np.array(self.shared, dtype=np.int64)
+
+    def beginning(self, index: int) -> tuple[int, ...]:
+        """The tokens that an input shares."""
+        return self.passes[index].tokens[: self.shared[index]]
+
+    def places(self, index: int) -> tuple[int, ...]:
+        """Where an input's logits are wanted, counted from the first token of its own."""
+        found = {position for _, position, _ in self.passes[index].reads}
+        return tuple(position - self.shared[index] for position in sorted(found))
+
+
+def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
+    """What to run for these questions; equal ones share their inputs.
+
+    Raises:
+        UsageError: as `passes`.
+    """
+    index: dict[Pass, int] = {}
+    of_question = tuple(
+        tuple(index.setdefault(one, len(index)) for one in passes(question, n_ctx))
+        for question in questions
+    )
+    choices = max((len(question.continuations) for question in questions), default=0)
+    return Inputs(tuple(index), of_question, shared_beginnings(tuple(index)), choices)
+
+
+def shared_beginnings(found: Sequence[Pass]) -> tuple[int, ...]:
+    """How many leading tokens each input shares with its neighbours.
+
+    Neighbours share at least half of the shorter one: less does not pay, as what is shared is
+    computed apart. An answer's first logits are never shared.
+    """
+    order = sorted(range(len(found)), key=lambda i: found[i].tokens)
+    alike = [_alike(found[left], found[right]) for left, right in pairwise(order)]
+    shared, start = [0] * len(found), 0
+    for end in range(1, len(order) + 1):
+        near = order[end - 1 : end + 1]
+        if len(near) == 2 and 2 * alike[end - 1] >= min(len(found[i].tokens) for i in near):
+            continue
+        common = min(alike[start : end - 1], default=0)
+        for i in order[start:end]:
+            shared[i] = common
+        start = end
+    return tuple(shared)
+
+
+def _alike(left: Pass, right: Pass) -> int:
+    limit = min(position for one in (left, right) for _, position, _ in one.reads)
+    pairs = zip(left.tokens[:limit], right.tokens[:limit], strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), limit)

@@ -1,0 +1,110 @@
+"""The plain path: TransformerLens hooks and nothing else, for any bridge."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from headspex.hooks.ablation import Ablation, hooks_of
+from headspex.hooks.answers import Answers, asked
+from headspex.hooks.batching import Work, batches
+from headspex.hooks.inputs import Inputs
+
+
+class PlainPath:
+    """Scores items with a bridge: one mask per row, logits of the last positions.
+
+    Layers below the first ablated one run once per input of a batch.
+
+    Args:
+        bridge: a TransformerBridge, whose own hooks take part.
+        inputs: all that may be asked.
+    """
+
+    def __init__(self, bridge: Any, inputs: Inputs) -> None:
+        self._bridge, self._inputs = bridge, inputs
+
+    def run(
+        self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
+    ) -> Iterator[tuple[Int[np.ndarray, " batch"], Answers]]:
+        """Some items of the work, batch after batch, with their answers."""
+        lengths = self._inputs.lengths
+        for batch in batches(work, items, lengths, batch_tokens, merged=False):
+            question = asked(work, self._inputs, batch)
+            rows = work.rows[batch]
+            tokens = pad_sequence(
+                [torch.tensor(self._inputs.passes[i].tokens) for i in question.inputs], True
+            )
+            shared = torch.tensor([self._inputs.shared[i] for i in question.inputs])
+            places = (question.places + shared[:, None])[question.of_item]
+            hooks = hooks_of(torch.from_numpy(work.keep[rows]), ablation)
+            logits = self._logits(tokens, question.of_item, places, hooks, work.first)
+            found = torch.log_softmax(logits, dim=-1).cpu()
+            values = found[question.item, question.column, question.token]
+            yield batch, Answers(torch.from_numpy(rows)[question.item], question.choice, values)
+
+    def forget(self, batch_tokens: int) -> None:
+        """Nothing is kept between batches."""
+
+    def _logits(
+        self, tokens: Tensor, of_row: np.ndarray, places: Tensor, hooks: list[Any], first: int
+    ) -> Tensor:
+        def only_wanted(x: Tensor, hook: Any) -> Tensor:
+            return x.gather(1, places.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
+
+        # The vocabulary is large: unembed nothing but the positions that are read.
+        hooks = [*hooks, ("unembed.hook_in", only_wanted)]
+        tokens, row = tokens.to(self._bridge.original_model.device), torch.from_numpy(of_row)
+        # Padding stands on the right, where no real token sees it: nothing is masked but the
+        # future.
+        if first == 0 or not sliceable(self._bridge):
+            logits: Tensor = self._bridge.run_with_hooks(tokens[row], fwd_hooks=hooks)
+            return logits
+        below = self._bridge.forward(tokens, stop_at_layer=first)
+        with sliced(self._bridge, first):
+            above: Tensor = self._bridge.run_with_hooks(
+                below[row], start_at_layer=first, fwd_hooks=hooks
+            )
+        return above
+
+
+def sliceable(bridge: Any) -> bool:
+    """Whether layers may be left out: all attend alike, and no hooks but ours would miss a row."""
+    config = bridge.original_model.config
+    kinds = set(getattr(config, "layer_types", None) or ())
+    # transformers looks up a layer's kind of attention by its place in the list.
+    return len(kinds) < 2 and not has_hooks(bridge)
+
+
+def has_hooks(bridge: Any) -> bool:
+    """Whether somebody hooked the bridge or a module of the model, and counts on every row."""
+    if any(point.fwd_hooks for point in bridge.hook_dict.values()):
+        return True
+    modules = bridge.original_model.modules()
+    found = (
+        hook
+        for module in modules
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    )
+    # A bridge hooks its own parts once it has run.
+    return any(not hook.__module__.startswith("transformer_lens.") for hook in found)
+
+
+@contextmanager
+def sliced(bridge: Any, first: int) -> Iterator[None]:
+    """The transformers model without its layers below `first` inside the block.
+
+    `start_at_layer` alone runs them and throws away what they give.
+    """
+    decoder = bridge.original_model.model
+    layers = decoder.layers
+    decoder.layers = layers[first:]
+    try:
+        yield
+    finally:
+        decoder.layers = layers

@@ -1,0 +1,151 @@
+"""What no mask can change: the model below the first ablated heads, computed once per input."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from headspex.hooks.inputs import Inputs
+from headspex.hooks.llama import (
+    Heads,
+    KeysValues,
+    Llama,
+    States,
+    attend,
+    embedded,
+    rest_of_layer,
+)
+
+KEPT_BYTES_CPU = 2 * 2**30
+KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
+
+
+@dataclass(frozen=True, eq=False)
+class Stem:
+    """Some inputs at the first ablated layer: what its mask does not reach.
+
+    At the last layer only the answers' positions are kept.
+    """
+
+    x: tuple[Tensor, ...]  # [pos, width], the residual stream before the layer, of own tokens
+    z: tuple[Tensor, ...]  # [pos, head, d_head], its heads' outputs
+    kv: tuple[KeysValues, ...] = ()  # of a beginning, up to this layer, for what follows it
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, without padding."""
+        return sum(t.nbytes for t in (*self.x, *self.z, *(t for pair in self.kv for t in pair)))
+
+
+class Trunk:
+    """Stems of the inputs of a model, kept while memory allows.
+
+    An input is always computed in the same company, whatever was asked before: what comes out does
+    not depend, to the last bit, on what was kept.
+
+    Args:
+        llama: weights.
+        inputs: all that may be asked.
+        batch_tokens: tokens (with padding) that are computed together.
+    """
+
+    def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
+        self._llama, self._inputs = llama, inputs
+        self._companies = _companies(inputs, batch_tokens)
+        self._place = {
+            index: (number, place)
+            for number, company in enumerate(self._companies)
+            for place, index in enumerate(company)
+        }
+        self._kept: OrderedDict[tuple[int, object], Stem] = OrderedDict()
+        self._bytes = 0
+        self._limit = _limit(llama.final_norm.device)
+
+    def states(self, wanted: Sequence[int], first: int) -> tuple[States, Heads]:
+        """Inputs (each once) at layer `first`, padded on the right, and its heads' outputs."""
+        places = [self._place[index] for index in wanted]
+        stems = {number: self._company(number, first) for number in dict(places)}
+        return (
+            pad_sequence([stems[number].x[place] for number, place in places], batch_first=True),
+            pad_sequence([stems[number].z[place] for number, place in places], batch_first=True),
+        )
+
+    def beginning(self, tokens: tuple[int, ...], first: int) -> Stem:
+        """A shared beginning at layer `first`."""
+
+        def grow() -> Stem:
+            x, z, kv = self._grow([tokens], first)
+            return Stem((x[0],), (z[0],), kv)
+
+        return self._remembered((first, tokens), grow)
+
+    def _company(self, number: int, first: int) -> Stem:
+        company = self._companies[number]
+        beginning = self._inputs.beginning(company[0])
+        tokens = [self._inputs.passes[i].tokens[len(beginning) :] for i in company]
+        lengths = [len(one) for one in tokens]
+        at = None
+        if first == self._llama.last:
+            at = pad_sequence([torch.tensor(self._inputs.places(i)) for i in company], True)
+            lengths = [len(self._inputs.places(i)) for i in company]
+
+        def grow() -> Stem:
+            past = self.beginning(beginning, first).kv if beginning else ()
+            x, z, _ = self._grow(tokens, first, past, at)
+            return Stem(
+                tuple(one[:length] for one, length in zip(x, lengths, strict=True)),
+                tuple(one[:length] for one, length in zip(z, lengths, strict=True)),
+            )
+
+        return self._remembered((first, number), grow)
+
+    def _grow(
+        self,
+        tokens: Sequence[tuple[int, ...]],
+        first: int,
+        past: tuple[KeysValues, ...] = (),
+        at: Tensor | None = None,
+    ) -> tuple[States, Heads, tuple[KeysValues, ...]]:
+        llama, found = self._llama, []
+        x = embedded(pad_sequence([torch.tensor(one) for one in tokens], True), llama)
+        for index in range(first):
+            x, z, kv = attend(x, llama, index, past[index] if past else None)
+            x = rest_of_layer(x, z, llama, index)
+            found.append(kv)
+        x, z, kv = attend(x, llama, first, past[first] if past else None, at)
+        return x, z, (*found, kv)
+
+    def _remembered(self, key: tuple[int, object], grow: Callable[[], Stem]) -> Stem:
+        if key not in self._kept:
+            self._kept[key] = grow()
+            self._bytes += self._kept[key].nbytes
+        self._kept.move_to_end(key)
+        while self._bytes > self._limit and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return self._kept[key]
+
+
+def _companies(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
+    """Inputs that begin alike, the longest first, in batches."""
+    order = sorted(
+        range(len(inputs.passes)),
+        key=lambda i: (inputs.beginning(i), -inputs.own_lengths[i], i),
+    )
+    found: list[list[int]] = []
+    for index in order:
+        now = found[-1] if found else []
+        fits = now and (len(now) + 1) * inputs.own_lengths[now[0]] <= batch_tokens
+        if fits and inputs.beginning(now[0]) == inputs.beginning(index):
+            now.append(index)
+        else:
+            found.append([index])
+    return found
+
+
+def _limit(device: torch.device) -> int:
+    if device.type != "cuda":
+        return KEPT_BYTES_CPU
+    return int(KEPT_SHARE_GPU * torch.cuda.mem_get_info(device)[0])

@@ -1,0 +1,209 @@
+"""The fast forward pass against the naive TransformerLens loop, side by side on one thread.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/scoring.py --repeats 5
+
+The naive loop runs one mask per `run_with_hooks` on a padded batch and takes the logits of the
+whole vocabulary at every position. Each line gives (mask, question) pairs per CPU second of both,
+the median ratio of CPU times over alternated repeats, the largest difference of a log-probability,
+and, where nothing is shared, the share of the matmul peak (a 2048 x 2048 float32 product): the
+arithmetic of whole prompts over the time the fast path took.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from headspex.hooks import ablation_hooks, answer_log_probs, load_model
+from headspex.hooks.bridging import bridge_from_model
+from headspex.tasks import EncodedQuestion, encode_task, load_task
+
+NAIVE_TOKENS = 4_096  # of one padded batch
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Which masks ask which questions; every mask asks all of them."""
+
+    name: str
+    layers: range  # whose heads are switched
+    questions: Sequence[EncodedQuestion]
+    masks: int
+    shared: bool  # whether anything can be computed once for several rows
+
+
+def random_llama() -> Any:
+    """A bridge around 8 layers, 8 heads on 4 KV heads, width 256, vocabulary 2,048."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=2048, hidden_size=256, intermediate_size=704, num_hidden_layers=8,
+        num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=2048,
+        initializer_range=0.1,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    return bridge_from_model(model, "LlamaForCausalLM", "random").eval()
+
+
+def random_questions(count: int, prefix: int, low: int, high: int) -> list[EncodedQuestion]:
+    """Questions of `low` to `high` tokens behind the same `prefix` tokens."""
+    rng = np.random.default_rng(1)
+    shots = rng.integers(3, 2048, prefix).tolist()
+    return [
+        EncodedQuestion(
+            (*shots, *rng.integers(3, 2048, rng.integers(low, high + 1)).tolist()),
+            ((10,), (11,), (12,), (13,)),
+        )
+        for _ in range(count)
+    ]
+
+
+def draw_masks(setting: Setting, n_layers: int, n_heads: int) -> np.ndarray:
+    """Bool [masks, layers, heads] at keep 0.5."""
+    masks = np.ones((setting.masks, n_layers, n_heads), dtype=bool)
+    rng = np.random.default_rng(2)
+    for layer in setting.layers:
+        masks[:, layer] = rng.random((setting.masks, n_heads)) < 0.5
+    return masks
+
+
+@torch.no_grad()
+def naive(bridge: Any, questions: Sequence[EncodedQuestion], masks: np.ndarray) -> np.ndarray:
+    """The loop most people write: [masks x questions, choices]."""
+    rows = []
+    longest = max(len(question.context) for question in questions)
+    size = max(1, NAIVE_TOKENS // longest)
+    for mask in masks:
+        hooks = ablation_hooks(bridge, mask)
+        for start in range(0, len(questions), size):
+            part = questions[start : start + size]
+            tokens = torch.zeros(len(part), max(len(q.context) for q in part), dtype=torch.long)
+            for line, question in zip(tokens, part, strict=True):
+                line[: len(question.context)] = torch.tensor(question.context)
+            logits = bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+            for line, question in zip(logits, part, strict=True):
+                answers = [answer[0] for answer in question.continuations]
+                rows.append(torch.log_softmax(line[len(question.context) - 1], -1)[answers])
+    return torch.stack(rows).numpy()
+
+
+def fast(bridge: Any, questions: Sequence[EncodedQuestion], masks: np.ndarray) -> np.ndarray:
+    """The same numbers by the fast path."""
+    asked = [question for _ in masks for question in questions]
+    rows = np.repeat(masks, len(questions), axis=0)
+    return answer_log_probs(bridge, asked, rows, path="fast")
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Of this process, which has one thread."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def peak() -> float:
+    """Floating-point operations a second of a 2048 x 2048 product."""
+    a, b = torch.randn(2, 2048, 2048)
+    return 2 * 2048**3 / cpu_seconds(lambda: a @ b)
+
+
+def arithmetic(bridge: Any, questions: Sequence[EncodedQuestion]) -> float:
+    """Floating-point operations that one mask needs for all questions, nothing shared.
+
+    The last layer's queries, MLP and logits count at one position only; causal attention counts
+    half of the square.
+    """
+    config = bridge.original_model.config
+    width, inner, d_head = config.hidden_size, config.intermediate_size, config.head_dim
+    q, kv = config.num_attention_heads * d_head, 2 * config.num_key_value_heads * d_head
+    per_token = 2 * (width * (2 * q + kv) + 3 * width * inner)
+    total = 0
+    for question in questions:
+        length = len(question.context)
+        full = length * per_token + 2 * q * length * (length + 1)
+        last = length * 2 * width * kv + (per_token - 2 * width * kv) + 4 * q * length
+        total += (config.num_hidden_layers - 1) * full + last + 2 * width * config.vocab_size
+    return float(total)
+
+
+def compare(bridge: Any, setting: Setting, repeats: int) -> str:
+    """One line of the table."""
+    masks = draw_masks(setting, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
+    pairs = len(masks) * len(setting.questions)
+    # The naive loop's time is proportional, so that a sample of the pairs will do.
+    step = max(1, len(setting.questions) // 12)
+    few, some = masks[:2], setting.questions[::step]
+    found = fast(bridge, setting.questions, masks).reshape(len(masks), len(setting.questions), -1)
+    expected = naive(bridge, some, few).reshape(len(few), len(some), -1)
+    difference = np.abs(found[:2, ::step] - expected).max()
+    slow, quick, peaks = [], [], []
+    for _ in range(repeats):
+        slow.append(cpu_seconds(lambda: naive(bridge, some, few)) / expected[..., 0].size)
+        quick.append(cpu_seconds(lambda: fast(bridge, setting.questions, masks)) / pairs)
+        peaks.append(peak())
+    ratio = statistics.median(a / b for a, b in zip(slow, quick, strict=True))
+    rates = [1 / statistics.median(times) for times in (slow, quick)]
+    work = arithmetic(bridge, setting.questions) / len(setting.questions)
+    share = statistics.median(work / b / p for b, p in zip(quick, peaks, strict=True))
+    shown = "" if setting.shared else f"{share:.0%}"
+    return (
+        f"{setting.name:<44}{pairs:>7,}{rates[0]:>9.1f}{rates[1]:>9.1f}  x{ratio:<6.1f}"
+        f"{difference:>9.1e}{shown:>8}"
+    )
+
+
+def settings_of_random() -> list[Setting]:
+    """The settings that the design names, on the random model."""
+    short = random_questions(24, 0, 80, 160)
+    shots = random_questions(48, 700, 30, 60)
+    return [
+        Setting("all layers, no prefix", range(8), short, 16, False),
+        Setting("middle layers 3-5, no prefix", range(3, 6), short, 16, True),
+        Setting("last quarter 6-7, no prefix", range(6, 8), short, 64, True),
+        Setting("all layers, prefix of 700", range(8), shots, 8, True),
+        Setting("layers 5-7, prefix of 700", range(5, 8), shots, 16, True),
+    ]
+
+
+def settings_of_tiny(model: Any) -> list[Setting]:
+    """The same on the shipped model and task."""
+    task = load_task("mini")
+    asked = task.test[::30]
+
+    def encoded(shots: int) -> list[EncodedQuestion]:
+        return encode_task(task, asked, model.tokenizer, shots=shots)
+
+    return [
+        Setting("tiny: all layers, 0 shots", range(6), encoded(0), 16, False),
+        Setting("tiny: layers 2-3, 0 shots", range(2, 4), encoded(0), 16, True),
+        Setting("tiny: last layer, 0 shots", range(5, 6), encoded(0), 64, True),
+        Setting("tiny: all layers, 5 shots", range(6), encoded(5), 8, True),
+        Setting("tiny: last 3 layers, 5 shots", range(3, 6), encoded(5), 16, True),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="settings whose name contains this")
+    wanted = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model("tiny")
+    table = [(random_llama(), setting) for setting in settings_of_random()]
+    table += [(model.bridge, setting) for setting in settings_of_tiny(model)]
+    print(f"{'pairs/CPU s':>68}")
+    print(f"{'':<44}{'pairs':>7}{'naive':>9}{'fast':>9}  {'ratio':<7}{'diff':>9}{'peak':>8}")
+    for bridge, setting in table:
+        if wanted.only in setting.name:
+            print(compare(bridge, setting, wanted.repeats), flush=True)
+
+
+if __name__ == "__main__":
+    main()

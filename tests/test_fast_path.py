@@ -1,0 +1,345 @@
+"""The fast path against the bridge with hooks: equal numbers, less work, and when it steps back."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from headspex.errors import UsageError
+from headspex.hooks import Prepared, answer_log_probs, llama, trust
+from headspex.hooks.bridging import bridge_from_model
+from headspex.hooks.trust import say_once
+from headspex.tasks import EncodedQuestion
+
+LETTERS = ((10,), (11,), (12,), (13,))
+LAYERS = {"all": [0, 1, 2], "first": [0], "middle": [1], "last": [2], "late": [1, 2]}
+
+
+def ask(count: int, prefix: int, seed: int = 0) -> list[EncodedQuestion]:
+    """Questions of 5 to 30 tokens behind the same `prefix` tokens."""
+    rng = np.random.default_rng(seed)
+    shots = rng.integers(3, 300, prefix).tolist()
+    return [
+        EncodedQuestion((*shots, *rng.integers(3, 300, rng.integers(5, 31)).tolist()), LETTERS)
+        for _ in range(count)
+    ]
+
+
+def draw(count: int, layers: list[int], seed: int = 1) -> np.ndarray:
+    masks = np.ones((count, 3, 4), dtype=bool)
+    masks[:, layers] = np.random.default_rng(seed).random((count, len(layers), 4)) < 0.5
+    return masks
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> None:
+    """Every test hears what is said once."""
+    say_once.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def fill() -> torch.Tensor:
+    return torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
+
+
+# 3 ways x 5 layer ranges x 2 prefixes x 3 batch sizes x 24 pairs = 2,160 pairs.
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS.keys())
+@pytest.mark.parametrize("way", ["zero", "rescaled", "mean"])
+def test_log_probs_equal_those_of_the_bridge_to_1e_4_and_so_do_the_letters(
+    way: str, layers: list[int], llama_bridge: Any, fill: torch.Tensor
+) -> None:
+    options: Any = {"mean": {"ablation": "mean", "fill": fill}, "rescaled": {"rescale": True}}
+    for prefix in (0, 50):
+        questions = ask(6, prefix)
+        asked = [question for _ in range(4) for question in questions]
+        masks = np.repeat(draw(4, layers), 6, axis=0)
+        for batch_tokens in (1, 90, 4096):
+            fast, slow = (
+                answer_log_probs(
+                    llama_bridge, asked, masks, batch_tokens=batch_tokens, path=path,
+                    **options.get(way, {}),
+                )
+                for path in ("fast", "bridge")
+            )  # fmt: skip
+            np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-4)
+            best = np.sort(slow, axis=1)
+            sure = best[:, -1] - best[:, -2] > 1e-4
+            assert (fast.argmax(1) == slow.argmax(1))[sure].all()
+
+
+def test_answers_of_several_tokens_behind_a_shared_prefix_agree_too(llama_bridge: Any) -> None:
+    continuations = ((7, 10), (7, 11), (9,), (8, 5, 6))
+    questions = [EncodedQuestion(q.context, continuations) for q in ask(5, 45)]
+    masks = draw(5, [0, 1, 2])
+    fast = answer_log_probs(llama_bridge, questions, masks, path="fast")
+    slow = answer_log_probs(llama_bridge, questions, masks, path="bridge")
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
+
+
+def test_nothing_asked_gives_nothing(llama_bridge: Any) -> None:
+    assert answer_log_probs(llama_bridge, []).shape == (0, 0)
+
+
+def test_what_was_asked_before_does_not_change_a_bit(llama_bridge: Any) -> None:
+    questions = ask(8, 40)
+    masks = draw(8, [1, 2])
+    first = answer_log_probs(Prepared(llama_bridge, questions), questions, masks)
+    prepared = Prepared(llama_bridge, questions)
+    answer_log_probs(prepared, questions[3:5], draw(2, [2], seed=5))
+    answer_log_probs(prepared, questions[::-1], draw(8, [1, 2], seed=6))
+    np.testing.assert_array_equal(answer_log_probs(prepared, questions, masks), first)
+
+
+def test_a_question_that_was_not_prepared_is_refused(llama_bridge: Any) -> None:
+    questions = ask(3, 0)
+    prepared = Prepared(llama_bridge, questions[:2])
+    with pytest.raises(UsageError, match="row 2 asks a question that was not prepared"):
+        answer_log_probs(prepared, questions)
+
+
+class Counter:
+    """Tokens that pass through each layer's attention."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tokens = [0, 0, 0]
+        true = llama._keys_values
+
+        def count(h: Any, layer: Any, *rest: Any) -> Any:
+            self.tokens[self.layers.index(layer.attention_norm.data_ptr())] += h[..., 0].numel()
+            return true(h, layer, *rest)
+
+        self.layers: list[int] = []
+        monkeypatch.setattr(llama, "_keys_values", count)
+
+    def prepared(self, bridge: Any, questions: list[EncodedQuestion]) -> Prepared:
+        """Ready and checked; the counts begin after that."""
+        prepared = Prepared(bridge, questions, path="fast")
+        model = bridge.original_model.model
+        self.layers = [
+            layer._original_component.input_layernorm.weight.data_ptr() for layer in model.layers
+        ]
+        answer_log_probs(prepared, questions)
+        prepared._chosen().forget(4096)
+        self.tokens = [0, 0, 0]
+        return prepared
+
+
+def equal_questions(count: int, prefix: int, own: int) -> list[EncodedQuestion]:
+    rng = np.random.default_rng(0)
+    shots = rng.integers(3, 300, prefix).tolist()
+    return [
+        EncodedQuestion((*shots, n + 3, *rng.integers(3, 300, own - 1).tolist()), LETTERS)
+        for n in range(count)
+    ]
+
+
+def test_the_trunk_is_computed_once_per_question_and_kept_between_calls(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, questions = Counter(monkeypatch), equal_questions(4, 0, 10)
+    prepared = counter.prepared(llama_bridge, questions)
+    for seed in (1, 2):
+        masks = np.repeat(draw(3, [1], seed=seed), 4, axis=0)
+        answer_log_probs(prepared, questions * 3, masks)
+    assert counter.tokens == [40, 40, 2 * 3 * 40]
+
+
+def test_a_shared_prefix_is_computed_once_per_mask(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, questions = Counter(monkeypatch), equal_questions(4, 30, 10)
+    prepared = counter.prepared(llama_bridge, questions)
+    answer_log_probs(prepared, questions * 3, np.repeat(draw(3, [0, 1]), 4, axis=0))
+    per_mask = 3 * (30 + 4 * 10)
+    assert counter.tokens == [30 + 40, per_mask, per_mask]
+
+
+def test_masks_that_agree_on_their_first_layers_share_them(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, questions = Counter(monkeypatch), equal_questions(1, 0, 10)
+    prepared = counter.prepared(llama_bridge, questions)
+    masks = draw(8, [1, 2])
+    masks[:, 0] = [[True, False, True, True]] * 4 + [[False, True, True, True]] * 4
+    masks[:4, 1], masks[4:, 1] = masks[0, 1], masks[4, 1]
+    answer_log_probs(prepared, questions * 8, masks)
+    assert counter.tokens == [10, 20, 20]
+
+
+@pytest.mark.parametrize("path", ["fast", "bridge"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("no"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_running_out_of_memory_halves_the_batch_and_loses_no_row(
+    path: str, error: Exception, llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ask(6, 50) + ask(6, 0, seed=3)
+    masks = draw(12, [0, 1, 2])
+    expected = answer_log_probs(llama_bridge, questions, masks, path=path)
+    prepared = Prepared(llama_bridge, questions, batch_tokens=80, path=path)
+    chosen: Any = prepared._chosen()
+    true, sizes, rows = chosen.run, [], []
+
+    def run(work: Any, items: Any, ablation: Any, batch_tokens: int) -> Any:
+        sizes.append(batch_tokens)
+        for number, (batch, found) in enumerate(true(work, items, ablation, batch_tokens)):
+            if len(sizes) < 4 and number == 1:
+                raise error
+            rows.extend(batch)
+            yield batch, found
+
+    monkeypatch.setattr(chosen, "run", run)
+    done: list[int] = []
+    found = answer_log_probs(prepared, questions, masks, progress=done.append)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert sorted(rows) == list(range(12))
+    assert sizes == [80, 40, 20, 10]
+    assert done[-1] == 12
+
+
+def test_a_prompt_that_never_fits_is_the_users_to_shorten(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = Prepared(llama_bridge, ask(3, 0), path="bridge")
+
+    def run(*_: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(prepared._chosen(), "run", run)
+    with pytest.raises(UsageError, match="a single prompt does not fit into memory"):
+        answer_log_probs(prepared, list(prepared._questions.values()))
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = Prepared(llama_bridge, ask(3, 0), path="bridge")
+
+    def run(*_: Any) -> Any:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(prepared._chosen(), "run", run)
+    with pytest.raises(RuntimeError, match="something else"):
+        answer_log_probs(prepared, list(prepared._questions.values()))
+
+
+def small(kind: str, **options: Any) -> Any:
+    """A bridge around a random model of another kind."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=96,
+        **options,
+    )  # fmt: skip
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval().requires_grad_(False)
+    return bridge_from_model(model, f"{kind}ForCausalLM", kind)
+
+
+def test_mistral_without_a_window_is_of_the_family() -> None:
+    bridge, questions = small("Mistral", sliding_window=None), ask(4, 0)
+    fast = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="fast")
+    slow = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="bridge")
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        ("Llama", {"attention_bias": True}, r"not the plain architecture: .*bias"),
+        ("Llama", {"mlp_bias": True}, r"not the plain architecture: .*mlp\.down_proj\.bias"),
+        ("Llama", {"hidden_act": "gelu"}, "its activation is gelu"),
+        ("Mistral", {"sliding_window": 16}, "it attends to a sliding window"),
+        ("Qwen3", {}, "Qwen3ForCausalLM is not of the Llama family"),
+        (
+            "Llama",
+            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
+            "its positions are of the type dynamic",
+        ),
+    ],
+)
+def test_what_the_fast_path_does_not_know_runs_on_the_bridge_and_that_is_said_once(
+    kind: str, options: Any, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bridge, questions, masks = small(kind, **options), ask(4, 0), draw(4, [1])
+    found = answer_log_probs(bridge, questions, masks)
+    again = answer_log_probs(bridge, questions, masks)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    with pytest.raises(UsageError, match=reason):
+        answer_log_probs(bridge, questions, masks, path="fast")
+    np.testing.assert_array_equal(found, again)
+    slow = answer_log_probs(bridge, questions, masks, path="bridge")
+    np.testing.assert_array_equal(found, slow)
+
+
+def test_quantised_weights_run_on_the_bridge(llama_bridge: Any) -> None:
+    config = llama_bridge.original_model.config
+    assert llama.refusal(llama_bridge.original_model) is None
+    config.quantization_config = {"bits": 4}
+    try:
+        assert llama.refusal(llama_bridge.original_model) == "its weights are quantised"
+    finally:
+        del config.quantization_config
+
+
+def test_a_fast_path_that_differs_from_the_bridge_steps_back(
+    plain_llama: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
+    # An edit of the code, which no look at the weights can find.
+    monkeypatch.setattr(llama, "norm", lambda x, weight, epsilon: weight * x)
+    questions, masks = ask(4, 0), draw(4, [1])
+    found = answer_log_probs(bridge, questions, masks)
+    answer_log_probs(bridge, questions, masks)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "log-probabilities differ by" in line
+    slow = answer_log_probs(bridge, questions, masks, path="bridge")
+    np.testing.assert_array_equal(found, slow)
+
+
+def test_a_users_torch_hook_is_run_too(llama_bridge: Any) -> None:
+    questions, masks = ask(4, 0), draw(4, [1, 2])
+    seen: list[int] = []
+    module = llama_bridge.original_model.lm_head
+    handle = module.register_forward_hook(lambda *_: seen.append(1))
+    try:
+        answer_log_probs(llama_bridge, questions, masks)
+    finally:
+        handle.remove()
+    assert seen
+
+
+def test_weights_are_taken_by_reference(llama_bridge: Any) -> None:
+    found = llama.llama_weights(llama_bridge.original_model, 8)
+    own = {p.data_ptr() for p in llama_bridge.original_model.parameters()}
+    layer = found.layers[0]
+    assert {w.data_ptr() for w in (layer.q, layer.down, found.embedding)} <= own
+
+
+def test_tied_embeddings_and_half_precision_pass_the_comparison() -> None:
+    bridge = small("Llama", tie_word_embeddings=True)
+    bridge.original_model.to(torch.bfloat16)
+    questions = ask(3, 0)
+    fast = answer_log_probs(bridge, questions, draw(3, [0, 1, 2]), path="fast")
+    slow = answer_log_probs(bridge, questions, draw(3, [0, 1, 2]), path="bridge")
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=trust.TOLERANCE[torch.bfloat16])
+
+
+def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, masks = ask(8, 40), draw(8, [1, 2])
+    expected = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
+    monkeypatch.setattr("headspex.hooks.trunk.KEPT_BYTES_CPU", 1)
+    found = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
+    np.testing.assert_array_equal(found, expected)
