@@ -1,10 +1,14 @@
 """When a spectrum fits so well with so few terms that chance cannot have found it."""
 
+import math
+from collections.abc import Sequence
+from itertools import combinations as subsets
+
 import numpy as np
 from scipy.special import gammaln
 
 from headspex.observations import Observations
-from headspex.spectrum import Spectrum
+from headspex.spectrum import Spectrum, Term
 
 SOLVED = 5e-4  # share of the variance left over, at most
 MARGIN = 10.0  # nats by which chance must fall short: odds of 1 in 20,000
@@ -13,16 +17,33 @@ MARGIN = 10.0  # nats by which chance must fall short: odds of 1 in 20,000
 def beyond_chance(spectrum: Spectrum, data: Observations) -> bool:
     """Whether the terms explain the values they were fitted to better than any terms could by luck.
 
-    There are prod_T C(n, |T|) choices of as many terms of these orders, and each leaves over a
-    share s of noise with a probability below s^((m - k) / 2) or so: a union bound over m masks and
-    k terms. A spectrum that passes needs no held-out masks, so that none need be spared.
+    There are so many choices of as many terms of these orders, and each leaves over a share s of
+    noise with a probability below s^((m - k) / 2) or so: a union bound over m masks and k terms. A
+    spectrum that passes needs no held-out masks, so that none need be spared.
     """
     errors = data.weights * (data.values - spectrum.predict(data.masks)) ** 2
     share = float(errors.mean()) / data.variance
-    orders = np.array([len(term) for term in spectrum.terms])
-    free = len(data) - len(orders)
+    free = len(data) - len(spectrum.terms)
     if share > SOLVED or free < len(data) / 2:
         return False
-    n = data.n_players
-    choices = float((gammaln(n + 1) - gammaln(orders + 1) - gammaln(n - orders + 1)).sum())
-    return bool(free / 2 * -np.log(max(share, 1e-12)) > choices + MARGIN)
+    needed = _log_choices(spectrum.terms, data.n_players) + MARGIN
+    return bool(free / 2 * -np.log(max(share, 1e-12)) > needed)
+
+
+def _log_choices(terms: Sequence[Term], n_players: int) -> float:
+    """Logarithm of the number of spectra that one would have to name to single out this one.
+
+    Named term by term, or by the sets that are subsets of no other and a bit for each of theirs,
+    whichever is shorter: where sets work together, with all their subsets, the latter is.
+    """
+    within = {part for term in terms for size in range(len(term)) for part in subsets(term, size)}
+    widest = [term for term in terms if term not in within]
+    bits = sum(2 ** len(term) - 2 for term in widest if term)
+    by_sets = _log_sets(widest, n_players) + math.log(2) * bits
+    return min(_log_sets(terms, n_players), by_sets)
+
+
+def _log_sets(terms: Sequence[Term], n_players: int) -> float:
+    sizes = np.array([len(term) for term in terms])
+    logs = gammaln(n_players + 1) - gammaln(sizes + 1) - gammaln(n_players - sizes + 1)
+    return float(logs.sum())
