@@ -40,7 +40,7 @@ def _log_choices(terms: Sequence[Term], n_players: int) -> float:
     widest = [term for term in terms if term not in within]
     bits = sum(2 ** len(term) - 2 for term in widest if term)
     by_sets = _log_sets(widest, n_players) + math.log(2) * bits
-    return min(_log_sets(terms, n_players), by_sets)
+    return float(min(_log_sets(terms, n_players), by_sets))
 
 
 def _log_sets(terms: Sequence[Term], n_players: int) -> float:
