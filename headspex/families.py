@@ -16,7 +16,8 @@ from headspex.observations import Observations
 from headspex.spectrum import Term, characters
 
 PLAYERS = 128  # that are combined beyond pairs
-BEAM = 3000  # sets of each order that are extended
+BEAM = 3000  # sets of each order that are extended, at most
+PRODUCTS = 6_000_000  # sets times masks; with many masks fewer sets are in doubt
 MAX_ORDER = 5
 WORTH = 4.0  # of the best set, at least; pure noise reaches 1.5
 MASKS_PER_MOMENT = 100  # for signals to be like squared normals
@@ -105,6 +106,7 @@ class _Signals:
         """Sets and what they are worth, price paid."""
         n = len(self.players)
         found: list[tuple[float, Term]] = []
+        beam = max(100, min(BEAM, PRODUCTS // len(self.data)))
         widest = min(MAX_ORDER, self.data.tame_order(MASKS_PER_MOMENT), n)
         if widest < 2:
             return found
@@ -114,7 +116,7 @@ class _Signals:
         for order in range(3, widest + 1):
             sets = _extended(sets, n) if order > 3 else _triples(n)
             squares, counts = self._subsets(sets)
-            best = np.argsort(-_evidence(squares, counts), kind="stable")[:BEAM]
+            best = np.argsort(-_evidence(squares, counts), kind="stable")[:beam]
             sets, squares, counts = sets[best], squares[best], counts[best]
             for width in range(4, order + 1):
                 own, new = self._wide_subsets(sets, width)

@@ -26,6 +26,7 @@ from headspex.contest import Contest, Method, hold
 from headspex.errors import UsageError
 from headspex.growth import grow
 from headspex.kernel import kernel_ridge
+from headspex.link import linked
 from headspex.observations import connected_blocks, observe
 from headspex.terms import Term
 
@@ -80,8 +81,8 @@ def intervals(
             spectrum were: the fewer of an order's terms are asked for, the wider their intervals,
             so that 95 % of them still cover. False: named beforehand, each has its own interval.
         fit: from the masks of four folds to a spectrum. The better it predicts, the narrower the
-            intervals; they hold for any. The default is the better, on held-out masks, of the
-            sparse growth and the kernel ridge, the two cheap methods of `fit_spectrum`.
+            intervals; they hold for any. The default is the best, on held-out masks, of the
+            sparse growth, the saturating curve and the kernel ridge of `fit_spectrum`.
 
     Raises:
         UsageError: as in `fit_spectrum`, a term's column unknown or repeated, fewer than 10
@@ -102,7 +103,11 @@ def intervals(
     data, blocks = data.rows(order), blocks[order]
     folds = (np.random.default_rng(seed).permutation(n_blocks) % FOLDS)[blocks]
     # The method that selects stands first: `hold` keeps it, and its spectra tell `selected`.
-    cheap: dict[str, Method] = {"sparse": grow, "kernel": partial(kernel_ridge, seed=seed)}
+    cheap: dict[str, Method] = {
+        "sparse": grow,
+        "link": linked,
+        "kernel": partial(kernel_ridge, seed=seed),
+    }
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
     misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
     return _one_step(hold(data, folds, methods), blocks, wanted, misses)
