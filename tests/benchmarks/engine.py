@@ -31,8 +31,10 @@ from headspex.baselines import lasso_heads, lasso_pairs
 from headspex.fit import explain, fit_spectrum
 from headspex.observations import observe
 from headspex.sampling import draw_masks
+from headspex.spectrum import Spectrum
 
 Predict = Callable[[np.ndarray], np.ndarray]
+STRONGEST = 50  # planted interactions whose recall is measured
 
 
 @dataclass
@@ -65,11 +67,11 @@ class Task:
         return masks, self.value(masks)
 
 
-def ours(task: Task) -> Predict:
-    return fit_spectrum(*task.scored(), keep=task.game.keep, seed=task.seed).predict
+def ours(task: Task) -> Spectrum:
+    return fit_spectrum(*task.scored(), keep=task.game.keep, seed=task.seed)
 
 
-def ours_spex(task: Task) -> Predict:
+def ours_spex(task: Task) -> Spectrum:
     game = task.game
     return explain(
         task.value,
@@ -78,15 +80,15 @@ def ours_spex(task: Task) -> Predict:
         keep=game.keep,
         engine="spex",
         seed=task.seed,
-    ).predict
+    )
 
 
-def heads(task: Task) -> Predict:
-    return lasso_heads(observe(*task.scored(), keep=task.game.keep)).predict
+def heads(task: Task) -> Spectrum:
+    return lasso_heads(observe(*task.scored(), keep=task.game.keep))
 
 
-def pairs(task: Task) -> Predict:
-    return lasso_pairs(observe(*task.scored(), keep=task.game.keep)).predict
+def pairs(task: Task) -> Spectrum:
+    return lasso_pairs(observe(*task.scored(), keep=task.game.keep))
 
 
 def trees(task: Task) -> Predict:
@@ -174,7 +176,7 @@ def _moebius(n: int, table: dict[tuple[int, ...], float]) -> Predict:
     return lambda fresh: (fresh.astype(np.float32) @ members > sizes - 0.5) @ values
 
 
-ENGINES: dict[str, Callable[[Task], Predict]] = {
+ENGINES: dict[str, Callable[[Task], Spectrum | Predict]] = {
     "headspex": ours,
     "headspex-spex": ours_spex,
     "lasso-heads": heads,
@@ -191,16 +193,32 @@ if all(importlib.util.find_spec(name) for name in ("shapiq", "galois", "sparse_t
     ENGINES["shapiq-spex"] = shapiq_spex
 
 
+def recall(spectrum: Spectrum, game: Game) -> float:
+    """Share of the strongest planted interactions among as many of the spectrum; ties count."""
+    planted = {term: size for term, size in game.planted.items() if len(term) > 1}
+    k = min(STRONGEST, len(planted))
+    needed = sorted(planted.values(), reverse=True)[k - 1]
+    found = {term: abs(c) for term, c in spectrum.to_fourier().items() if len(term) > 1}
+    last = sorted(found.values(), reverse=True)[:k][-1] if found else 0.0
+    hits = sum(size > 0.999 * last and planted.get(t, 0) >= needed for t, size in found.items())
+    return min(1.0, hits / k)
+
+
 def run(name: str, task: Task, fresh: np.ndarray, truth: np.ndarray) -> dict[str, object]:
     start = time.process_time()
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predict = ENGINES[name](task)
+            model = ENGINES[name](task)
         seconds = time.process_time() - start - task.seconds
+        predict = model.predict if isinstance(model, Spectrum) else model
+        hits = ""
+        if isinstance(model, Spectrum) and task.game.planted:
+            hits = f"{recall(model, task.game):.3f}"
         r2 = 1 - np.mean((truth - predict(fresh)) ** 2) / np.var(truth)
         return {
             "r2": round(float(r2), 4),
+            "recall": hits,
             "cpu_s": round(seconds, 2),
             "calls": task.calls,
             "error": "",
@@ -208,6 +226,7 @@ def run(name: str, task: Task, fresh: np.ndarray, truth: np.ndarray) -> dict[str
     except Exception as error:  # a peer that fails is a row of the table
         return {
             "r2": "",
+            "recall": "",
             "cpu_s": "",
             "calls": task.calls,
             "error": f"{type(error).__name__}: {error}",

@@ -1,7 +1,7 @@
 """Games whose answer is known: planted hierarchies, AND/OR heads, an accuracy, a forest."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -11,12 +11,21 @@ from headspex.spectrum import Spectrum, Term
 
 @dataclass(frozen=True)
 class Game:
-    """A value function, the measure its masks are drawn from, and the noise of a value."""
+    """A value function, the measure its masks are drawn from, and the noise of a value.
+
+    `planted` holds the sizes of its Fourier coefficients (keep 1/2), where they are known.
+    """
 
     n_players: int
     function: Callable[[np.ndarray], np.ndarray]
     keep: float = 0.5
     noise: float = 0.0  # standard deviation
+    planted: Mapping[Term, float] = field(default_factory=dict)
+
+
+def sizes(table: Mapping[Term, float]) -> dict[Term, float]:
+    """How large each term is."""
+    return {term: abs(value) for term, value in table.items()}
 
 
 def hierarchy(n: int, *, noise: float = 0.0, seed: int = 0) -> Game:
@@ -29,7 +38,8 @@ def hierarchy(n: int, *, noise: float = 0.0, seed: int = 0) -> Game:
             for term in combinations(top, order):
                 table[term] = table.get(term, 0.0) + rng.normal() * 0.6 ** (order - 1)
     spectrum = Spectrum.from_dict(table, n_players=n)
-    return Game(n, spectrum.predict, noise=noise * float(np.sqrt(spectrum.variance)))
+    scale = noise * float(np.sqrt(spectrum.variance))
+    return Game(n, spectrum.predict, noise=scale, planted=sizes(table))
 
 
 def complete_hierarchy(n: int, *, seed: int = 0) -> Game:
@@ -40,7 +50,7 @@ def complete_hierarchy(n: int, *, seed: int = 0) -> Game:
         top = sorted(rng.choice(n, 5, replace=False).tolist())
         for order in range(6):
             table.update({term: rng.uniform(-1, 1) for term in combinations(top, order)})
-    return Game(n, Spectrum.from_dict(table, n_players=n).predict)
+    return Game(n, Spectrum.from_dict(table, n_players=n).predict, planted=sizes(table))
 
 
 def peaks(n: int, *, seed: int = 0) -> Game:
@@ -48,7 +58,7 @@ def peaks(n: int, *, seed: int = 0) -> Game:
     rng = np.random.default_rng(9000 + n + seed)
     sets = [tuple(sorted(rng.choice(n, 5, replace=False).tolist())) for _ in range(10)]
     table = {term: float(rng.uniform(-1, 1)) for term in sets}
-    return Game(n, Spectrum.from_dict(table, n_players=n).predict)
+    return Game(n, Spectrum.from_dict(table, n_players=n).predict, planted=sizes(table))
 
 
 def and_or_heads(n: int, *, keep: float = 0.5, seed: int = 0) -> Game:
@@ -68,7 +78,17 @@ def and_or_heads(n: int, *, keep: float = 0.5, seed: int = 0) -> Game:
         total = total + masks[:, backup].any(axis=2) @ strengths[1]
         return np.asarray(total + masks[:, triples].any(axis=2) @ triple_strengths)
 
-    return Game(n, function, keep=keep)
+    # Of m_i m_j the Fourier coefficient is 1/4, of "one of three" 1/8 for pairs and all three.
+    planted: dict[Term, float] = {}
+    for kind, pairs in zip(strengths, (together, backup), strict=True):
+        planted |= {
+            tuple(sorted(pair)): s / 4 for pair, s in zip(pairs.tolist(), kind, strict=True)
+        }
+    for triple, s in zip(triples.tolist(), triple_strengths, strict=True):
+        planted |= {
+            tuple(sorted(t)): s / 8 for order in (2, 3) for t in combinations(triple, order)
+        }
+    return Game(n, function, keep=keep, planted=planted)
 
 
 def accuracy(n: int, *, keep: float, seed: int = 0, questions: int = 200) -> Game:
