@@ -19,7 +19,7 @@ from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.trust import TOLERANCE, difference, objection, say_once
 from headspex.tasks.prompts import EncodedQuestion
 
-BATCH_TOKENS_CPU = 4_096
+BATCH_TOKENS_CPU = 2_048  # fits the caches: 4,096 are a tenth slower, 512 and 8,192 too
 BATCH_TOKENS_GPU = 65_536
 
 PATHS = ("auto", "bridge", "fast")

@@ -60,7 +60,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Rope:
-    """Rotary positions: cos and sin [pos, d_head], or [states, pos, d_head] where they differ."""
+    """Rotary positions: cos and sin [pos, d_head], or [states, pos, d_head] where they differ.
+
+    The first half of `sin` is turned around, as its half of a head comes from the other half.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -72,8 +75,8 @@ class Rope:
     def turned(self, x: Heads) -> Heads:
         """The heads turned by their positions."""
         left, right = x.chunk(2, dim=-1)
-        aside = torch.cat((-right, left), dim=-1)
-        return x * self.cos[..., None, :] + aside * self.sin[..., None, :]
+        aside = torch.cat((right, left), dim=-1)
+        return (x * self.cos[..., None, :]).addcmul_(aside, self.sin[..., None, :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,7 @@ def llama_weights(model: Any, length: int) -> Llama:
     rotary = getattr(model.model.rotary_emb, "_original_component", model.model.rotary_emb)
     home = rotary.inv_freq.device
     cos, sin = rotary(final_norm.to(home), torch.arange(length, device=home)[None])
+    sin[..., : sin.shape[-1] // 2] *= -1
     return Llama(
         layers=layers,
         embedding=embedding,
@@ -219,7 +223,7 @@ def rest_of_layer(x: States, z: Heads, llama: Llama, index: int) -> States:
     x = x + functional.linear(z.flatten(2), layer.o)
     h = norm(x, layer.mlp_norm, llama.epsilon)
     gate = functional.silu(functional.linear(h, layer.gate), inplace=True)
-    return x + functional.linear(gate.mul_(functional.linear(h, layer.up)), layer.down)
+    return x.add_(functional.linear(gate.mul_(functional.linear(h, layer.up)), layer.down))
 
 
 def log_probs(x: States, llama: Llama) -> Float[Tensor, "states pos vocabulary"]:

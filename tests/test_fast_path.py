@@ -343,3 +343,34 @@ def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(
     monkeypatch.setattr("headspex.hooks.trunk.KEPT_BYTES_CPU", 1)
     found = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_model_dispatched_by_a_device_map_is_taken_and_one_left_on_disk_is_not(
+    plain_llama: Any,
+) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    model = accelerate.dispatch_model(copy.deepcopy(plain_llama), {"": "cpu"}, force_hooks=True)
+    bridge = bridge_from_model(model, "LlamaForCausalLM", "spread")
+    questions, masks = ask(4, 40), draw(4, [1, 2])
+    fast = answer_log_probs(bridge, questions, masks, path="fast")
+    slow = answer_log_probs(bridge, questions, masks, path="bridge")
+    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
+    model.lm_head.to("meta")
+    assert llama.refusal(model) == "its weights are quantised or not in memory"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+def test_a_model_spread_over_two_devices_gives_the_same_log_probs(plain_llama: Any) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    on_gpu = ("model.layers.1", "model.layers.2", "model.norm", "model.rotary_emb", "lm_head")
+    places = {"model.embed_tokens": "cpu", "model.layers.0": "cpu"} | dict.fromkeys(on_gpu, 0)
+    questions, masks = ask(4, 40), draw(4, [1, 2])
+    whole = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "whole")
+    model = accelerate.dispatch_model(copy.deepcopy(plain_llama), places, main_device="cpu")
+    spread = bridge_from_model(model, "LlamaForCausalLM", "spread")
+    np.testing.assert_allclose(
+        answer_log_probs(spread, questions, masks, path="fast"),
+        answer_log_probs(whole, questions, masks, path="fast"),
+        rtol=0,
+        atol=1e-4,
+    )

@@ -137,7 +137,7 @@ def compare(bridge: Any, setting: Setting, repeats: int) -> str:
     masks = draw_masks(setting, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
     pairs = len(masks) * len(setting.questions)
     # The naive loop's time is proportional, so that a sample of the pairs will do.
-    step = max(1, len(setting.questions) // 12)
+    step = max(1, len(setting.questions) // 6)
     few, some = masks[:2], setting.questions[::step]
     found = fast(bridge, setting.questions, masks).reshape(len(masks), len(setting.questions), -1)
     expected = naive(bridge, some, few).reshape(len(few), len(some), -1)
