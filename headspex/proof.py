@@ -1,4 +1,4 @@
-"""When a spectrum fits so well with so few terms that chance cannot have found it."""
+"""What a fit says of itself: whether chance could have found it, and how well it may predict."""
 
 import math
 from collections.abc import Sequence
@@ -14,20 +14,36 @@ SOLVED = 5e-4  # share of the variance left over, at most
 MARGIN = 10.0  # nats by which chance must fall short: odds of 1 in 20,000
 
 
+def solved(spectrum: Spectrum, data: Observations) -> bool:
+    """Whether next to nothing is left over, and that not by chance.
+
+    Such a spectrum needs no held-out masks to be believed, so that none need be spared.
+    """
+    return _left_over(spectrum, data) <= SOLVED and beyond_chance(spectrum, data)
+
+
 def beyond_chance(spectrum: Spectrum, data: Observations) -> bool:
     """Whether the terms explain the values they were fitted to better than any terms could by luck.
 
     There are so many choices of as many terms of these orders, and each leaves over a share s of
-    noise with a probability below s^((m - k) / 2) or so: a union bound over m masks and k terms. A
-    spectrum that passes needs no held-out masks, so that none need be spared.
+    noise with a probability below s^((m - k) / 2) or so: a union bound over m masks and k terms.
     """
-    errors = data.weights * (data.values - spectrum.predict(data.masks)) ** 2
-    share = float(errors.mean()) / data.variance
     free = len(data) - len(spectrum.terms)
-    if share > SOLVED or free < len(data) / 2:
+    if free < len(data) / 2:
         return False
     needed = _log_choices(spectrum.terms, data.n_players) + MARGIN
-    return bool(free / 2 * -np.log(max(share, 1e-12)) > needed)
+    return bool(free / 2 * -np.log(max(_left_over(spectrum, data), 1e-12)) > needed)
+
+
+def promise(spectrum: Spectrum, data: Observations) -> float:
+    """R² that generalised cross-validation expects of the fit: too high where terms were chosen."""
+    free = 1 - min(len(spectrum.terms), len(data) - 1) / len(data)
+    return 1 - _left_over(spectrum, data) / free**2
+
+
+def _left_over(spectrum: Spectrum, data: Observations) -> float:
+    errors = data.weights * (data.values - spectrum.predict(data.masks)) ** 2
+    return float(errors.mean()) / data.variance
 
 
 def _log_choices(terms: Sequence[Term], n_players: int) -> float:

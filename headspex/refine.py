@@ -8,17 +8,27 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.baselines import lasso_heads
-from headspex.contest import Contest, Method, fit_or_constant, hold, interval, split, stack
+from headspex.contest import (
+    Contest,
+    Method,
+    fit_or_constant,
+    hold,
+    interval,
+    split,
+    split_late,
+    stack,
+)
 from headspex.growth import grow
 from headspex.kernel import kernel_ridge
 from headspex.link import linked
 from headspex.observations import Observations
-from headspex.proof import beyond_chance
+from headspex.proof import beyond_chance, promise, solved
 from headspex.proxy import boosted_trees
 from headspex.spectrum import FitReport, Spectrum, Term
 
 SIZES = (10_000, 5000, 2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
 TOLERANCE = 5e-4  # share of the explained variance that a smaller spectrum may cost
+PROMISING = 0.02  # R² by which a fit's own estimate must exceed the contest's to reopen it
 GAIN = 5e-4  # share of the explained variance that a sum of methods must gain over the best
 
 
@@ -43,27 +53,25 @@ def refine(
     """The best spectrum that `methods` find, with its report.
 
     Every choice between methods, their sum, and the number of terms is made on predictions of
-    masks that were held out of the fits, unless the sparse spectrum of all masks is beyond chance:
-    near the fewest masks that suffice, folds would miss what is plain to all of them together.
+    masks that were held out of the fits. Near the fewest masks that suffice, folds miss what is
+    plain to all masks together. So a sparse spectrum that solves all of them is taken as it is, and
+    one beyond chance that promises more than the contest found calls for narrower folds.
     """
     if data.constant or int(blocks.max()) == 0:
         return _constant(data, {})
     folds = split(blocks, seed)
     sparse = fit_or_constant(methods["sparse"], data)
-    if beyond_chance(sparse, data):
+    if solved(sparse, data):
         contest = hold(data, folds, {"sparse": methods["sparse"]})
         return _reported(contest, blocks, sparse, {"sparse": sparse}, contest.held_out["sparse"])
     contest = hold(data, folds, methods)
-    scores = contest.scores
-    best = max(scores, key=lambda name: scores[name])
-    shares, predictions = {best: 1.0}, contest.held_out[best]
-    if len(scores) > 1:
-        weights, stacked = stack(contest)
-        if contest.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
-            shares = {name: weight for name, weight in weights.items() if weight > 0.01}
-            predictions = stacked
+    shares, predictions = _choice(contest)
+    promising = promise(sparse, data) > contest.r2(predictions) + PROMISING
+    if promising and beyond_chance(sparse, data):
+        contest = hold(data, split_late(blocks, seed), methods)
+        shares, predictions = _choice(contest)
     if contest.r2(predictions) <= 0:
-        return _constant(data, scores)
+        return _constant(data, contest.scores)
     size = _smallest_size(contest, shares)
     parts = {
         name: sparse if name == "sparse" else fit_or_constant(methods[name], data)
@@ -71,6 +79,18 @@ def refine(
     }
     spectrum = _add(data, parts, shares).truncate(max_terms=size)
     return _reported(contest, blocks, spectrum, parts, predictions)
+
+
+def _choice(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
+    """Methods and their shares in the sum, and its predictions of held-out masks."""
+    scores = contest.scores
+    best = max(scores, key=lambda name: scores[name])
+    if len(scores) > 1:
+        weights, stacked = stack(contest)
+        shares = {name: share for name, share in weights.items() if share > 0.01}
+        if shares and contest.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
+            return shares, stacked
+    return {best: 1.0}, contest.held_out[best]
 
 
 def _reported(

@@ -5,23 +5,26 @@ import numpy as np
 from headspex.fit import fit_spectrum
 from headspex.growth import grow
 from headspex.observations import observe
-from headspex.proof import beyond_chance
+from headspex.proof import beyond_chance, promise, solved
 from headspex.spectrum import Spectrum, Term
 
 TABLE = {(i,): 1.0 + i for i in range(8)} | {(i, i + 1): 2.0 for i in range(8)}
 GAME = Spectrum.from_dict(TABLE, n_players=30)
 
 
-def test_an_exact_spectrum_with_many_masks_is_proven() -> None:
+def test_an_exact_spectrum_with_many_masks_is_solved() -> None:
     masks = np.random.default_rng(0).random((200, 30)) < 0.5
-    assert beyond_chance(GAME, observe(masks, GAME.predict(masks)))
+    assert solved(GAME, observe(masks, GAME.predict(masks)))
 
 
-def test_a_noisy_one_is_not() -> None:
+def test_a_noisy_one_is_beyond_chance_but_not_solved() -> None:
     rng = np.random.default_rng(0)
     masks = rng.random((200, 30)) < 0.5
     values = GAME.predict(masks) + 0.1 * np.sqrt(GAME.variance) * rng.normal(size=200)
-    assert not beyond_chance(GAME, observe(masks, values))
+    data = observe(masks, values)
+    assert beyond_chance(GAME, data)
+    assert not solved(GAME, data)
+    assert 0.98 < promise(GAME, data) < 1
 
 
 def test_as_many_terms_as_masks_prove_nothing() -> None:
