@@ -15,6 +15,7 @@ from scipy.special import gammaln
 from headspex.observations import Observations
 from headspex.spectrum import Term, characters
 
+SCREENED = 1024  # players whose pairs are looked at, the strongest on their own
 PLAYERS = 128  # that are combined beyond pairs
 BEAM = 3000  # sets of each order that are extended, at most
 PRODUCTS = 6_000_000  # sets times masks; with many masks fewer sets are in doubt
@@ -40,10 +41,13 @@ def families(
         precision: mean of chi_T^T C^-1 chi_T.
         known: terms that need no evidence; they count for nothing.
     """
+    widest = min(MAX_ORDER, data.tame_order(MASKS_PER_MOMENT), data.n_players)
+    if widest < 2:
+        return []
     signals = _Signals(data, pull, precision, frozenset(known))
     chosen: list[Term] = []
     covered: list[set[int]] = []
-    candidates = sorted(signals.candidates(), reverse=True)
+    candidates = sorted(signals.candidates(widest), reverse=True)
     if not candidates or candidates[0][0] < WORTH:
         return []
     for _, players in candidates:
@@ -74,18 +78,21 @@ class _Signals:
         self.data, self.pull, self.precision, self.known = data, pull, precision, known
         first = data.characters()
         singles = (first.T @ pull) ** 2 / precision
-        pairs = (first.T @ (first * pull[:, None])) ** 2 / precision
-        np.fill_diagonal(pairs, 0.0)
-        promise = singles + np.sort(pairs, axis=1)[:, -4:].sum(axis=1)
         for term in known:
-            promise[list(term)] += 1.0
-        self.players = np.sort(np.argsort(-promise, kind="stable")[:PLAYERS])
+            singles[list(term)] += 1.0
+        wide = np.argsort(-singles, kind="stable")[:SCREENED]
+        pairs = (first[:, wide].T @ (first[:, wide] * pull[:, None])) ** 2 / precision
+        np.fill_diagonal(pairs, 0.0)
+        promise = singles[wide] + np.sort(pairs, axis=1)[:, -4:].sum(axis=1)
+        best = np.argsort(-promise, kind="stable")[:PLAYERS]
+        best = best[np.argsort(wide[best])]
+        self.players = wide[best]
         chosen = np.ascontiguousarray(first[:, self.players])
         n = len(self.players)
         self.squares: list[np.ndarray] = [
             np.zeros(()),
-            singles[self.players],
-            pairs[np.ix_(self.players, self.players)],
+            (chosen.T @ pull) ** 2 / precision,
+            pairs[np.ix_(best, best)],
             np.zeros((n, n, n), dtype=np.float32),
         ]
         triples = self.squares[3]
@@ -102,14 +109,11 @@ class _Signals:
                     self.new[len(term)][axes] = False
                     self.squares[len(term)][axes] = 0.0
 
-    def candidates(self) -> list[tuple[float, Term]]:
-        """Sets and what they are worth, price paid."""
+    def candidates(self, widest: int) -> list[tuple[float, Term]]:
+        """Sets of up to `widest` players and what they are worth, price paid."""
         n = len(self.players)
         found: list[tuple[float, Term]] = []
         beam = max(100, min(BEAM, PRODUCTS // len(self.data)))
-        widest = min(MAX_ORDER, self.data.tame_order(MASKS_PER_MOMENT), n)
-        if widest < 2:
-            return found
         sets = np.stack(np.triu_indices(n, 1), axis=1)
         squares, counts = self._subsets(sets)
         found += self._worth(sets, squares, counts)
