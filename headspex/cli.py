@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,6 +98,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")
     add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
     add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--protocol", metavar="paper", help="the paper's head experiment: keep 1/2, 5,000 masks on "
+        "all search questions, zero with rescale, 120/111 split")  # fmt: skip
     add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
         "%(default)s); floats depend on it")  # fmt: skip
 
@@ -104,14 +107,16 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--layers", metavar="RANGES", help="layers whose heads are switched, such as 0-2,13")
-    add("--budget", type=int, metavar="PASSES", help="forward passes of the search; one is one "
-        "question under one mask (default: by the number of heads)")  # fmt: skip
+    add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one is "
+        "one question under one mask (default: by the number of heads)")  # fmt: skip
     add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
         "held-out curves (default: by the number of heads)")  # fmt: skip
-    add("--questions-per-mask", type=_count_or_all, default=Settings.questions_per_mask,
-        metavar="K|all", help="questions each mask is asked (default: %(default)s)")  # fmt: skip
-    add("--keep", type=float, default=Settings.keep, metavar="P",
-        help="probability that a mask keeps a head (default: %(default)s)")  # fmt: skip
+    add("--questions-per-mask", type=_number_or("auto", "all", number=int), metavar="auto|all|K",
+        default=Settings.questions_per_mask, help="questions each mask is asked; auto: as a pilot "
+        "and the cost of starting a mask suggest (default: %(default)s)")  # fmt: skip
+    add("--keep", type=_number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
+        help="probability that a mask keeps a head; auto: where a pilot finds that the model "
+        "works and masks differ (default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="zero or mean (default: %(default)s)")
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
@@ -122,10 +127,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON object")
 
 
-def _count_or_all(text: str) -> int | None:
-    if text == "all":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number or all, but is {text!r}") from None
+def _number_or(*words: str, number: Callable[[str], float]) -> Callable[[str], float | str]:
+    """A number, or one of the words."""
+
+    def parse(text: str) -> float | str:
+        if text in words:
+            return text
+        try:
+            return number(text)
+        except ValueError:
+            known = ", ".join(words)
+            raise argparse.ArgumentTypeError(
+                f"must be a number or one of {known}, but is {text!r}"
+            ) from None
+
+    return parse

@@ -51,7 +51,7 @@ def eval(options: argparse.Namespace) -> int:
     study = _study(Study, options)
     # Under a mask, only questions that the search has not seen are a fair judge.
     split = options.split or ("test" if options.mask is None else "heldout")
-    questions = study.task.questions(split)
+    questions = study.questions_of(split)
     if options.limit is not None:
         if options.limit < 1:
             raise UsageError(f"--limit must be at least 1, but is {options.limit}")

@@ -10,23 +10,23 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from headspex.allocation import Allocation
 from headspex.comparison import Comparison
 from headspex.curve import CurvePoint
 from headspex.errors import UsageError
 from headspex.files import read_text
 from headspex.fill import fill_of_run
-from headspex.findings import curve_metrics, random_schedules
+from headspex.findings import curve_metrics, random_schedules, search_scores
 from headspex.fits import (
     Fits,
     faithfulness_points,
     fit_all,
     fit_own_masks,
-    mask_counts,
     predictions,
+    search_parts,
 )
 from headspex.judge import Judge
 from headspex.methods import OURS
-from headspex.observations import observe
 from headspex.run_folder import finished_run, first_difference
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import prune_schedule
@@ -60,13 +60,13 @@ def compare(
     folder, content = finished_run(path)
     study = study_of(path, content["identity"])
     settings, plan, metric = study.settings, study.plan, study.settings.metric
-    counts = mask_counts(plan, budgets)
-    sample = draw_sample(plan, keep=settings.keep, seed=settings.seed)
+    sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
+    passes = search_parts(sample, budgets)
     known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
     with ScoreStore(folder.scores) as store:
         judge = study.judge(store, fill=fill)
-        scores = judge.ask(sample.masks, sample.asked, metrics=[metric], what="search")[metric]
+        scores = search_scores(judge, sample, metric)
         fresh = judge.ask_all(sample.fresh, sample.search, metrics=[metric], what="fresh masks")
         # First, as it may be refused.
         spex = None
@@ -74,11 +74,8 @@ def compare(
             spex = fit_own_masks(
                 judge, sample, budget=spex_budget, metric=metric, seed=settings.seed
             )
-        searches = [
-            observe(sample.masks[:count], sample.values(scores[:count]), keep=settings.keep)
-            for count in counts
-        ]
-        fits, left_out = fit_all(searches, settings, known=known, per_mask=plan.questions_per_mask)
+        searches = [sample.observed(scores[:count]) for count in passes]
+        fits, left_out = fit_all(searches, passes, settings, known=known)
         if spex is not None:
             fits["spex"] = [spex]
         curve, correct = _pruned(judge, fits, study, sample)
@@ -123,6 +120,13 @@ def _pruned(
         study.plan.sizes, sample.heldout, metrics=curve_metrics(study.settings.metric),
     )  # fmt: skip
     return curve, {method: verified[method].mean(axis=0) for method in fits}
+
+
+def _allocation(path: Path, results: dict[str, Any]) -> Allocation:
+    try:
+        return Allocation.from_dict(results["allocation"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
 
 
 def study_of(path: Path, identity: dict[str, Any]) -> Study:

@@ -28,7 +28,8 @@ class Costs:
 
     def __str__(self) -> str:
         return (
-            f"{self.players} heads, {self.passes:,} search passes, {self.passes_total:,} in all\n"
+            f"{self.players} heads, at most {self.passes:,} passes of pilot and search, "
+            f"{self.passes_total:,} in all\n"
             f"about {self.flops:.2g} FLOPs, {self.seconds / 60:.1f} minutes and "
             f"{self.bytes / 2**30:.1f} GiB for model and batches on this machine"
         )
@@ -41,6 +42,7 @@ def costs(study: Study) -> Costs:
     from headspex.tasks import encode_task
 
     plan, model = study.plan, study.model
+    passes_total = plan.search_budget + plan.verify_passes
     search, heldout = study.questions
     asked = search + heldout
     sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ
@@ -58,9 +60,9 @@ def costs(study: Study) -> Costs:
     width = 6 * config.hidden_size + 2 * config.intermediate_size
     return Costs(
         players=plan.n_players,
-        passes=plan.passes,
-        passes_total=plan.passes_total,
-        flops=2.0 * size * tokens * plan.passes_total,
-        seconds=per_pass * plan.passes_total,
+        passes=plan.search_budget,
+        passes_total=passes_total,
+        flops=2.0 * size * tokens * passes_total,
+        seconds=per_pass * passes_total,
         bytes=int(sum(p.nbytes for p in weights) + batch * width * weights[0].element_size()),
     )

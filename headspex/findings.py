@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from headspex.allocation import Allocation
 from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
 from headspex.faithfulness import Faithfulness, faithfulness
 from headspex.fit import fit_spectrum
 from headspex.interactions_table import Interaction, interaction_table
 from headspex.judge import Judge
-from headspex.observations import observe
 from headspex.plan import RANDOM_SCHEDULES
-from headspex.sample import draw_sample
+from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, random_schedule
 from headspex.spectrum import Spectrum
 from headspex.tasks import interval
@@ -41,7 +42,8 @@ class Findings:
             columns are the held-out questions in order, for paired comparisons.
         faithfulness: R² on fresh masks, all search questions; None if they all score the same.
         transfer: the same predictions on all held-out questions, mean difference removed.
-        passes, passes_total: forward passes spent on the search, and on everything.
+        allocation: how the search was spent.
+        passes, passes_total: forward passes spent on pilot and search, and on everything.
         chance: accuracy of guessing.
         at_chance: whether the whole model cannot be told from guessing.
     """
@@ -53,28 +55,32 @@ class Findings:
     verified: dict[str, np.ndarray]
     faithfulness: Faithfulness | None
     transfer: Faithfulness | None
+    allocation: Allocation
     passes: int
     passes_total: int
     chance: float
     at_chance: bool
 
 
-def find(study: Study, judge: Judge) -> Findings:
+def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     """Search, fit, and judge what was fitted; the scores come from `judge`."""
-    plan, settings = study.plan, study.settings
-    sample = draw_sample(plan, keep=settings.keep, seed=settings.seed)
+    plan, settings, keep = study.plan, study.settings, allocation.keep
+    sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, study.task.chance)
     with study.timed("search"):
-        scores = judge.ask(sample.masks, sample.asked, metrics=[settings.metric], what="search")
-    masks, values = sample.masks, sample.values(scores[settings.metric])
+        data = sample.observed(search_scores(judge, sample, settings.metric))
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with study.timed("fit the spectrum"), threadpool_limits(1):
         spectrum = fit_spectrum(
-            masks, values, keep=settings.keep, seed=settings.seed, threads=settings.threads
-        )
-        lasso = BASELINES["lasso"](observe(masks, values, keep=settings.keep), seed=settings.seed)
+            data.masks, data.values, keep=keep, weights=data.weights,
+            seed=settings.seed, threads=settings.threads,
+        )  # fmt: skip
+        lasso = BASELINES["lasso"](data, seed=settings.seed)
     with study.timed("intervals of the interactions"), threadpool_limits(1):
-        bounds = intervals(masks, values, spectrum.terms, keep=settings.keep, seed=settings.seed)
+        bounds = intervals(
+            data.masks, data.values, spectrum.terms, keep=keep, weights=data.weights,
+            seed=settings.seed,
+        )  # fmt: skip
     with study.timed("score fresh masks"):
         measured = judge.ask_all(
             sample.fresh, sample.questions, metrics=[settings.metric], what="fresh masks"
@@ -102,11 +108,25 @@ def find(study: Study, judge: Judge) -> Findings:
             measured[:, sample.heldout].mean(axis=1), predicted,
             remove_mean_difference=True, seed=settings.seed,
         ),
-        passes=plan.passes,
-        passes_total=plan.passes_total,
+        allocation=allocation,
+        passes=allocation.passes,
+        passes_total=allocation.passes + plan.verify_passes,
         chance=study.task.chance,
         at_chance=at_chance,
     )  # fmt: skip
+
+
+def search_scores(judge: Judge, sample: Sample, metric: str) -> Float[np.ndarray, " passes"]:
+    """The score of each pass of the search."""
+    # The pilot's passes as it asked them: blocks that the store holds are not measured again.
+    parts = np.split(np.arange(len(sample.row)), [sample.n_known])
+    scores = [
+        judge.ask(sample.masks[sample.row[part]], sample.asked[part, None],
+                  metrics=[metric], what="search")[metric][:, 0]
+        for part in parts
+        if len(part)
+    ]  # fmt: skip
+    return np.concatenate(scores)
 
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:

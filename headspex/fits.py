@@ -17,7 +17,7 @@ from headspex.faithfulness_table import FaithfulnessPoint
 from headspex.judge import Judge
 from headspex.methods import METHODS, OURS
 from headspex.observations import Observations
-from headspex.plan import FEWEST_MASKS, Plan
+from headspex.plan import FEWEST_MASKS
 from headspex.sample import Sample
 from headspex.settings import Settings
 from headspex.spectrum import Spectrum
@@ -28,53 +28,55 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks, before all of t
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What a method made of some masks, each asked `per_mask` questions."""
+    """What a method made of some masks, for so many forward passes."""
 
     spectrum: Spectrum
     masks: int
-    per_mask: int
-
-    @property
-    def passes(self) -> int:
-        """Forward passes that it took."""
-        return self.masks * self.per_mask
+    passes: int
 
 
 Fits = Mapping[str, Sequence[Fit]]  # of each method, by growing budget; the last counts
 
 
-def mask_counts(plan: Plan, budgets: Sequence[int]) -> list[int]:
-    """How many masks these forward passes buy, ascending; the last is the whole search.
+def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
+    """How many of the search's passes each fit gets, whole masks of them; the last gets all.
+
+    Args:
+        sample: of the run.
+        budgets: passes of the search that fits may use; `SHARES` of its masks by default.
 
     Raises:
         UsageError: fewer passes than a search needs, or more than the run's has.
     """
-    least = FEWEST_MASKS * plan.questions_per_mask
+    ends = sample.ends
+    least, most = int(ends[FEWEST_MASKS - 1]), int(ends[-1])
     for budget in budgets:
-        if not least <= budget <= plan.passes:
+        if not least <= budget <= most:
             raise UsageError(
-                f"--budgets must lie between {least} ({FEWEST_MASKS} masks) and {plan.passes}, "
-                f"the passes of the run's search, but one is {budget}"
+                f"--budgets must lie between {least} ({FEWEST_MASKS} masks) and {most}, the passes "
+                f"of the run's search, but one is {budget}"
             )
-    asked = [budget // plan.questions_per_mask for budget in budgets]
-    counts = asked or [int(share * plan.n_masks) for share in SHARES]
-    return sorted({count for count in counts if count >= FEWEST_MASKS} | {plan.n_masks})
+    asked = [int(np.searchsorted(ends, budget, side="right")) for budget in budgets]
+    counts = asked or [int(share * len(ends)) for share in SHARES]
+    chosen = {count for count in counts if count >= FEWEST_MASKS} | {len(ends)}
+    return [int(ends[count - 1]) for count in sorted(chosen)]
 
 
 def fit_all(
-    searches: Sequence[Observations], settings: Settings, *, known: Spectrum, per_mask: int
+    searches: Sequence[Observations], passes: Sequence[int], settings: Settings, *, known: Spectrum
 ) -> tuple[dict[str, list[Fit]], dict[str, str]]:
     """Every method that takes any masks, on every search.
 
     Args:
         searches: ascending; methods that only put heads in order get the last alone.
+        passes: that each search took.
         settings: of the run.
         known: what `OURS` made of the last.
-        per_mask: questions that each mask was asked.
 
     Returns:
         The fits, and why each method that is not among them could not be fitted.
     """
+    paid = {len(data): count for data, count in zip(searches, passes, strict=True)}
     fits: dict[str, list[Fit]] = {}
     left_out: dict[str, str] = {}
     for name, method in METHODS.items():
@@ -92,7 +94,7 @@ def fit_all(
         except UsageError as error:
             left_out[name] = str(error)
         else:
-            fits[name] = [Fit(spectra[size], size, per_mask) for size in sorted(spectra)]
+            fits[name] = [Fit(spectra[size], size, paid[size]) for size in sorted(spectra)]
     return fits, left_out
 
 
@@ -123,7 +125,7 @@ def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, see
         )
     scores = judge.ask_all(design.masks, sample.search, metrics=[metric], what="SPEX search")
     spectrum = fit_spex(design, scores[metric].mean(axis=1), seed=seed)
-    return Fit(spectrum, len(design.masks), per_mask)
+    return Fit(spectrum, len(design.masks), len(design.masks) * per_mask)
 
 
 def predictions(

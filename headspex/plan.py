@@ -1,10 +1,11 @@
-"""How a run spends its forward passes, decided before the first of them."""
+"""The sizes of a run, decided before its first forward pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from headspex.errors import UsageError
+from headspex.protocol import PAPER_MASKS
 from headspex.schedule import n_pruned
 from headspex.settings import Settings
 
@@ -20,37 +21,33 @@ FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of a run.
+    """The sizes of a run; `headspex.allocation` says how the search spends its budget.
 
     Attributes:
         n_players: heads that are switched.
         n_search, n_heldout: questions used of each half.
-        n_masks: masks of the search, each asked `questions_per_mask` of the search questions.
-        n_fresh: other masks, on which the spectrum is judged.
+        n_fresh: masks that are not searched, on which the spectrum is judged.
         sizes: numbers of heads removed that are verified, ascending and without 0.
-        passes: of the search; one is one question under one mask.
-        passes_total: with the fresh masks (on all search and held-out questions) and the
-            schedules (on all held-out questions).
+        search_budget: passes of pilot and search, at most; one is one question under one mask.
     """
 
     n_players: int
     n_search: int
     n_heldout: int
-    n_masks: int
     n_fresh: int
-    questions_per_mask: int
     sizes: tuple[int, ...]
+    search_budget: int
 
     @property
-    def passes(self) -> int:
-        """Forward passes of the search."""
-        return self.n_masks * self.questions_per_mask
+    def most_masks(self) -> int:
+        """How many masks there are to search: all but the fresh ones."""
+        return _possible(self.n_players) - self.n_fresh
 
     @property
-    def passes_total(self) -> int:
-        """All forward passes."""
+    def verify_passes(self) -> int:
+        """Of the fresh masks, on search and held-out questions, and of the schedules."""
         fresh = self.n_fresh * (self.n_search + self.n_heldout)
-        return self.passes + fresh + _curve_masks(self.sizes) * self.n_heldout
+        return fresh + _curve_masks(self.sizes) * self.n_heldout
 
 
 def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: int) -> Plan:
@@ -74,9 +71,10 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
             f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
             f"by, but the task gives {n_search} and {n_heldout}; add questions or subjects"
         )
-    possible = 2 ** min(n_players, 62)
-    n_fresh = min(FRESH_MASKS, possible // 4)
+    n_fresh = min(FRESH_MASKS, _possible(n_players) // 4)
     sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
+    if settings.protocol == "paper":
+        return Plan(n_players, n_search, n_heldout, n_fresh, sizes, PAPER_MASKS * n_search)
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
     per_question = 2 * n_fresh + _curve_masks(sizes)
     affordable = verify // per_question
@@ -86,18 +84,19 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
             f"{n_players} heads on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
     n_search, n_heldout = min(n_search, affordable), min(n_heldout, affordable)
-    per_mask = min(settings.questions_per_mask or n_search, n_search)
+    asked = settings.questions_per_mask
+    least = {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
     budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
-    if budget < FEWEST_MASKS * per_mask:
+    if budget < FEWEST_MASKS * least:
         raise UsageError(
-            f"--budget must be at least {FEWEST_MASKS * per_mask}, {FEWEST_MASKS} masks of "
-            f"{per_mask} questions each, but is {budget}"
+            f"--budget must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks of "
+            f"{least} questions each, but is {budget}"
         )
-    n_masks = min(budget // per_mask, possible - n_fresh)
-    if n_masks < budget // per_mask:
-        # There are few masks: the budget buys each of them more questions.
-        per_mask = min(budget // n_masks, n_search)
-    return Plan(n_players, n_search, n_heldout, n_masks, n_fresh, per_mask, sizes)
+    return Plan(n_players, n_search, n_heldout, n_fresh, sizes, budget)
+
+
+def _possible(n_players: int) -> int:
+    return int(2 ** min(n_players, 62))
 
 
 def _curve_masks(sizes: tuple[int, ...]) -> int:

@@ -86,8 +86,9 @@ def write_report(
 
 
 def _caveats(results: dict[str, Any]) -> str:
+    reasons = "".join(f"{reason}. " for reason in results["allocation"]["reasons"])
     return (
-        f"Schedules were chosen on {results['n_search']} search questions and judged on "
+        f"{reasons}Schedules were chosen on {results['n_search']} search questions and judged on "
         f"{results['n_heldout']} other, held-out ones; intervals are 95 %. Guessing scores "
         f"{results['chance']:.3f}. Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}. Ablation changes what a model would have learnt without "

@@ -14,6 +14,7 @@ from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
+from headspex.protocol import PAPER
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
 
@@ -104,11 +105,13 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "n_heads": study.players.n_heads,
         "passes": findings.passes,
         "passes_total": findings.passes_total,
-        "questions_per_mask": study.plan.questions_per_mask,
+        "keep": findings.allocation.keep,
+        "questions_per_mask": findings.allocation.questions_per_mask,
         "n_fresh": study.plan.n_fresh,
         "n_search": study.plan.n_search,
         "n_heldout": study.plan.n_heldout,
         "metric": study.settings.metric,
+        "allocation": findings.allocation.to_dict(),
         "faithfulness": _or_null(findings.faithfulness),
         "transfer": _or_null(findings.transfer),
         "fit": None
@@ -198,11 +201,18 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
             "",
             *curve_table(curve),
         ]
-    lines += [
-        "",
-        f"{results['passes_total']:,} forward passes, {results['passes']:,} of them search",
-    ]
+    lines += ["", *spent(results)]
     return "\n".join(lines)
+
+
+def spent(results: dict[str, Any]) -> list[str]:
+    """How the passes were spent, and why so."""
+    allocation = results["allocation"]
+    parts = [f"{results['passes_total']:,} forward passes"]
+    if pilot := allocation["pilot_passes"]:
+        parts.append(f"{pilot:,} of them pilot")
+    parts.append(f"{results['passes'] - pilot:,} of them search")
+    return [*allocation["reasons"], ", ".join(parts)]
 
 
 def curve_table(curve: list[CurvePoint]) -> list[str]:
@@ -223,12 +233,12 @@ def command_of(study: Study) -> str:
     """The command that repeats a run, or a word on how where no command can."""
     if not study.by_name:
         return "headspex.Study(model, task, ...) in Python: the model or the task was an object"
-    default = type(study.settings)()
+    settings = study.settings
+    default = type(settings)()
     words = ["headspex", "prune"]
-    for name, value in study.settings.to_dict().items():
-        if value == getattr(default, name) or value == []:
+    for name, value in settings.to_dict().items():
+        if value == getattr(default, name) or value == [] or (settings.protocol and name in PAPER):
             continue
-        value = "all" if name == "questions_per_mask" and value is None else value
         flag = "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"
         words += (
             [flag]

@@ -101,6 +101,16 @@ class RunFolder:
             )
         write_json(self.run, {"format": FORMAT, "identity": identity})
 
+    def allocation(self) -> dict[str, Any] | None:
+        """How the run spends its budget; None where that has not been chosen yet."""
+        content = read_run(self.path)
+        chosen: dict[str, Any] | None = content.get("results", content).get("allocation")
+        return chosen
+
+    def allocate(self, identity: dict[str, Any], allocation: dict[str, Any]) -> None:
+        """Record how the run spends its budget, before it does."""
+        write_json(self.run, {"format": FORMAT, "identity": identity, "allocation": allocation})
+
     def finish(self, identity: dict[str, Any], results: dict[str, Any]) -> None:
         """Record what came out."""
         write_json(self.run, {"format": FORMAT, "identity": identity, "results": results})

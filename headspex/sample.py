@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from headspex.allocation import Allocation
+from headspex.observations import Observations, observe
+from headspex.pilot import draw_pilot
 from headspex.plan import Plan
 from headspex.sampling import draw_masks
+from headspex.seeds import stream
 from headspex.spread import assign_questions, mask_values
 
 
@@ -20,14 +23,19 @@ class Sample:
     Questions are numbered: the search questions first, the held-out ones after them.
 
     Attributes:
-        masks: of the search, True = the player stays on.
-        asked: search questions of each mask.
+        masks: of the search, True = the player stays on; those of the pilot come first.
+        row, asked: mask and search question of each pass of the search, mask by mask.
+        n_known: passes, the first ones, that the pilot has scored.
+        keep: the probability that a mask keeps a player.
         fresh: other masks, none of which was searched.
         search, heldout: the questions of each half.
     """
 
     masks: Bool[np.ndarray, "masks players"]
-    asked: Int[np.ndarray, "masks per_mask"]
+    row: Int[np.ndarray, " passes"]
+    asked: Int[np.ndarray, " passes"]
+    n_known: int
+    keep: float
     fresh: Bool[np.ndarray, "fresh players"]
     search: Int[np.ndarray, " search"]
     heldout: Int[np.ndarray, " heldout"]
@@ -37,30 +45,54 @@ class Sample:
         """Both halves, as fresh masks are asked them."""
         return np.concatenate([self.search, self.heldout])
 
-    def values(self, scores: Float[np.ndarray, "first per_mask"]) -> Float[np.ndarray, " first"]:
-        """What the answers of the first masks of the search say about each of them.
+    @property
+    def ends(self) -> Int[np.ndarray, " masks"]:
+        """How many passes the masks up to each one take together."""
+        return np.cumsum(np.bincount(self.row, minlength=len(self.masks)))
+
+    def observed(self, scores: Float[np.ndarray, " passes"]) -> Observations:
+        """What the first passes say about their masks; a value counts by its answers.
 
         Nothing is taken from the masks after them: so are the values of a smaller search.
         """
-        return mask_values(scores, self.asked[: len(scores)], len(self.search))
+        row, asked = self.row[: len(scores)], self.asked[: len(scores)]
+        values = mask_values(scores, row, asked, len(self.search))
+        masks, weights = self.masks[: len(values)], np.bincount(row).astype(float)
+        return observe(masks, values, keep=self.keep, weights=weights)
 
 
-def draw_sample(plan: Plan, *, keep: float, seed: int) -> Sample:
-    """Draw masks, each player kept with probability `keep`, and deal questions to them."""
+def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
+    """Draw masks, each player kept with the chosen probability, and deal questions to them."""
+    keep = allocation.keep
+    pilot = draw_pilot(plan, allocation.n_pilot, keep=keep, seed=seed)
     drawn = draw_masks(
-        plan.n_masks + plan.n_fresh, plan.n_players, keep=keep, seed=stream(seed, "masks")
+        allocation.n_masks + plan.n_fresh, plan.n_players, keep=keep, seed=stream(seed, "masks")
     )
+    others = _without(drawn, pilot.masks)[: allocation.n_masks - len(pilot.masks) + plan.n_fresh]
     # All are different, so none of the fresh masks was searched. Where they are nearly all
     # masks there are, they come likeliest first: hence the shuffle.
-    drawn = stream(seed, "fresh").permutation(drawn)
-    masks, fresh = drawn[: plan.n_masks], drawn[plan.n_masks :]
-    asked = assign_questions(
-        len(masks), plan.n_search, plan.questions_per_mask, rng=stream(seed, "asked")
+    others = stream(seed, "fresh").permutation(others)
+    n_others = len(others) - plan.n_fresh
+    dealt = assign_questions(
+        n_others, plan.n_search, allocation.questions_per_mask, rng=stream(seed, "asked")
     )
+    parts = (pilot.asked, dealt)
+    counts = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
     numbers = np.arange(plan.n_search + plan.n_heldout)
-    return Sample(masks, asked, fresh, numbers[: plan.n_search], numbers[plan.n_search :])
+    return Sample(
+        masks=np.concatenate([pilot.masks, others[:n_others]]),
+        row=np.repeat(np.arange(allocation.n_masks), counts),
+        asked=np.concatenate([part.ravel() for part in parts]),
+        n_known=pilot.asked.size,
+        keep=keep,
+        fresh=others[n_others:],
+        search=numbers[: plan.n_search],
+        heldout=numbers[plan.n_search :],
+    )
 
 
-def stream(seed: int, name: str) -> np.random.Generator:
-    """Independent random numbers for each purpose, so that one never shifts another."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+def _without(
+    masks: Bool[np.ndarray, "masks players"], others: Bool[np.ndarray, "others players"]
+) -> Bool[np.ndarray, "fewer players"]:
+    known = {row.tobytes() for row in others}
+    return masks[[row.tobytes() not in known for row in masks]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from headspex.errors import UsageError
+from headspex.protocol import prescribed
 
 LARGEST_BUDGET = 10**12
 
@@ -23,12 +24,15 @@ class Settings:
         data_dir: a local copy of the task's data.
         shots: answered questions before each question, 0..5.
         layers: whose heads are players, as in "0-2,13"; all when None.
-        budget: forward passes of the search; one pass is one question under one mask.
+        budget: forward passes of pilot and search; one pass is one question under one mask.
         verify_budget: forward passes of fresh masks and held-out curves.
-        questions_per_mask: how many search questions each mask is asked; None = all of them.
-        keep: probability that a sampled mask keeps a head.
+        questions_per_mask: how many search questions each mask is asked, or "all"; with "auto" a
+            pilot finds out how many pay best.
+        keep: probability that a sampled mask keeps a head; with "auto" a pilot finds one where
+            the model still works and masks differ.
         ablation: "zero" or "mean".
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
+        protocol: "paper" stands for its settings; see `headspex.protocol`.
         metric: "accuracy", "margin" or "logprob": the value that the spectrum explains.
         seed: fixes every random choice.
         device, dtype: where and in which precision the model runs.
@@ -44,10 +48,11 @@ class Settings:
     layers: str | None = None
     budget: int | None = None
     verify_budget: int | None = None
-    questions_per_mask: int | None = 2
-    keep: float = 0.7
+    questions_per_mask: int | Literal["auto", "all"] = "auto"
+    keep: float | Literal["auto"] = "auto"
     ablation: str = "zero"
     rescale: bool = False
+    protocol: str | None = None
     metric: str = "accuracy"
     seed: int = 0
     device: str = "cpu"
@@ -55,17 +60,24 @@ class Settings:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        if self.protocol is not None:
+            defaults = {field.name: field.default for field in fields(self)}
+            for name, value in prescribed(self.protocol, asdict(self), defaults).items():
+                object.__setattr__(self, name, value)
         for name in ("budget", "verify_budget", "questions_per_mask"):
             number = getattr(self, name)
-            if number is not None and not 1 <= number <= LARGEST_BUDGET:
+            words = {"questions_per_mask": ("auto", "all")}.get(name, (None,))
+            if number not in words and not _is_count(number):
                 flag = name.replace("_", "-")
                 raise UsageError(
-                    f"--{flag} must be at least 1 and at most {LARGEST_BUDGET:,}, but is {number}"
+                    f"--{flag} must be at least 1 and at most {LARGEST_BUDGET:,}, but is {number!r}"
                 )
         if not 0 <= self.shots <= 5:
             raise UsageError(f"--shots must be 0 to 5, but is {self.shots}")
-        if not (math.isfinite(self.keep) and 0 < self.keep < 1):
-            raise UsageError(f"--keep must lie strictly between 0 and 1, but is {self.keep}")
+        if self.keep != "auto" and not _is_probability(self.keep):
+            raise UsageError(
+                f"--keep must be auto or lie strictly between 0 and 1, but is {self.keep!r}"
+            )
         if self.ablation not in ("zero", "mean"):
             raise UsageError(f'--ablation must be "zero" or "mean", but is {self.ablation!r}')
         if self.rescale and self.ablation != "zero":
@@ -81,3 +93,11 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as they stand in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and 1 <= number <= LARGEST_BUDGET
+
+
+def _is_probability(number: object) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number) and 0 < number < 1

@@ -2,6 +2,9 @@
 
 Many masks with few questions each teach more than few masks with many: on a real game of 40 heads,
 2,048 forward passes gave R² .08 with 32 questions per mask and .977 with one.
+
+Answers are kept pass by pass: a pass is one question under one mask, and masks may differ in how
+many they were asked.
 """
 
 import numpy as np
@@ -35,12 +38,13 @@ def assign_questions(
         rng.permutation(n_questions)[: served * per_mask].reshape(served, per_mask)
         for _ in range(shuffles)
     ]
-    return np.sort(np.concatenate(dealt)[:n_masks], axis=1)
+    empty = np.zeros((0, per_mask), dtype=np.int64)
+    return np.sort(np.concatenate([empty, *dealt])[:n_masks], axis=1)
 
 
 def question_effects(
-    scores: Float[np.ndarray, "masks per_mask"],
-    asked: Int[np.ndarray, "masks per_mask"],
+    scores: Float[np.ndarray, " passes"],
+    asked: Int[np.ndarray, " passes"],
     n_questions: int,
 ) -> Float[np.ndarray, " questions"]:
     """How much easier each question is than the average one, shrunk by its uncertainty.
@@ -49,13 +53,12 @@ def question_effects(
     tau^2 / (tau^2 + sigma^2 / n): questions seen rarely get little of their own (Efron & Morris
     1975). The effects of all questions sum to zero. They are fitted on all masks, before any fold.
     """
-    flat, question = scores.ravel(), asked.ravel()
-    count = np.bincount(question, minlength=n_questions)
+    count = np.bincount(asked, minlength=n_questions)
     seen = np.maximum(count, 1)
-    mean = np.bincount(question, flat, n_questions) / seen
-    grand = float(flat.mean())
-    residual = flat - mean[question]
-    within = float((residual**2).sum()) / max(1, len(flat) - int((count > 0).sum()))
+    mean = np.bincount(asked, scores, n_questions) / seen
+    grand = float(scores.mean())
+    residual = scores - mean[asked]
+    within = float((residual**2).sum()) / max(1, len(scores) - int((count > 0).sum()))
     noise = within / seen
     observed = count > 0
     spread = float(np.mean((mean[observed] - grand) ** 2 - noise[observed]))
@@ -66,12 +69,21 @@ def question_effects(
 
 
 def mask_values(
-    scores: Float[np.ndarray, "masks per_mask"],
-    asked: Int[np.ndarray, "masks per_mask"],
+    scores: Float[np.ndarray, " passes"],
+    row: Int[np.ndarray, " passes"],
+    asked: Int[np.ndarray, " passes"],
     n_questions: int,
 ) -> Float[np.ndarray, " masks"]:
-    """The value of each mask: its mean score less the effects of the questions it was asked."""
-    if asked.shape[1] == n_questions:  # everyone was asked everything: nothing to correct
-        return np.asarray(scores.mean(axis=1))
+    """The value of each mask: its mean score less the effects of the questions it was asked.
+
+    Args:
+        scores: one per pass.
+        row: the mask of each pass, numbered from 0, none without a pass.
+        asked: the question of each pass.
+        n_questions: how many there are.
+    """
+    count = np.bincount(row)
+    if (count == n_questions).all():  # everyone was asked everything: nothing to correct
+        return np.asarray(np.bincount(row, scores) / count)
     effects = question_effects(scores, asked, n_questions)
-    return np.asarray((scores - effects[asked]).mean(axis=1))
+    return np.asarray(np.bincount(row, scores - effects[asked]) / count)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,16 +17,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headspex.allocation import Allocation, allocate
 from headspex.errors import UsageError
 from headspex.files import write_json
 from headspex.fill import write_fill
 from headspex.findings import Findings, find
+from headspex.flops import MaskCosts, mask_costs
 from headspex.hooks import LoadedModel, load_model
+from headspex.hooks.inputs import plan_inputs
 from headspex.judge import Judge, mean_fill, say_what_is_cut
 from headspex.plan import Plan, make_plan
 from headspex.players import Players, parse_layers
+from headspex.protocol import PAPER_SHARE, said_of_split
 from headspex.run_folder import RunFolder
-from headspex.sample import stream
+from headspex.seeds import stream
 from headspex.settings import Settings
 from headspex.store import ScoreStore
 from headspex.tasks import (
@@ -110,6 +115,23 @@ class Study:
         )
 
     @cached_property
+    def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """All questions that may be searched, and all that are held out."""
+        task, settings = self.task, self.settings
+        if settings.protocol is None:
+            return split_task(task)
+        # The paper counts the worked examples among the questions, as its prompts show none.
+        if settings.shots == 0:
+            task = replace(task, validation=task.validation + task.dev, dev=())
+        return split_task(task, PAPER_SHARE)
+
+    def questions_of(self, part: str) -> tuple[Question, ...]:
+        """All questions of a split: dev, validation, test, search or heldout."""
+        if part in ("search", "heldout"):
+            return self.halves[part == "heldout"]
+        return self.task.questions(part)
+
+    @cached_property
     def model(self) -> LoadedModel:
         """The model under hooks."""
         import torch
@@ -131,8 +153,8 @@ class Study:
 
     @cached_property
     def plan(self) -> Plan:
-        """How the passes are spent."""
-        search, heldout = split_task(self.task)
+        """The sizes of the run."""
+        search, heldout = self.halves
         return make_plan(
             self.settings, n_players=len(self.players), n_search=len(search), n_heldout=len(heldout)
         )
@@ -140,7 +162,7 @@ class Study:
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
         """The search and the held-out questions that are used, subjects in proportion."""
-        halves = zip(split_task(self.task), (self.plan.n_search, self.plan.n_heldout), strict=True)
+        halves = zip(self.halves, (self.plan.n_search, self.plan.n_heldout), strict=True)
         search, heldout = (
             in_proportion(half, count, rng=stream(self.settings.seed, "questions"))
             for half, count in halves
@@ -189,6 +211,14 @@ class Study:
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
         )  # fmt: skip
 
+    def costs(self) -> MaskCosts:
+        """What masks and questions of the search cost."""
+        inputs = plan_inputs(self.encoded[: self.plan.n_search], self.model.n_ctx)
+        config = self.model.bridge.original_model.config
+        return mask_costs(
+            config, inputs, first=min(self.players.layers), n_players=len(self.players)
+        )
+
     def run(self, out: str | Path) -> Findings:
         """Do everything, write the run's folder, and return what was found.
 
@@ -199,17 +229,32 @@ class Study:
 
         folder = RunFolder(Path(out))
         say_what_is_cut(self.encoded, self.model.n_ctx)
+        if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
+            print(f"headspex: {said}", file=sys.stderr)
         folder.begin(self.identity)
         fill, fill_entry = None, None
         if self.settings.ablation == "mean":
             fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
             fill_entry = write_fill(folder.path / "masks", fill)
         with ScoreStore(folder.scores) as store:
-            findings = find(self, self.judge(store, fill=fill))
+            judge = self.judge(store, fill=fill)
+            findings = find(self, judge, self._allocation(folder, judge))
         with self.timed("write the results"):
             write_results(folder, self, findings, fill_entry)
         write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
         return findings
+
+    def _allocation(self, folder: RunFolder, judge: Judge) -> Allocation:
+        """As the folder has it; chosen now, and stored before it is used, where it has none."""
+        known = folder.allocation()
+        if known is not None:
+            return Allocation.from_dict(known)
+        with self.timed("pilot"):
+            chosen = allocate(
+                self.plan, self.settings, judge, chance=self.task.chance, costs=self.costs
+            )
+        folder.allocate(self.identity, chosen.to_dict())
+        return chosen
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

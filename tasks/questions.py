@@ -4,13 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
 from headspex.errors import UsageError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+HALF = Fraction(1, 2)
 SPLITS = ("dev", "validation", "test", "search", "heldout")
 
 
@@ -102,11 +105,11 @@ class Task:
         return chosen
 
 
-def split(task: Task) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Cut the pool into `(search, heldout)`, each in file order.
 
-    Within each subject the questions are ranked by their id (a hash): the first half, rounded up,
-    is searched. So it depends on nothing but the questions.
+    Within each subject the questions are ranked by their id (a hash): the first ones, a `share`
+    of them rounded up, are searched. So it depends on nothing but the questions.
 
     Raises:
         UsageError: the task is too small to hold questions out.
@@ -114,7 +117,7 @@ def split(task: Task) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     search: set[str] = set()
     for subject in task.subjects:
         ranked = sorted(q.id for q in task.pool if q.subject == subject)
-        search.update(ranked[: (len(ranked) + 1) // 2])
+        search.update(ranked[: ceil(len(ranked) * share)])
     heldout = tuple(q for q in task.pool if q.id not in search)
     if not heldout:
         raise UsageError(

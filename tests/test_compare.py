@@ -2,19 +2,19 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from headspex.allocation import Allocation
 from headspex.baselines import BASELINES
 from headspex.cli import main
 from headspex.curve import read_curve
 from headspex.errors import UsageError
 from headspex.faithfulness_table import read_faithfulness
-from headspex.fits import fit_all, fit_own_masks, mask_counts
+from headspex.fits import fit_all, fit_own_masks, search_parts
 from headspex.observations import observe
 from headspex.plan import Plan
 from headspex.sample import draw_sample
@@ -24,7 +24,8 @@ from headspex.spectrum import Spectrum
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 FILES = ["compare/compare.json", "compare/curve.csv", "compare/faithfulness.csv",
          "figures/faithfulness.svg"]  # fmt: skip
-PLAN = Plan(8, 20, 20, n_masks=800, n_fresh=64, questions_per_mask=2, sizes=(1, 4))
+PLAN = Plan(20, 20, 20, n_fresh=64, sizes=(1, 4), search_budget=1_600)
+SAMPLE = draw_sample(PLAN, Allocation(keep=0.7, questions_per_mask=2, n_masks=800), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,11 @@ def _refuse(*args: object, **options: object) -> None:
 def _compared(run: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "compare/compare.json").read_text())
     return content
+
+
+def _allocation(run: Path) -> Allocation:
+    results = json.loads((run / "run.json").read_text())["results"]
+    return Allocation.from_dict(results["allocation"])
 
 
 def test_the_methods_are_ours_the_trees_and_every_baseline(run: Path) -> None:
@@ -83,13 +89,12 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
     study = headspex.Study(
         model_folder, metric="logprob", budget=400, verify_budget=2640, threads=1
     )
-    sample = draw_sample(study.plan, keep=0.7, seed=0)
+    sample = draw_sample(study.plan, _allocation(run), seed=0)
     with ScoreStore(run / "scores.sqlite") as store:
-        rows = np.repeat(sample.masks, 2, axis=0)
-        kept = store.get(rows, sample.asked.ravel())
-    answers = np.array([q.answer for q in study.questions[0]])[sample.asked.ravel()]
+        kept = store.get(sample.masks[sample.row], sample.asked)
+    answers = np.array([q.answer for q in study.questions[0]])[sample.asked]
     scores = METRICS["logprob"](np.stack([row for row in kept if row is not None]), answers)
-    data = observe(sample.masks, sample.values(scores.reshape(-1, 2)), keep=0.7)
+    data = sample.observed(scores)
     mask = headspex.prune_schedule(boosted_trees(data, seed=0)).mask(4)
     heldout = study.questions[1]
     encoded = encode_task(study.task, heldout, study.model.tokenizer)
@@ -236,7 +241,7 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
 ) -> None:
     monkeypatch.setattr("headspex.baselines.PAIR_BYTES", 1e3)
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
-    fits, left_out = fit_all([_search(40), _search(80)], Settings(), known=known, per_mask=2)
+    fits, left_out = fit_all([_search(40), _search(80)], [80, 160], Settings(), known=known)
     assert set(left_out) == {"lasso-pairs"}
     assert "all pairs of 6 players on 80 masks need" in left_out["lasso-pairs"]
     assert set(fits) == {"proxyspex", "trees", *BASELINES} - {"lasso-pairs"}
@@ -248,7 +253,7 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
 def test_values_that_do_not_vary_give_every_method_the_constant() -> None:
     flat = observe(_search(40).masks, np.ones(40))
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
-    fits, _ = fit_all([flat], Settings(), known=known, per_mask=1)
+    fits, _ = fit_all([flat], [40], Settings(), known=known)
     assert all(fit.spectrum.terms == ((),) for (fit,) in fits.values())
 
 
@@ -263,13 +268,12 @@ class _Judge:
 
 
 def test_spex_searches_on_masks_of_its_own_within_its_budget() -> None:
-    sample = draw_sample(replace(PLAN, n_players=20), keep=0.7, seed=0)
     judge: Any = _Judge()
-    fit = fit_own_masks(judge, sample, budget=20 * 1000, metric="accuracy", seed=0)
-    assert fit.per_mask == 20  # all search questions
+    fit = fit_own_masks(judge, SAMPLE, budget=20 * 1000, metric="accuracy", seed=0)
+    assert fit.passes == fit.masks * 20  # all search questions
     assert fit.passes <= 20 * 1000
-    (expected,) = judge.ask_all(sample.fresh, np.arange(1)).values()
-    np.testing.assert_allclose(fit.spectrum.predict(sample.fresh), expected[:, 0], atol=1e-6)
+    (expected,) = judge.ask_all(SAMPLE.fresh, np.arange(1)).values()
+    np.testing.assert_allclose(fit.spectrum.predict(SAMPLE.fresh), expected[:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -300,15 +304,21 @@ def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
 
 
 def test_the_default_budgets_are_halves_down_to_a_sixteenth() -> None:
-    assert mask_counts(PLAN, []) == [50, 100, 200, 400, 800]
+    assert search_parts(SAMPLE, []) == [100, 200, 400, 800, 1600]
 
 
 def test_parts_of_a_search_that_are_no_search_are_left_out() -> None:
-    small = Plan(8, 20, 20, n_masks=50, n_fresh=64, questions_per_mask=2, sizes=(1, 4))
-    assert mask_counts(small, []) == [12, 25, 50]
+    small = draw_sample(PLAN, Allocation(keep=0.7, questions_per_mask=2, n_masks=50), seed=0)
+    assert search_parts(small, []) == [24, 50, 100]
+
+
+def test_a_budget_buys_whole_masks_of_which_the_pilot_asked_more() -> None:
+    mixed = Allocation(keep=0.7, questions_per_mask=2, n_masks=50, n_pilot=20)
+    sample = draw_sample(PLAN, mixed, seed=0)
+    assert search_parts(sample, [95, 163]) == [88, 162, 220]
 
 
 @pytest.mark.parametrize("budget", [19, 1601, -5])
 def test_a_budget_that_the_search_does_not_hold_is_refused(budget: int) -> None:
     with pytest.raises(UsageError, match=rf"between 20 \(10 masks\) and 1600.*but one is {budget}"):
-        mask_counts(PLAN, [100, budget])
+        search_parts(SAMPLE, [100, budget])

@@ -2,23 +2,21 @@
 
 import numpy as np
 
+from headspex.allocation import Allocation
+from headspex.pilot import draw_pilot
 from headspex.plan import Plan
-from headspex.sample import Sample, draw_sample, stream
+from headspex.sample import Sample, draw_sample
+from headspex.seeds import stream
 from headspex.spread import mask_values
 
 PLAN = Plan(
-    n_players=12,
-    n_search=20,
-    n_heldout=15,
-    n_masks=90,
-    n_fresh=30,
-    questions_per_mask=3,
-    sizes=(2,),
-)
+    n_players=12, n_search=20, n_heldout=15, n_fresh=30, sizes=(2,), search_budget=1_000
+)  # fmt: skip
+ALLOCATION = Allocation(keep=0.7, questions_per_mask=3, n_masks=90, n_pilot=20)
 
 
 def _sample() -> Sample:
-    return draw_sample(PLAN, keep=0.7, seed=4)
+    return draw_sample(PLAN, ALLOCATION, seed=4)
 
 
 def test_no_fresh_mask_was_searched_and_no_mask_is_drawn_twice() -> None:
@@ -38,9 +36,22 @@ def test_the_first_masks_have_the_values_of_a_search_that_ended_with_them() -> N
     sample = _sample()
     scores = np.random.default_rng(0).normal(size=sample.asked.shape)
     changed = scores.copy()
-    changed[45:] += 10
-    expected = mask_values(scores[:45], sample.asked[:45], 20)
-    np.testing.assert_array_equal(sample.values(changed[:45]), expected)
+    end = sample.ends[44]
+    changed[end:] += 10
+    expected = mask_values(scores[:end], sample.row[:end], sample.asked[:end], 20)
+    data = sample.observed(changed[:end])
+    np.testing.assert_array_equal(data.values, expected)
+    np.testing.assert_array_equal(data.masks, sample.masks[:45])
+
+
+def test_the_masks_of_the_pilot_come_first_with_the_questions_it_asked_and_count_by_them() -> None:
+    sample, pilot = _sample(), draw_pilot(PLAN, 20, keep=0.7, seed=4)
+    np.testing.assert_array_equal(sample.masks[:20], pilot.masks)
+    np.testing.assert_array_equal(sample.asked[: sample.n_known], pilot.asked.ravel())
+    assert sample.n_known == 20 * 8
+    assert len(sample.row) == 20 * 8 + 70 * 3
+    weights = sample.observed(np.zeros(len(sample.row))).weights
+    assert weights[0] / weights[-1] == 8 / 3
 
 
 def test_the_same_seed_draws_the_same_sample() -> None:

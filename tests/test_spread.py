@@ -13,6 +13,14 @@ def _rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _dealt(
+    n_masks: int, n_questions: int, per_mask: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and question of each pass."""
+    asked = assign_questions(n_masks, n_questions, per_mask, rng=rng)
+    return np.repeat(np.arange(n_masks), per_mask), asked.ravel()
+
+
 @given(st.integers(1, 60), st.integers(1, 20), st.data())
 def test_no_mask_is_asked_a_question_twice_and_all_questions_are_asked_about_equally(
     n_masks: int, n_questions: int, data: st.DataObject
@@ -34,18 +42,18 @@ def test_more_questions_per_mask_than_there_are_is_refused_with_both_numbers() -
 def test_a_planted_question_effect_is_found_and_removed() -> None:
     rng = _rng(1)
     true_values, true_effects = rng.normal(size=4_000), rng.normal(size=20)
-    asked = assign_questions(4_000, 20, 2, rng=rng)
-    scores = true_values[:, None] + true_effects[asked] + 0.1 * rng.normal(size=asked.shape)
+    row, asked = _dealt(4_000, 20, 2, rng)
+    scores = true_values[row] + true_effects[asked] + 0.1 * rng.normal(size=asked.shape)
     effects = question_effects(scores, asked, 20)
     np.testing.assert_allclose(effects, true_effects - true_effects.mean(), atol=0.15)
-    error = mask_values(scores, asked, 20) - true_values - true_effects.mean()
-    uncorrected = scores.mean(axis=1) - true_values - true_effects.mean()
+    error = mask_values(scores, row, asked, 20) - true_values - true_effects.mean()
+    uncorrected = scores.reshape(-1, 2).mean(axis=1) - true_values - true_effects.mean()
     assert error.var() < 0.05 * uncorrected.var()
 
 
 def test_without_question_effects_the_estimates_are_shrunk_to_almost_nothing() -> None:
     rng = _rng(2)
-    asked = assign_questions(300, 50, 1, rng=rng)
+    _, asked = _dealt(300, 50, 1, rng)
     scores = rng.normal(size=asked.shape)
     raw = np.array([scores[asked == q].mean() for q in range(50)])
     assert np.abs(question_effects(scores, asked, 50)).mean() < 0.3 * np.abs(raw).mean()
@@ -53,5 +61,13 @@ def test_without_question_effects_the_estimates_are_shrunk_to_almost_nothing() -
 
 def test_where_every_mask_is_asked_everything_the_value_is_the_plain_mean() -> None:
     scores = _rng(3).random((7, 4))
-    asked = np.tile(np.arange(4), (7, 1))
-    np.testing.assert_array_equal(mask_values(scores, asked, 4), scores.mean(axis=1))
+    row, asked = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
+    values = mask_values(scores.ravel(), row, asked, 4)
+    np.testing.assert_allclose(values, scores.mean(axis=1), rtol=1e-15)
+
+
+def test_masks_that_were_asked_different_numbers_of_questions_have_the_mean_of_their_own() -> None:
+    row, asked = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 1, 2, 0, 1, 2])
+    values = mask_values(np.array([3.0, 3, 3, 1, 2, 4]), row, asked, 3)
+    effects = question_effects(np.array([3.0, 3, 3, 1, 2, 4]), asked, 3)
+    np.testing.assert_allclose(values, [3, 1 - effects[0], 3 - effects[1:].mean()])

@@ -30,7 +30,7 @@ def main() -> None:
     """Run all seeds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--keep", type=float, default=Settings.keep)
+    parser.add_argument("--keep", type=float, help="default: what a pilot chooses")
     parser.add_argument("--budget", type=int)
     parser.add_argument("--threads", type=int, default=Settings.threads)
     parser.add_argument("--verify-budget", type=int)
@@ -40,7 +40,7 @@ def main() -> None:
     ids: list[str] = []
     for seed in range(options.seeds):
         study = headspex.Study(
-            "tiny", "mini", seed=seed, keep=options.keep, budget=options.budget,
+            "tiny", "mini", seed=seed, keep=options.keep or "auto", budget=options.budget,
             verify_budget=options.verify_budget, threads=options.threads,
         )  # fmt: skip
         findings = study.run(options.out / f"seed{seed}")

@@ -1,0 +1,58 @@
+"""The paper's head experiment (arXiv 2505.17495), as shorthand for other settings."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from headspex.errors import UsageError
+
+PAPER_MASKS = 5_000
+PAPER_QUESTIONS = (120, 111)  # searched and held out, of 231
+PAPER_SHARE = Fraction(120, 231)  # of a task's questions that are searched
+PAPER: Mapping[str, Any] = {
+    "keep": 0.5,
+    "questions_per_mask": "all",
+    "ablation": "zero",
+    "rescale": True,
+}
+BUDGETS = ("budget", "verify_budget")
+
+
+def prescribed(
+    protocol: str, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The settings that a protocol stands for.
+
+    Args:
+        protocol: "paper".
+        given: all settings, as they were asked for.
+        defaults: of all settings; what equals its default was not asked for.
+
+    Raises:
+        UsageError: an unknown protocol, or a setting that contradicts it.
+    """
+    if protocol != "paper":
+        raise UsageError(f"--protocol must be paper, but is {protocol!r}")
+    for name in (*PAPER, *BUDGETS):
+        if given[name] not in (defaults[name], PAPER.get(name, defaults[name])):
+            flag = f"--{name.replace('_', '-')}"
+            rule = (
+                f"scores {PAPER_MASKS:,} masks on all search questions and judges on all others"
+                if name in BUDGETS
+                else f"has {flag} {PAPER[name]}"
+            )
+            raise UsageError(
+                f"--protocol paper {rule}, but {flag} is {given[name]}; leave one of the two out"
+            )
+    return PAPER
+
+
+def said_of_split(n_search: int, n_heldout: int) -> str | None:
+    """What to say of questions that are not as many as the paper's; None where they are."""
+    if (n_search, n_heldout) == PAPER_QUESTIONS:
+        return None
+    searched, held = PAPER_QUESTIONS
+    return (
+        f"the paper cuts {searched + held} questions {searched}/{held}; these "
+        f"{n_search + n_heldout} are cut {n_search}/{n_heldout}, in the same proportion"
+    )
