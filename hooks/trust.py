@@ -14,8 +14,8 @@ from headspex.hooks.budget import Budget, Path, scores
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import refusal
 
-# Largest difference of a log-probability, in nats. In float32, 8 of 30,000 pairs of the shipped model
-# differed by more than 1e-4 and none by more than 4e-4, as much as the bridge does from float64. In
+# Largest difference of a log-probability, in nats. In float32, 8 of 30,000 pairs of the shipped
+# model differed by more than 1e-4 and none by more than 4e-4, as the bridge does from float64. In
 # half precision both paths round at every step: by up to 0.03 (float16) and 0.2 (bfloat16).
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 
