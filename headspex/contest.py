@@ -70,14 +70,27 @@ def split_late(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, 
 
 
 def hold(
-    data: Observations, folds: Int[np.ndarray, " masks"], methods: Mapping[str, Method]
+    data: Observations,
+    folds: Int[np.ndarray, " masks"],
+    methods: Mapping[str, Method],
+    ceilings: Mapping[str, float] | None = None,
 ) -> Contest:
     """Runs the methods in their order until one has solved the data.
 
-    After its first fold a method far behind the leader drops out and is not reported.
+    After its first fold a method far behind the leader drops out and is not reported; so does,
+    before it, one that cannot hope for more than the leader has.
+
+    Args:
+        data: scored masks.
+        folds: of each mask; -1 is never held out.
+        methods: by name.
+        ceilings: R² that a method will hardly reach, where that is known.
     """
     contest = Contest(data, folds, {}, {})
     for name, method in methods.items():
+        leader = max(contest.scores.values(), default=-np.inf)
+        if ceilings and ceilings.get(name, np.inf) < leader:
+            continue
         predictions = np.full(len(data), data.mean)
         spectra: list[Spectrum] = []
         for fold in range(int(folds.max()) + 1):

@@ -9,6 +9,7 @@ the curve leaves over is few interactions again, for which `grow` is made; the t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -119,7 +120,7 @@ def index_spectrum(index: Index, keep: Float[np.ndarray, " players"]) -> Spectru
     heaviest = np.argsort(-np.abs(factors).max(axis=0), kind="stable")
     for order, most in enumerate(PLAYERS, start=2):
         chosen = np.sort(heaviest[:most])
-        columns = _subsets(chosen, order)
+        columns = chosen[_subsets(len(chosen), order)]
         if len(columns):
             families.append((columns, _coefficients(whole, factors, columns)))
     sizes = np.concatenate([np.abs(values) for _, values in families])
@@ -161,11 +162,12 @@ def _fit_curve(
     return np.asarray(np.linalg.lstsq(system, curve.T @ (weights * target))[0])
 
 
-def _subsets(players: Int[np.ndarray, " chosen"], order: int) -> Int[np.ndarray, "terms order"]:
+@cache
+def _subsets(n: int, order: int) -> Int[np.ndarray, "terms order"]:
+    """All sets of `order` of n numbers."""
     if order == 2:
-        return players[np.stack(np.triu_indices(len(players), 1), axis=1)]
-    rows = list(combinations(players.tolist(), order))
-    return np.array(rows, dtype=np.intp).reshape(-1, order)
+        return np.stack(np.triu_indices(n, 1), axis=1)
+    return np.array(list(combinations(range(n), order)), dtype=np.intp).reshape(-1, order)
 
 
 def _coefficients(

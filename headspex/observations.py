@@ -57,8 +57,8 @@ class Observations:
         With keep far from 1/2 a character of many players is nearly always small and now and then
         huge: how it correlates with the values is then up to a few masks.
         """
-        fourth = np.cumprod(np.sort(1 / (self.keep * (1 - self.keep)) - 3))
-        return int((fourth * masks_per_moment <= len(self)).sum())
+        fourth = np.cumsum(np.log(np.sort(1 / (self.keep * (1 - self.keep)) - 3)))
+        return int((fourth <= np.log(len(self) / masks_per_moment)).sum())
 
     @property
     def constant(self) -> bool:
