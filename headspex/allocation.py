@@ -16,6 +16,7 @@ from headspex.plan import FEWEST_MASKS, Plan
 from headspex.settings import Settings
 
 KEEP, PER_MASK = 0.6, 2  # where the budget is too small for a pilot; what suits `mini`
+NEARLY = 0.75  # of the largest variance: closer ones are within the pilot's own error
 WORKING = 0.25  # of the way from chance to the best accuracy seen, at least
 UNEXPLAINED = 0.1  # of the variance of masks, left by a spectrum worth having
 
@@ -126,13 +127,15 @@ def _asked(wanted: int | str, n_search: int) -> int | None:
 
 
 def choose_keep(probes: Sequence[Probe], *, chance: float) -> Probe:
-    """Where masks differ most, of the keeps at which the model still works.
+    """Where an answer says most about its mask, of the keeps at which masks differ nearly most.
 
-    A model at chance teaches nothing, one that no mask harms neither. Where it is at chance under
-    all masks, only their differences count.
+    A model at chance teaches nothing, one that no mask harms neither: their masks do not differ.
+    Where it is at chance under all masks, only their differences count.
     """
     candidates = _working(probes, chance) or probes
-    return max(candidates, key=lambda one: (one.between, -one.keep))
+    most = max(candidates, key=lambda one: one.between)
+    good = [one for one in candidates if one.between >= NEARLY * most.between] or [most]
+    return max(good, key=lambda one: one.signal)
 
 
 def best_count(costs: MaskCosts, seen: Probe) -> int:
@@ -167,8 +170,9 @@ def _why_keep(chosen: Probe, probes: Sequence[Probe], chance: float) -> str:
         )
     tried = ", ".join(f"{one.keep:g}" for one in probes)
     return (
-        f"keep {chosen.keep:g}: of {tried} it is where masks differ most while the model works "
-        f"(variance {chosen.between:.2g}, accuracy {chosen.accuracy:.2f}, chance {chance:.2f})"
+        f"keep {chosen.keep:g}: of {tried} it is where masks differ and answers tell them apart "
+        f"(accuracy {chosen.accuracy:.2f}, chance {chance:.2f}; masks make {chosen.signal:.0%} of "
+        "the variance of answers)"
     )
 
 

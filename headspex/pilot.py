@@ -44,6 +44,12 @@ class Probe:
     between: float
     within: float
 
+    @property
+    def signal(self) -> float:
+        """The share of an answer's variance that is its mask's: the intraclass correlation."""
+        whole = self.between + self.within
+        return self.between / whole if whole > 0 else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Pilot:

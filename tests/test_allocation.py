@@ -53,8 +53,12 @@ def _allocate(judge: Any, plan: Plan = PLAN, **settings: Any) -> Allocation:
     return allocate(plan, Settings(**settings), judge, chance=0.25, costs=lambda: _shared(1.0))
 
 
-def test_the_keep_at_which_masks_differ_most_is_chosen() -> None:
-    probes = [_probe(0.5, 0.5, 0.01), _probe(0.6, 0.6, 0.03), _probe(0.7, 0.8, 0.027)]
+def test_the_keep_whose_answers_say_most_is_chosen_of_those_at_which_masks_differ() -> None:
+    probes = [
+        Probe(0.5, 100, 0.5, 0.48, between=0.030, within=0.20),
+        Probe(0.6, 100, 0.6, 0.58, between=0.028, within=0.15),
+        Probe(0.9, 100, 0.9, 0.88, between=0.010, within=0.01),
+    ]
     assert choose_keep(probes, chance=0.25).keep == 0.6
 
 
