@@ -18,7 +18,7 @@ Method = Callable[[Observations], Spectrum]
 
 FOLDS = 5
 FOLDS_OF_MANY = 3  # where two thirds of the masks tell the methods apart as well
-MANY = 2000  # masks
+MANY = 500  # masks
 NARROW, NARROW_HELD = 12, 4  # narrow folds, and how many of them are held out
 SOLVED = 0.9995  # a cross-validated R² that leaves nothing to compete for
 HOPELESS = 4.0  # standard errors behind the leader after one fold at which a method drops out

@@ -28,7 +28,7 @@ from headspex.spectrum import FitReport, Spectrum, Term
 
 SIZES = (10_000, 5000, 2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
 TOLERANCE = 5e-4  # share of the explained variance that a smaller spectrum may cost
-PROMISING = 0.02  # R² by which a fit's own estimate must exceed the contest's to reopen it
+PROMISING = 0.1  # R² by which a fit's own estimate must exceed the contest's to reopen it
 GAIN = 5e-4  # share of the explained variance that a sum of methods must gain over the best
 
 
