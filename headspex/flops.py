@@ -16,9 +16,9 @@ from scipy.special import gammaln
 
 from headspex.hooks.inputs import Inputs
 
-# Of fitting and of intervals: seconds a mask at 37,000 masks of 48 players, times the rate of one
-# core (20 GFLOP/s), by players.
-ENGINE_FLOPS = 4e5
+# Of fitting one more mask, by players: 0.15 ms for 48 of them (between 8,000 and 32,000 masks), in
+# which the same core does about 7 MFLOP of the shipped model.
+ENGINE_FLOPS = 1.5e5
 
 
 @dataclass(frozen=True, eq=False)
