@@ -26,6 +26,7 @@ ROUGHNESS = 1e-4  # ridge of harmonic h: this times h^4, per mask
 STEPS = 2  # of Gauss-Newton; more changed no game's R² by .002
 PLAYERS = (2000, 70, 30)  # the heaviest players, whose pairs, triples, fours are looked at
 MAX_TERMS = 10_000  # of the curve's spectrum
+TERMS_PER_MASK = 10  # at most: with few masks the curve is not known so well
 TURNS = 2  # of remainder and curve before the last remainder; more gain less than .001 of R²
 QUICK_ROUNDS = 2  # of growing a remainder that is to be replaced
 
@@ -61,7 +62,8 @@ def linked(data: Observations, *, seed: int = 0) -> Spectrum:
         others = _spectrum(joint, data).predict(data.masks)
         index = fit_index(replace(data, values=data.values - others), index)
     table = _left_over(data, index, ROUNDS)
-    for term, value in index_spectrum(index, data.keep).to_dict().items():
+    most = min(MAX_TERMS, TERMS_PER_MASK * len(data))
+    for term, value in index_spectrum(index, data.keep, max_terms=most).to_dict().items():
         table[term] = table.get(term, 0.0) + value
     return _spectrum(table, data)
 
@@ -99,7 +101,9 @@ def fit_index(data: Observations, start: Index | None = None) -> Index:
     )
 
 
-def index_spectrum(index: Index, keep: Float[np.ndarray, " players"]) -> Spectrum:
+def index_spectrum(
+    index: Index, keep: Float[np.ndarray, " players"], *, max_terms: int = MAX_TERMS
+) -> Spectrum:
     """Its largest terms up to order four, exactly.
 
     The players are independent, so E[exp(i t s) prod_{i in T} chi_i] is a product over players of
@@ -124,7 +128,7 @@ def index_spectrum(index: Index, keep: Float[np.ndarray, " players"]) -> Spectru
         if len(columns):
             families.append((columns, _coefficients(whole, factors, columns)))
     sizes = np.concatenate([np.abs(values) for _, values in families])
-    least = np.sort(sizes)[-min(MAX_TERMS, len(sizes))]
+    least = np.sort(sizes)[-min(max_terms, len(sizes))]
     table: dict[Term, float] = {(): index.constant + float(whole.real.sum())}
     for columns, values in families:
         large = np.abs(values) >= least
