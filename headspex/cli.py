@@ -22,6 +22,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
+    # OpenMP's threads wait for each other by spinning, for milliseconds. Beside other work on the
+    # same cores that makes two of them several times slower than one.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         options = _parser().parse_args(arguments)
         # Commands import what they need: torch alone takes seconds.
