@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,17 @@ class Players:
         chosen = range(n_layers) if layers is None else sorted(layers)
         return cls(n_layers, n_heads, tuple(map(int, chosen)), parse_units(unit), n_kv_heads)
 
+    @classmethod
+    def of_run(cls, results: Mapping[str, Any]) -> Players:
+        """The players of a finished run, from the results in its `run.json`."""
+        return cls.of_unit(
+            results.get("unit", "head"),  # runs of before there were others
+            results["n_layers"],
+            results["n_heads"],
+            results["layers"],
+            n_kv_heads=results.get("n_kv_heads"),
+        )
+
     @property
     def unit(self) -> str:
         """What the players are, as `--unit` takes it."""
@@ -145,7 +156,7 @@ class Players:
         if layer not in self.layers or (head, unit) not in parts:
             places = f"0-{parts[-1][0]} " if len(self.units) == 1 else ""
             raise UsageError(
-                f"{_label(layer, head, unit)} is not a player: {plural(self.units)} are {places}"
+                f"{_label(layer, head, unit)} is not a player: {plural(self.unit)} are {places}"
                 f"of layers {format_layers(self.layers)}"
             )
         return self.layers.index(layer) * len(parts) + parts.index((head, unit))
@@ -224,7 +235,7 @@ class Players:
         if masks.shape[-1] != len(self):
             raise UsageError(
                 f"masks have {masks.shape[-1]} players, but this study has {len(self)} "
-                f"({n_layers} layers x {len(parts)} {plural(self.units)})"
+                f"({n_layers} layers x {len(parts)} {plural(self.unit)})"
             )
         batch = masks.shape[:-1]
         told = masks.reshape(*batch, n_layers, len(parts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headspex.errors import UsageError
@@ -59,11 +58,11 @@ def parse_units(text: str) -> tuple[str, ...]:
     return found
 
 
-def singular(units: Iterable[str]) -> str:
-    """One player in words: "head or MLP"."""
-    return " or ".join(UNITS[name].noun for name in units)
+def singular(unit: str) -> str:
+    """A player in words: "head or MLP" for "head,mlp"."""
+    return " or ".join(UNITS[name].noun for name in parse_units(unit))
 
 
-def plural(units: Iterable[str], joint: str = " and ") -> str:
-    """Players in words: "heads and MLPs"."""
-    return joint.join(f"{UNITS[name].noun}s" for name in units)
+def plural(unit: str, joint: str = " and ") -> str:
+    """Players in words: "heads and MLPs" for "head,mlp"."""
+    return joint.join(f"{UNITS[name].noun}s" for name in parse_units(unit))
