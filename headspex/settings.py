@@ -93,7 +93,8 @@ class Settings:
         object.__setattr__(self, "unit", ",".join(units))
         if self.rescale and units != ("head",):
             raise UsageError(
-                f"--rescale goes with heads as players, but --unit is {self.unit}; leave one out"
+                "--rescale (and --protocol paper) goes with heads alone, but --unit is "
+                f"{self.unit}; leave one out"
             )
         if self.ablation != "zero" and "mlp" in units:
             raise UsageError(
