@@ -21,6 +21,7 @@ def pruning_curve(
     metric: str,
     unpruned: float,
     chance: float | None = None,
+    players: str = "heads",
 ) -> Figure:
     """One line a method, with its 95 % intervals, between the whole model and chance.
 
@@ -29,6 +30,7 @@ def pruning_curve(
         metric: name of the score.
         unpruned: score of the whole model on the same questions.
         chance: score of guessing, if the metric has one.
+        players: what is removed.
     """
     with style():
         figure = Figure(figsize=(6.4, 3.8))
@@ -48,9 +50,9 @@ def pruning_curve(
             above = [max(0.0, p[3] - p[1]) for p in points]
             axes.errorbar(
                 x, y, [below, above], color=colour, marker=marker, markersize=4, capsize=2,
-                linewidth=1.4, elinewidth=0.8, label=label,
+                linewidth=1.4, elinewidth=0.8, label=label.replace("heads", players),
             )  # fmt: skip
-        axes.set(xlim=(0, 100), xlabel="heads removed, %", ylabel=f"held-out {metric}")
-        axes.set_title("What is left when heads go")
+        axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", ylabel=f"held-out {metric}")
+        axes.set_title(f"What is left when {players} go")
         axes.legend(loc="best")
     return figure

@@ -1,6 +1,6 @@
 """Interaction energy between layers, and its split into linear, within and across."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -21,15 +21,18 @@ def layer_interaction_energy(
     within: float,
     across: float,
     basis: str,
+    players: str = "heads",
 ) -> Figure:
     """Where the interactions live: a layer x layer picture beside the bar of the whole energy.
 
     Args:
         matrix: share of the energy between each pair of layers, symmetric; the diagonal is within
-            a layer. Terms of single heads are not in it.
+            a layer. Terms of single players are not in it.
         layers: the layer number of each row.
-        linear, within, across: shares of single heads, of terms inside a layer and between layers.
+        linear, within, across: shares of single players, and of terms inside a layer and between
+            layers.
         basis: the measure that the shares are of, as in "p = 0.8".
+        players: what the columns of masks are.
     """
     with style():
         figure = Figure(figsize=(7.2, 3.6))
@@ -46,18 +49,14 @@ def layer_interaction_energy(
         picture.tick_params(length=0)
         picture.spines[:].set_visible(False)
         figure.colorbar(tiles, ax=picture, label="% of all energy (root scale)")
-        _stack(bar, linear=linear, within=within, across=across)
+        split = {f"single {players}": linear, "within a layer": within, "across layers": across}
+        _stack(bar, split)
     return figure
 
 
-def _stack(axes: Axes, *, linear: float, within: float, across: float) -> None:
-    parts = [
-        ("single heads", linear, BLUE),
-        ("within a layer", within, ORANGE),
-        ("across layers", across, GREEN),
-    ]
+def _stack(axes: Axes, shares: Mapping[str, float]) -> None:
     bottom, free = 0.0, 0.0
-    for name, share, colour in parts:
+    for (name, share), colour in zip(shares.items(), (BLUE, ORANGE, GREEN), strict=True):
         axes.bar(0, share * 100, bottom=bottom, width=0.5, color=colour)
         # Thin parts push their labels up, so that none lies on another.
         height = max(bottom + share * 50, free)

@@ -24,11 +24,14 @@ _FLOOR = -0.1  # an R² below it says no more than that nothing was learned
 _STEP = 0.05  # doublings between methods; side by side, or intervals would hide each other
 
 
-def faithfulness_by_budget(points: Sequence[FaithfulnessPoint]) -> Figure:
+def faithfulness_by_budget(
+    points: Sequence[FaithfulnessPoint], *, players: str = "heads"
+) -> Figure:
     """One line a method: R² on the same fresh masks, with 95 % intervals.
 
     Args:
         points: as in `faithfulness.csv`; without any, the picture says so.
+        players: what the columns of masks are.
     """
     with style():
         figure = Figure(figsize=(6.4, 3.8))
@@ -43,7 +46,7 @@ def faithfulness_by_budget(points: Sequence[FaithfulnessPoint]) -> Figure:
                 [p.passes * shift for p in own], [p.r2 for p in own],
                 [[max(0.0, p.r2 - p.low) for p in own], [max(0.0, p.high - p.r2) for p in own]],
                 color=colour, marker=marker, markersize=4, capsize=2, linewidth=1.4,
-                elinewidth=0.8, label=label,
+                elinewidth=0.8, label=label.replace("heads", players),
             )  # fmt: skip
         axes.set(xlabel="forward passes of the search", ylabel="R² on fresh masks")
         if not points:

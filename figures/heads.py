@@ -1,4 +1,4 @@
-"""Layer x head importance."""
+"""Layer x head importance; MLPs and other units stand in the place of heads."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,8 @@ def head_importance(
     *,
     layers: Sequence[int],
     unit: str = "score",
+    player: str = "head",
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """A tile per head: what having it on changes in the score, on average over the sampled masks.
 
@@ -21,6 +23,8 @@ def head_importance(
         importance: effect of each head; positive = the head helps. NaN = not switched.
         layers: the layer number of each row.
         unit: what the value is, for the colour bar.
+        player: what a tile is.
+        names: of the columns; numbers by default.
     """
     rows, columns = importance.shape
     with style():
@@ -30,8 +34,9 @@ def head_importance(
         tiles = axes.imshow(
             importance, cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto", origin="lower"
         )
-        axes.set(xlabel="head", ylabel="layer", title="What each head adds")
-        axes.set_xticks(_ticks(columns), [str(head) for head in _ticks(columns)])
+        axes.set(xlabel=player, ylabel="layer", title=f"What each {player} adds")
+        names = names or list(map(str, range(columns)))
+        axes.set_xticks(_ticks(columns), [names[column] for column in _ticks(columns)])
         axes.set_yticks(_ticks(rows), [str(layers[row]) for row in _ticks(rows)])
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)

@@ -24,18 +24,15 @@ from headspex.indices import effects
 from headspex.players import Players
 from headspex.run_folder import RunFolder
 from headspex.spectrum import Spectrum
+from headspex.units import plural, singular
 
 
 @dataclass(frozen=True)
 class RunFigure:
-    """A picture of a run."""
+    """A picture of a run; its caption names a {head} and {heads}, or what stands for them."""
 
     caption: str
     make: Callable[[RunFolder, dict[str, Any]], Figure]
-
-
-def _players(results: dict[str, Any]) -> Players:
-    return Players.heads(results["n_layers"], results["n_heads"], results["layers"])
 
 
 def _spectrum(folder: RunFolder) -> Spectrum:
@@ -43,16 +40,20 @@ def _spectrum(folder: RunFolder) -> Spectrum:
 
 
 def _heads(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    players, spectrum = _players(results), _spectrum(folder)
-    importance = np.zeros((len(players.layers), players.n_heads))
+    players, spectrum = Players.of_run(results), _spectrum(folder)
+    importance = np.zeros((len(players.layers), len(players.names_in_layer)))
     for term, effect in zip(spectrum.terms, effects(spectrum), strict=True):
         if len(term) == 1:
             importance.flat[term[0]] = effect
-    return head_importance(importance, layers=players.layers, unit=results["metric"])
+    return head_importance(
+        importance, layers=players.layers, unit=results["metric"], player=singular(players.unit),
+        names=players.names_in_layer,
+    )  # fmt: skip
 
 
 def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    energy = layer_energy(_spectrum(folder), _players(results))
+    players = Players.of_run(results)
+    energy = layer_energy(_spectrum(folder), players)
     # The matrix has half of a pair of layers on each side; the picture shows one side.
     whole = energy.matrix + energy.matrix.T - np.diag(np.diag(energy.matrix))
     return layer_interaction_energy(
@@ -62,6 +63,7 @@ def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
         within=energy.within,
         across=energy.across,
         basis=energy.basis,
+        players=plural(players.unit),
     )
 
 
@@ -78,6 +80,7 @@ def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
         metric="accuracy",
         unpruned=whole_model(points, "accuracy").score,
         chance=results["chance"],
+        players=plural(Players.of_run(results).unit),
     )
 
 
@@ -88,13 +91,14 @@ def _faithfulness(folder: RunFolder, results: dict[str, Any]) -> Figure:
             f"the figure faithfulness shows a comparison, but {folder.path} holds none; "
             f"run `headspex compare {folder.path}` first"
         )
-    return faithfulness_by_budget(read_faithfulness(table))
+    players = plural(Players.of_run(results).unit)
+    return faithfulness_by_budget(read_faithfulness(table), players=players)
 
 
 # Those that every run has.
 FIGURES: dict[str, RunFigure] = {
-    "curve": RunFigure("Held-out accuracy as heads are removed, with 95 % intervals.", _curve),
-    "heads": RunFigure("What each head adds to the score, averaged over sampled masks.", _heads),
+    "curve": RunFigure("Held-out accuracy as {heads} are removed, with 95 % intervals.", _curve),
+    "heads": RunFigure("What each {head} adds to the score, averaged over sampled masks.", _heads),
     "energy": RunFigure("Interaction energy between layers, and its split.", _energy),
 }
 

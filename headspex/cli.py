@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", action="store_true", help="print one JSON object")
     export = commands.add_parser("export", help="write a pruning mask of a finished run")
     export.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    export.add_argument("--sparsity", type=float, required=True, help="share of heads to remove")
+    export.add_argument("--sparsity", type=float, required=True, help="share of players to remove")
     export.add_argument("--format", default="mask", choices=["mask"], help="mask (JSON)")
     export.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder")
     return parser
@@ -109,7 +109,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--layers", metavar="RANGES", help="layers whose heads are switched, such as 0-2,13")
+    add("--unit", default=Settings.unit, metavar="UNITS", help="what is switched: head, kv-group, "
+        "layer (its attention), mlp, or such as head,mlp (default: %(default)s)")  # fmt: skip
+    add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13")
     add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one is "
         "one question under one mask (default: by the number of heads)")  # fmt: skip
     add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
@@ -118,7 +120,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=Settings.questions_per_mask, help="questions each mask is asked; auto: as a pilot "
         "and the cost of starting a mask suggest (default: %(default)s)")  # fmt: skip
     add("--keep", type=_number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
-        help="probability that a mask keeps a head; auto: where a pilot finds that the model "
+        help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="zero or mean (default: %(default)s)")
     add("--rescale", action="store_true",

@@ -16,6 +16,7 @@ from headspex.fill import fill_of_run, read_fill, write_fill
 from headspex.mask_file import read_mask
 from headspex.players import Players
 from headspex.run_folder import finished_run
+from headspex.units import plural
 
 
 def prune(options: argparse.Namespace) -> int:
@@ -56,17 +57,17 @@ def eval(options: argparse.Namespace) -> int:
         if options.limit < 1:
             raise UsageError(f"--limit must be at least 1, but is {options.limit}")
         questions = questions[: options.limit]
-    keep: Any = None
+    keep, keep_mlps = None, None
     how: dict[str, Any] = {}
     mask = None if options.mask is None else read_mask(options.mask)
     if mask is not None:
         mask.check_fits(study.model.fingerprint, options.model)
-        keep = mask.keep_grid()
+        keep, keep_mlps = mask.keep_grid(), mask.keep_mlps()
         fill = read_fill(mask, options.mask)
         how = {"ablation": mask.ablation, "fill": fill, "rescale": mask.rescale}
     encoded = encode_task(study.task, questions, study.model.tokenizer, shots=options.shots)
     say_what_is_cut(encoded, study.model.n_ctx)
-    log_probs = answer_log_probs(study.model, encoded, keep, **how)
+    log_probs = answer_log_probs(study.model, encoded, keep, keep_mlps=keep_mlps, **how)
     correct = METRICS["accuracy"](log_probs, np.array([q.answer for q in questions]))
     score = float(correct.mean())
     low, high = interval("accuracy", correct)
@@ -81,7 +82,7 @@ def eval(options: argparse.Namespace) -> int:
         }  # fmt: skip
         print(json.dumps(content))
         return 0
-    off = "" if mask is None else f" with {mask.n_pruned} heads off ({options.mask})"
+    off = "" if mask is None else f" with {mask.off} off ({options.mask})"
     print(f"{options.model} on {options.task}{off}: accuracy {score:.3f} [{low:.3f}, {high:.3f}]")
     print(f"{len(questions)} {split} questions, chance {study.task.chance:.2f}")
     for subject in study.task.subjects:
@@ -136,7 +137,7 @@ def export(options: argparse.Namespace) -> int:
 
     folder, run = finished_run(options.run)
     identity, results = run["identity"], run["results"]
-    players = Players.heads(results["n_layers"], results["n_heads"], results["layers"])
+    players = Players.of_run(results)
     size = n_pruned(options.sparsity, len(players))
     schedule = Schedule.from_json(read_text(folder.schedule), players)
     judged = of_method(read_curve(folder.curve), "proxyspex", "accuracy")
@@ -150,8 +151,9 @@ def export(options: argparse.Namespace) -> int:
     mask = mask_of(identity, players, schedule.mask(size), score=score, fill=fill)
     path = options.to / "headspex_mask.json"
     mask.write(path)
-    total = players.n_layers * players.n_heads
-    print(f"model {mask.model}   task {mask.task}   heads {total} -> {total - size}")
+    total = len(players) // len(players.layers) * players.n_layers  # of the whole model
+    heads = plural(players.unit)
+    print(f"model {mask.model}   task {mask.task}   {heads} {total} -> {total - size}")
     judged_as = (
         "not judged at this size" if score is None else f"{results['unpruned']:.3f} -> {score:.3f}"
     )

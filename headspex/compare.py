@@ -92,6 +92,7 @@ def compare(
         n_fresh=plan.n_fresh,
         n_heldout=plan.n_heldout,
         n_players=plan.n_players,
+        unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
         at_chance=content["results"]["at_chance"],

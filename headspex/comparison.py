@@ -14,6 +14,7 @@ from headspex.files import write_json
 from headspex.paired import Difference
 from headspex.run_folder import is_empty_folder
 from headspex.standings import Standing, Verdict, or_null
+from headspex.units import plural
 
 FORMAT = "headspex.compare/1"
 
@@ -24,7 +25,7 @@ class Comparison:
 
     Attributes:
         n_fresh, n_heldout: masks that are predicted, questions that schedules are judged on.
-        n_players, sizes: heads in all, and numbers of heads removed.
+        n_players, sizes: heads (or other units) in all, and numbers of them removed.
         metric: of the values that are predicted; schedules are judged by accuracy.
         at_chance: whether the whole model cannot be told from guessing.
         standings: of each method, fitted to the whole search.
@@ -37,6 +38,7 @@ class Comparison:
     n_fresh: int
     n_heldout: int
     n_players: int
+    unit: str
     sizes: tuple[int, ...]
     metric: str
     at_chance: bool
@@ -74,29 +76,32 @@ class Comparison:
         write_json(folder / "compare.json", self.to_dict())
         write_faithfulness(folder / "faithfulness.csv", self.faithfulness)
         write_curve(folder / "curve.csv", self.curve)
-        save(faithfulness_by_budget(self.faithfulness), figure)
+        save(faithfulness_by_budget(self.faithfulness, players=plural(self.unit)), figure)
 
     def __str__(self) -> str:
+        told, heads = self._told, plural(self.unit)
         predicting = [(s, s.faithfulness) for s in self.standings if s.faithfulness is not None]
-        lines = [self._answer()]
+        lines = [told(self._answer())]
         if predicting:
             lines += [
                 "",
                 f"R² on {self.n_fresh} fresh masks with 95 % interval",
-                *_table((s.title, r2, s.r2_difference) for s, r2 in predicting),
+                *_table((told(s.title), r2, s.r2_difference) for s, r2 in predicting),
             ]
+        scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
         lines += [
             "",
             f"Held-out accuracy with 95 % interval, mean over {len(self.sizes)} sizes from "
-            f"{self.sizes[0]} to {self.sizes[-1]} of {self.n_players} heads removed",
-            *_table(
-                (s.title, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]", s.accuracy_difference)
-                for s in self.standings
-            ),
-            *_without_r2(self.standings),
-            *(f"Left out: {method}: {reason}" for method, reason in self.left_out.items()),
+            f"{self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
+            *_table((told(s.title), score, s.accuracy_difference) for s, score in scores),
+            told(_without_r2(self.standings)),
+            *(f"Left out: {method}: {told(why)}" for method, why in self.left_out.items()),
         ]
         return "\n".join(lines)
+
+    def _told(self, text: str) -> str:
+        """Titles of methods and sentences are about heads; here of other units."""
+        return text.replace("heads", plural(self.unit))
 
     def _answer(self) -> str:
         prunes, best = self.prunes, self.prunes.best
@@ -134,12 +139,13 @@ def claim_folder(path: Path) -> None:
         ) from error
 
 
-def _without_r2(found: Iterable[Standing]) -> list[str]:
+def _without_r2(found: Iterable[Standing]) -> str:
     titles = [standing.title for standing in found if not standing.predicts]
-    return [f"Without R², as they only put the heads in order: {'; '.join(titles)}"]
+    return f"Without R², as they only put the heads in order: {'; '.join(titles)}"
 
 
 def _table(rows: Iterable[tuple[str, object, Difference | None]]) -> list[str]:
     """Title, score, difference to ours."""
     cells = [("", "", "less ProxySPEX"), *((t, str(s), str(d or "")) for t, s, d in rows)]
-    return [f"  {title:<25}{score:<23}{less}".rstrip() for title, score, less in cells]
+    width = max(25, *(len(title) + 1 for title, _, _ in cells))
+    return [f"  {title:<{width}}{score:<23}{less}".rstrip() for title, score, less in cells]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from headspex.study import Study
+from headspex.units import plural
 
 _PROBE_ROWS = 64  # scored once to learn the speed of this machine
 
@@ -16,6 +17,7 @@ class Costs:
     """An estimate; times are of this machine."""
 
     players: int
+    unit: str
     passes: int
     passes_total: int
     flops: float
@@ -28,8 +30,8 @@ class Costs:
 
     def __str__(self) -> str:
         return (
-            f"{self.players} heads, at most {self.passes:,} passes of pilot and search, "
-            f"{self.passes_total:,} in all\n"
+            f"{self.players} {plural(self.unit)}, at most {self.passes:,} passes of pilot and "
+            f"search, {self.passes_total:,} in all\n"
             f"about {self.flops:.2g} FLOPs, {self.seconds / 60:.1f} minutes and "
             f"{self.bytes / 2**30:.1f} GiB for model and batches on this machine"
         )
@@ -60,6 +62,7 @@ def costs(study: Study) -> Costs:
     width = 6 * config.hidden_size + 2 * config.intermediate_size
     return Costs(
         players=plan.n_players,
+        unit=study.settings.unit,
         passes=plan.search_budget,
         passes_total=passes_total,
         flops=2.0 * size * tokens * passes_total,

@@ -1,4 +1,4 @@
-"""How much of a spectrum's variance is single heads, within layers, and across layers."""
+"""How much of a spectrum's variance is single players, within layers, and across layers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from headspex.characters import basis_name
 from headspex.errors import UsageError
 from headspex.players import Players
 from headspex.spectrum import Spectrum
+from headspex.units import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class LayerEnergy:
     explains. All are 0 where the spectrum is constant; otherwise linear + within + across = 1.
 
     Attributes:
-        linear: terms of one head.
+        linear: terms of one head (or other player).
         within: terms of several heads of one layer.
         across: terms of heads of several layers.
         layers: the layer of each row and column of `matrix`.
@@ -53,10 +54,11 @@ def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
     """
     if len(players) != spectrum.n_players:
         raise UsageError(
-            f"the spectrum has {spectrum.n_players} players, but {len(players)} heads are given"
+            f"the spectrum has {spectrum.n_players} players, but {len(players)} "
+            f"{plural(players.unit)} are given"
         )
     n_layers = len(players.layers)
-    row_of = np.repeat(np.arange(n_layers), players.n_heads)
+    row_of = np.searchsorted(players.layers, players.layer_of)
     linear_by_layer = np.zeros(n_layers)
     matrix = np.zeros((n_layers, n_layers))
     within = across = 0.0

@@ -25,7 +25,7 @@ class Interaction:
     """One term of a spectrum, in words.
 
     Attributes:
-        heads: labels such as "L3H1".
+        heads: labels such as "L3H1"; of other units "L3G0", "L3A", "L3M".
         layers: the layers they are in, each once.
         kind: "linear" (one head), "within" one layer or "across" layers.
         effect: in units of the score: what having all of them on changes on average over the

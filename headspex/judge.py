@@ -53,7 +53,10 @@ class Judge:
     ) -> Float[np.ndarray, "rows choices"]:
         """Measure rows, whatever is stored; see `headspex.evaluate.Scorer`."""
         asked = [self._encoded[number] for number in questions]
-        return answer_log_probs(self._prepared, asked, self.players.grid(masks), **self._how)
+        return answer_log_probs(
+            self._prepared, asked, self.players.grid(masks),
+            keep_mlps=self.players.mlps(masks), **self._how,
+        )  # fmt: skip
 
     @cached_property
     def _prepared(self) -> Prepared:

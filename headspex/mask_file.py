@@ -1,4 +1,4 @@
-"""A pruning mask as a file: which heads are off, in which model, how they were ablated."""
+"""A pruning mask as a file: which heads and MLPs are off, in which model, how it was done."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from headspex.errors import UsageError
 from headspex.files import read_json, write_text
+from headspex.units import parse_units
 
 FORMAT = "headspex.mask/1"
 _FIELDS = {
@@ -35,6 +36,8 @@ class MaskFile:
         sparsity: pruned share of the players of the run.
         task, score: what it was made for and its held-out score there, if it was scored.
         fill: path and sha256 of the means, for mean ablation.
+        unit: what the players of the run were, as `--unit` takes it.
+        pruned_mlps: layers whose MLPs are off, ascending.
     """
 
     model: str
@@ -48,11 +51,26 @@ class MaskFile:
     task: str
     score: float | None
     fill: dict[str, str] | None = None
+    unit: str = "head"
+    pruned_mlps: tuple[int, ...] = ()
 
     @property
     def n_pruned(self) -> int:
         """How many heads are off."""
         return sum(map(len, self.pruned_heads.values()))
+
+    @property
+    def off(self) -> str:
+        """What is off, in words."""
+        heads = [] if self.unit == "mlp" else [f"{self.n_pruned} heads"]
+        mlps = [f"{len(self.pruned_mlps)} MLPs"] if "mlp" in parse_units(self.unit) else []
+        return " and ".join(heads + mlps)
+
+    def keep_mlps(self) -> Bool[np.ndarray, " layers"]:
+        """True where an MLP stays on."""
+        keep = np.ones(self.n_layers, dtype=bool)
+        keep[list(self.pruned_mlps)] = False
+        return keep
 
     def keep_grid(self) -> Bool[np.ndarray, "layers heads"]:
         """True where a head stays on."""
@@ -69,9 +87,9 @@ class MaskFile:
             "fingerprint": self.fingerprint,
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,
-            "unit": "head",
+            "unit": self.unit,
             "pruned_heads": {str(layer): list(h) for layer, h in self.pruned_heads.items()},
-            "pruned_mlps": [],
+            "pruned_mlps": list(self.pruned_mlps),
             "ablation": self.ablation,
             "fill": self.fill,
             "rescale": self.rescale,
@@ -133,10 +151,11 @@ def _parse(content: dict[str, Any]) -> MaskFile:
             raise ValueError(f"{name} must be a positive whole number, but is {content[name]!r}")
     if n_layers * n_heads > _MOST_HEADS:
         raise ValueError(f"{n_layers} x {n_heads} heads are more than {_MOST_HEADS:,}")
-    if content["unit"] != "head" or content["pruned_mlps"] != []:
-        raise ValueError(f"only heads can be pruned here, but unit is {content['unit']!r}")
+    unit, mlps = _parse_parts(content, n_layers)
     if content["ablation"] not in ("zero", "mean") or type(content["rescale"]) is not bool:
         raise ValueError('ablation must be "zero" or "mean", rescale true or false')
+    if content["rescale"] and unit != "head":
+        raise ValueError(f"only heads are rescaled, but unit is {unit!r}")
     for name in ("model", "fingerprint", "task"):
         if not isinstance(content[name], str):
             raise ValueError(f"{name} must be a text, but is {content[name]!r}")
@@ -157,7 +176,25 @@ def _parse(content: dict[str, Any]) -> MaskFile:
         task=content["task"],
         score=None if score is None else float(score),
         fill=_parse_fill(content["fill"]),
+        unit=unit,
+        pruned_mlps=mlps,
     )
+
+
+def _parse_parts(content: dict[str, Any], n_layers: int) -> tuple[str, tuple[int, ...]]:
+    """The unit, and the MLPs that are off."""
+    unit, mlps = content["unit"], content["pruned_mlps"]
+    if not isinstance(unit, str):
+        raise ValueError(f"unit must be a text, but is {unit!r}")
+    units = parse_units(unit)
+    if units == ("mlp",) and content["pruned_heads"] != {}:
+        raise ValueError("pruned_heads are taken out where only heads or groups of them are units")
+    fits = isinstance(mlps, list) and all(type(x) is int and 0 <= x < n_layers for x in mlps)
+    if not fits or sorted(set(mlps)) != mlps or (mlps and "mlp" not in units):
+        raise ValueError(
+            f"pruned_mlps must ascend within 0..{n_layers - 1}, and be empty where unit has no mlp"
+        )
+    return unit, tuple(mlps)
 
 
 def _parse_heads(given: object, n_layers: int, n_heads: int) -> dict[int, tuple[int, ...]]:

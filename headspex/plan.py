@@ -8,6 +8,7 @@ from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
 from headspex.schedule import n_pruned
 from headspex.settings import Settings
+from headspex.units import plural
 
 SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 768  # default verify budget: the curve's intervals are then +-8 points
@@ -63,8 +64,8 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     """
     if n_players < FEWEST_PLAYERS:
         raise UsageError(
-            f"a run switches at least {FEWEST_PLAYERS} heads, but there are {n_players}; "
-            "take more layers"
+            f"a run switches at least {FEWEST_PLAYERS} {plural(settings.unit)}, but there "
+            f"are {n_players}; take more layers"
         )
     if min(n_search, n_heldout) < FEWEST_QUESTIONS:
         raise UsageError(
@@ -81,7 +82,7 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     if affordable < FEWEST_QUESTIONS:
         raise UsageError(
             f"--verify-budget must be at least {FEWEST_QUESTIONS * per_question} to judge "
-            f"{n_players} heads on {FEWEST_QUESTIONS} questions, but is {verify}"
+            f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
     n_search, n_heldout = min(n_search, affordable), min(n_heldout, affordable)
     asked = settings.questions_per_mask

@@ -1,17 +1,18 @@
-"""A column of a mask is an attention head; a mask says which heads stay on."""
+"""A column of a mask is a player, usually an attention head; a mask says which stay on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 
 from headspex.errors import UsageError
+from headspex.units import UNITS, parse_units, plural
 
 Masks: TypeAlias = Bool[np.ndarray, "masks players"]  # True = the player stays on
 Values: TypeAlias = Float[np.ndarray, " masks"]  # the value of each mask, in the metric's unit
@@ -44,23 +45,28 @@ def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
 
 @dataclass(frozen=True)
 class Players:
-    """The heads that a study switches: one column per head, layer by layer.
+    """What a study switches: one column per player, layer by layer.
 
     Attributes:
         n_layers: layers of the whole model.
         n_heads: query heads per layer.
-        layers: layers whose heads are switched, ascending, counted from 0.
+        layers: layers whose parts are switched, ascending, counted from 0.
+        units: what the players are, by name and in the sequence of `headspex.units.UNITS`.
+        n_kv_heads: KV heads per layer, which only KV groups need.
 
     Raises:
-        UsageError: no layer, or layers that are not ascending within 0..n_layers-1.
+        UsageError: no layer, layers that are not ascending within 0..n_layers-1, units that cannot
+            be, or KV heads that do not divide the query heads.
     """
 
     n_layers: int
     n_heads: int
     layers: tuple[int, ...]
+    units: tuple[str, ...] = ("head",)
+    n_kv_heads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse layers that the model does not have."""
+        """Refuse what the model does not have."""
         if self.n_layers < 1 or self.n_heads < 1:
             raise UsageError(
                 "a model has at least one layer and one head per layer, "
@@ -76,49 +82,100 @@ class Players:
                 f"layer {self.layers[-1]} does not exist: the model has {self.n_layers} layers "
                 f"(0-{self.n_layers - 1})"
             )
+        if parse_units(self.unit) != self.units:
+            raise UsageError(
+                f"units follow the sequence {', '.join(UNITS)}, but got {self.units}; "
+                "make them with parse_units"
+            )
+        groups = self.n_kv_heads
+        if "kv-group" in self.units and (not groups or self.n_heads % groups):
+            raise UsageError(
+                f"KV groups share the {self.n_heads} heads of a layer evenly, but n_kv_heads is "
+                f"{groups}; pass the model's"
+            )
 
     @classmethod
     def heads(cls, n_layers: int, n_heads: int, layers: Iterable[int] | None = None) -> Players:
         """The heads of `layers` (any order), or of all layers."""
+        return cls.of_unit("head", n_layers, n_heads, layers)
+
+    @classmethod
+    def of_unit(
+        cls,
+        unit: str,
+        n_layers: int,
+        n_heads: int,
+        layers: Iterable[int] | None = None,
+        *,
+        n_kv_heads: int | None = None,
+    ) -> Players:
+        """The players that text such as "head,mlp" names, of `layers` (any order) or of all.
+
+        Raises:
+            UsageError: no such units, or as for the class.
+        """
         chosen = range(n_layers) if layers is None else sorted(layers)
-        return cls(n_layers=n_layers, n_heads=n_heads, layers=tuple(int(x) for x in chosen))
+        return cls(n_layers, n_heads, tuple(map(int, chosen)), parse_units(unit), n_kv_heads)
+
+    @classmethod
+    def of_run(cls, results: Mapping[str, Any]) -> Players:
+        """The players of a finished run, from the results in its `run.json`."""
+        return cls.of_unit(
+            results.get("unit", "head"),  # runs of before there were others
+            results["n_layers"],
+            results["n_heads"],
+            results["layers"],
+            n_kv_heads=results.get("n_kv_heads"),
+        )
+
+    @property
+    def unit(self) -> str:
+        """What the players are, as `--unit` takes it."""
+        return ",".join(self.units)
 
     def __len__(self) -> int:
         """How many columns a mask has."""
-        return len(self.layers) * self.n_heads
+        return len(self.layers) * len(self._parts)
 
     def __getitem__(self, column: int) -> tuple[int, int]:
-        """(layer, head) of a column."""
-        if not 0 <= column < len(self):
-            raise IndexError(f"column {column} is outside 0..{len(self) - 1}")
-        position, head = divmod(int(column), self.n_heads)
-        return self.layers[position], head
+        """(layer, head) of a column; of other units the number within the layer."""
+        layer, number, _ = self._at(column)
+        return layer, number
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """(layer, head) of every column, in their sequence."""
-        return ((layer, head) for layer in self.layers for head in range(self.n_heads))
+        """(layer, head) of every column, in their sequence; see `__getitem__`."""
+        return ((layer, number) for layer in self.layers for number, _ in self._parts)
 
-    def index(self, layer: int, head: int) -> int:
-        """The column of a head.
+    def index(self, layer: int, head: int, unit: str = "head") -> int:
+        """The column of a head, or of another unit by its number within the layer.
 
         Raises:
-            UsageError: the head does not exist or its layer is not switched.
+            UsageError: the player does not exist or its layer is not switched.
         """
-        if layer not in self.layers or not 0 <= head < self.n_heads:
+        parts = self._parts
+        if layer not in self.layers or (head, unit) not in parts:
+            places = f"0-{parts[-1][0]} " if len(self.units) == 1 else ""
             raise UsageError(
-                f"{_label(layer, head)} is not a player: heads are 0-{self.n_heads - 1} "
+                f"{_label(layer, head, unit)} is not a player: {plural(self.unit)} are {places}"
                 f"of layers {format_layers(self.layers)}"
             )
-        return self.layers.index(layer) * self.n_heads + head
+        return self.layers.index(layer) * len(parts) + parts.index((head, unit))
 
     @property
     def layer_of(self) -> Int[np.ndarray, " players"]:
         """The layer of each column."""
-        return np.repeat(np.asarray(self.layers, dtype=np.int64), self.n_heads)
+        return np.repeat(np.asarray(self.layers, dtype=np.int64), len(self._parts))
+
+    @property
+    def names_in_layer(self) -> tuple[str, ...]:
+        """The columns of one layer without its number: heads 0, 1, ...; H0, ..., M if mixed."""
+        parts = (_label(0, *part).removeprefix("L0") for part in self._parts)
+        plain = self.units in (("head",), ("kv-group",))
+        return tuple(name[1:] if plain else name for name in parts)
 
     def label(self, column: int) -> str:
-        """The name of a column, such as "L13H3"."""
-        return _label(*self[column])
+        """The name of a column, such as "L13H3", "L13G0", "L13A" (attention) or "L13M" (MLP)."""
+        return _label(*self._at(column))
 
     def labels(self, columns: Iterable[int]) -> str:
         """The names of several columns, such as "L13H3 L14H0"."""
@@ -135,32 +192,75 @@ class Players:
     def grid(
         self, masks: Bool[np.ndarray, "*batch players"]
     ) -> Bool[np.ndarray, "*batch n_layers n_heads"]:
-        """The masks over the whole model; heads outside `layers` stay on.
+        """The masks over all heads of the model; those of no player stay on.
 
         Raises:
             UsageError: the last axis is not one column per player.
         """
+        per_layer = {"head": self.n_heads, "kv-group": self.n_kv_heads or 1, "layer": 1}
+        unit = next((unit for unit in self.units if unit in per_layer), None)
+        if unit is None:
+            return self._over_model(masks, [None] * self.n_heads)
+        groups = (head * per_layer[unit] // self.n_heads for head in range(self.n_heads))
+        return self._over_model(masks, [(group, unit) for group in groups])
+
+    def mlps(
+        self, masks: Bool[np.ndarray, "*batch players"]
+    ) -> Bool[np.ndarray, "*batch n_layers"]:
+        """The masks over the MLPs of the model; those of no player stay on.
+
+        Raises:
+            UsageError: the last axis is not one column per player.
+        """
+        return self._over_model(masks, [(0, "mlp") if "mlp" in self.units else None])[..., 0]
+
+    def _at(self, column: int) -> tuple[int, int, str]:
+        if not 0 <= column < len(self):
+            raise IndexError(f"column {column} is outside 0..{len(self) - 1}")
+        parts = self._parts
+        position, part = divmod(int(column), len(parts))
+        return self.layers[position], *parts[part]
+
+    @property
+    def _parts(self) -> list[tuple[int, str]]:
+        """(number, unit) of each column of one layer."""
+        count = {"head": self.n_heads, "kv-group": self.n_kv_heads or 0, "layer": 1, "mlp": 1}
+        return [(number, unit) for unit in self.units for number in range(count[unit])]
+
+    def _over_model(
+        self, masks: Bool[np.ndarray, "*batch players"], holders: list[tuple[int, str] | None]
+    ) -> Bool[np.ndarray, "*batch n_layers switches"]:
+        """What each switch of a layer is told by the part that holds it; None leaves it on."""
+        parts, n_layers = self._parts, len(self.layers)
         if masks.shape[-1] != len(self):
             raise UsageError(
                 f"masks have {masks.shape[-1]} players, but this study has {len(self)} "
-                f"({len(self.layers)} layers x {self.n_heads} heads)"
+                f"({n_layers} layers x {len(parts)} {plural(self.unit)})"
             )
         batch = masks.shape[:-1]
-        grid = np.ones((*batch, self.n_layers, self.n_heads), dtype=np.bool_)
-        grid[..., list(self.layers), :] = masks.reshape(*batch, len(self.layers), self.n_heads)
+        told = masks.reshape(*batch, n_layers, len(parts))
+        always_on = np.ones((*batch, n_layers, 1), dtype=np.bool_)
+        columns = [len(parts) if part is None else parts.index(part) for part in holders]
+        grid = np.ones((*batch, self.n_layers, len(holders)), dtype=np.bool_)
+        grid[..., list(self.layers), :] = np.append(told, always_on, axis=-1)[..., columns]
         return grid
 
 
-def parse_label(label: str) -> tuple[int, int]:
-    """(layer, head) of a label such as "L13H3".
+def parse_label(label: str) -> tuple[int, int, str]:
+    """(layer, number, unit) of a label such as "L13H3", (13, 3, "head").
 
     Raises:
         UsageError: the text is not of this form.
     """
-    found = re.fullmatch(r"L(\d{1,6})H(\d{1,6})", label.strip(), flags=re.ASCII)
-    if found is None:
-        raise UsageError(f"a head is written like L13H3 (layer 13, head 3), but got {label!r}")
-    return int(found[1]), int(found[2])
+    for name, unit in UNITS.items():
+        number = r"(\d{1,6})" if unit.numbered else "()"
+        found = re.fullmatch(rf"L(\d{{1,6}}){unit.letter}{number}", label.strip(), flags=re.ASCII)
+        if found is not None:
+            return int(found[1]), int(found[2] or 0), name
+    raise UsageError(
+        "a player is written like L13H3 (layer 13, head 3), L13G0 (KV group), L13A (attention) or "
+        f"L13M (MLP), but got {label!r}"
+    )
 
 
 def parse_layers(text: str, n_layers: int) -> tuple[int, ...]:
@@ -199,5 +299,6 @@ def format_layers(layers: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def _label(layer: int, head: int) -> str:
-    return f"L{layer}H{head}"
+def _label(layer: int, number: int, unit: str) -> str:
+    shown = number if UNITS[unit].numbered else ""
+    return f"L{layer}{UNITS[unit].letter}{shown}"

@@ -10,6 +10,7 @@ from typing import Any
 from headspex.curve import CurvePoint
 from headspex.files import write_text
 from headspex.interactions_table import Interaction
+from headspex.units import plural, singular
 
 _STRONGEST = 50  # interactions listed on the page; interactions.csv has all
 
@@ -46,19 +47,20 @@ def write_report(
         curve: all points of curve.csv.
         figures: caption -> SVG file, put into the page.
     """
+    unit = results["unit"]
     parts = [
         f"<h1>{escape(title)}</h1>",
         *(f'<p class="answer">{escape(sentence)}</p>' for sentence in answer),
         *(_figure(caption, file) for caption, file in figures.items()),
         "<h2>Held-out scores</h2>",
-        _curve_table(curve),
-        "<h2>Strongest heads and interactions</h2>",
-        '<p class="note">Effect: the change of the score from having all these heads on, beyond '
-        "what their smaller groups explain. For pairs, positive is synergy and negative is "
-        f"redundancy. The {min(_STRONGEST, len(interactions))} strongest of "
-        f"{len(interactions)}; all are in interactions.csv.</p>",
+        _curve_table(curve, plural(unit)),
+        f"<h2>Strongest {plural(unit, ', ')} and interactions</h2>",
+        '<p class="note">Effect: the change of the score from having all these '
+        f"{plural(unit)} on, beyond what their smaller groups explain. For pairs, positive is "
+        f"synergy and negative is redundancy. The {min(_STRONGEST, len(interactions))} "
+        f"strongest of {len(interactions)}; all are in interactions.csv.</p>",
         _table(
-            ("heads", "kind", "effect", "95 % interval", "kept by folds"),
+            (plural(unit), "kind", "effect", "95 % interval", "kept by folds"),
             (
                 (
                     " ".join(row.heads),
@@ -86,13 +88,14 @@ def write_report(
 
 
 def _caveats(results: dict[str, Any]) -> str:
+    head = singular(results["unit"])
     reasons = "".join(f"{reason}. " for reason in results["allocation"]["reasons"])
     return (
         f"{reasons}Schedules were chosen on {results['n_search']} search questions and judged on "
         f"{results['n_heldout']} other, held-out ones; intervals are 95 %. Guessing scores "
         f"{results['chance']:.3f}. Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}. Ablation changes what a model would have learnt without "
-        "a head: a head that can go is not a head that does nothing. The interval of "
+        f"a {head}: a {head} that can go is not a {head} that does nothing. The interval of "
         "random schedules covers the questions, not the draw of the schedules."
     )
 
@@ -105,9 +108,9 @@ def _figure(caption: str, file: Path) -> str:
     return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _curve_table(curve: Sequence[CurvePoint]) -> str:
+def _curve_table(curve: Sequence[CurvePoint], heads: str) -> str:
     return _table(
-        ("method", "heads removed", "metric", "score", "95 % interval", "questions"),
+        ("method", f"{heads} removed", "metric", "score", "95 % interval", "questions"),
         (
             (
                 point.method, f"{point.n_pruned} ({point.sparsity:.0%})", point.metric,

@@ -17,6 +17,7 @@ from headspex.players import Players
 from headspex.protocol import PAPER
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
+from headspex.units import plural, singular
 
 if TYPE_CHECKING:
     from headspex.findings import Findings
@@ -45,8 +46,9 @@ def write_results(
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
         file.write(folder.mask(point.n_pruned))
     results = results_of(study, findings)
+    words = {"head": singular(players.unit), "heads": plural(players.unit)}
     figures = {
-        figure.caption: draw(folder, results, name, folder.figures / f"{name}.svg")
+        figure.caption.format(**words): draw(folder, results, name, folder.figures / f"{name}.svg")
         for name, figure in FIGURES.items()
     }
     write_report(
@@ -84,6 +86,8 @@ def mask_of(
         n_layers=players.n_layers,
         n_heads=players.n_heads,
         pruned_heads=pruned_heads(players.grid(mask)),
+        unit=players.unit,
+        pruned_mlps=tuple(np.flatnonzero(~players.mlps(mask)).tolist()),
         ablation=identity["ablation"],
         rescale=identity["rescale"],
         sparsity=int((~mask).sum()) / len(players),
@@ -100,9 +104,11 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
     whole = whole_model(findings.curve, "accuracy")
     return {
         "players": len(study.players),
+        "unit": study.players.unit,
         "layers": list(study.players.layers),
         "n_layers": study.players.n_layers,
         "n_heads": study.players.n_heads,
+        "n_kv_heads": study.players.n_kv_heads,
         "passes": findings.passes,
         "passes_total": findings.passes_total,
         "keep": findings.allocation.keep,
@@ -142,6 +148,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     """The sentences that say what came out, the most important first."""
     score, chance = results["unpruned"], results["chance"]
+    heads = plural(results["unit"])
     if results["at_chance"]:
         return [
             f"The model does not do this task: score {score:.2f} "
@@ -156,10 +163,10 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     ]
     free = _still_as_good(curve)
     if free is None:
-        sentences.append("Every share of the heads that was tried costs more than a point.")
+        sentences.append(f"Every share of the {heads} that was tried costs more than a point.")
     else:
         sentences.append(
-            f"{free.n_pruned} of {results['players']} heads ({free.sparsity:.0%}) can go: "
+            f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
             f"accuracy {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
         )
     found = results["faithfulness"]
@@ -181,25 +188,26 @@ def _still_as_good(curve: list[CurvePoint]) -> CurvePoint | None:
 
 def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Interaction]) -> str:
     """What `headspex prune` prints at its end."""
-    lines = answer(results, curve)
+    lines, unit = answer(results, curve), results["unit"]
     if not results["at_chance"]:
         lines += [
             "",
-            f"Strongest of {len(table)} heads and interactions (effect on {results['metric']}):",
+            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions "
+            f"(effect on {results['metric']}):",
         ]
         width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
         lines += [
             f"  {' '.join(row.heads):<{width}}  {row.effect:+.3f} "
-            f"[{row.low:+.3f}, {row.high:+.3f}]  {_words(row)}"
+            f"[{row.low:+.3f}, {row.high:+.3f}]  {_words(row, unit)}"
             for row in table[:TOP]
         ]
         energy = results["energy"]
         lines += [
             "",
-            f"Energy ({energy['basis']}): single heads {energy['linear']:.1%}, "
+            f"Energy ({energy['basis']}): single {plural(unit)} {energy['linear']:.1%}, "
             f"within a layer {energy['within']:.1%}, across layers {energy['across']:.1%}",
             "",
-            *curve_table(curve),
+            *curve_table(curve, unit),
         ]
     lines += ["", *spent(results)]
     return "\n".join(lines)
@@ -215,16 +223,21 @@ def spent(results: dict[str, Any]) -> list[str]:
     return [*allocation["reasons"], ", ".join(parts)]
 
 
-def curve_table(curve: list[CurvePoint]) -> list[str]:
+def curve_table(curve: list[CurvePoint], unit: str) -> list[str]:
     """Held-out accuracy of each method at each size, as lines."""
-    methods = {"proxyspex": "ProxySPEX", "lasso": "LASSO on heads", "random": "random (mean)"}
+    methods = {
+        "proxyspex": "ProxySPEX",
+        "lasso": f"LASSO on {plural(unit)}",
+        "random": "random (mean)",
+    }
+    width = max(24, *(len(title) + 2 for title in methods.values()))
     lines = [
         "Held-out accuracy with 95 % interval",
-        f"  {'removed':<10}" + "".join(f"{title:>24}" for title in methods.values()),
+        f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
     ]
     columns = [of_method(curve, method, "accuracy") for method in methods]
     for row in zip(*columns, strict=True):
-        cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>24}" for p in row)
+        cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>{width}}" for p in row)
         lines.append(f"  {f'{row[0].n_pruned} ({row[0].sparsity:.0%})':<10}{cells}")
     return lines
 
@@ -248,13 +261,13 @@ def command_of(study: Study) -> str:
     return shlex.join(words)
 
 
-def _words(row: Interaction) -> str:
+def _words(row: Interaction, unit: str) -> str:
     layers = ", ".join(map(str, row.layers))
     if row.kind == "linear":
         return f"layer {layers}"
     place = f"within layer {layers}" if row.kind == "within" else f"across layers {layers}"
     if len(row.heads) > 2:
-        return f"{place}, {len(row.heads)} heads"
+        return f"{place}, {len(row.heads)} {plural(unit)}"
     return f"{place}, {'synergy' if row.effect > 0 else 'redundancy'}"
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from headspex.errors import UsageError
 from headspex.players import Masks, Players
 from headspex.spectrum import Spectrum
+from headspex.units import plural
 
 FORMAT = "headspex.schedule/1"
 
@@ -66,17 +67,21 @@ class Schedule:
         return mask
 
     def to_json(self, players: Players) -> str:
-        """One line of "headspex.schedule/1": heads as [layer, head], first removed first."""
+        """One line of "headspex.schedule/1", first removed first.
+
+        Heads stand as [layer, head], other units by their labels.
+        """
         _check_players(self.n_players, players)
-        order = [players[column] for column in self.order]
-        return json.dumps({"format": FORMAT, "unit": "head", "order": order})
+        heads = players.unit == "head"
+        order = [players[i] if heads else players.label(i) for i in self.order]
+        return json.dumps({"format": FORMAT, "unit": players.unit, "order": order})
 
     @classmethod
     def from_json(cls, text: str, players: Players) -> Schedule:
         """Read what `to_json` wrote.
 
         Raises:
-            UsageError: not a schedule of this format, or of heads that are not `players`.
+            UsageError: not a schedule of this format, or not of `players`.
         """
         return _load(text, players)
 
@@ -234,7 +239,8 @@ def _terms_by_player(
 def _check_players(n_players: int, players: Players) -> None:
     if len(players) != n_players:
         raise UsageError(
-            f"the schedule is of {n_players} players, but {len(players)} heads are given"
+            f"the schedule is of {n_players} players, but {len(players)} "
+            f"{plural(players.unit)} are given"
         )
 
 
@@ -247,13 +253,13 @@ def _load(text: str, players: Players) -> Schedule:
         _refuse(f'the field "format" must be "{FORMAT}"')
     if document.keys() != {"format", "unit", "order"}:
         _refuse("its fields must be format, unit and order, and no others")
-    if document["unit"] != "head":
-        _refuse(f'unit must be "head", but it is {document["unit"]!r}')
-    order = document["order"]
-    if not isinstance(order, list) or not all(map(_is_head, order)):
-        _refuse("order must be a list of [layer, head]")
+    if document["unit"] != players.unit:
+        _refuse(f'unit must be "{players.unit}", but it is {document["unit"]!r}')
+    order, heads = document["order"], players.unit == "head"
+    if not isinstance(order, list) or not all(map(_is_head if heads else _is_label, order)):
+        _refuse(f"order must be a list of {'[layer, head]' if heads else 'labels such as L13M'}")
     try:
-        columns = tuple(players.index(layer, head) for layer, head in order)
+        columns = tuple(players.index(*x) if heads else players.parse_label(x) for x in order)
         return Schedule(columns, len(players))
     except UsageError as error:
         raise UsageError(f"not a schedule of these players: {error}") from error
@@ -261,6 +267,10 @@ def _load(text: str, players: Players) -> Schedule:
 
 def _is_head(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(x) is int for x in value)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from headspex.errors import UsageError
 from headspex.protocol import prescribed
+from headspex.units import parse_units
 
 LARGEST_BUDGET = 10**12
 
@@ -23,12 +24,14 @@ class Settings:
         subjects: of the task; all when empty.
         data_dir: a local copy of the task's data.
         shots: answered questions before each question, 0..5.
-        layers: whose heads are players, as in "0-2,13"; all when None.
+        unit: what the players are: "head", "kv-group", "layer" (its attention), "mlp", or two of
+            them as in "head,mlp".
+        layers: whose parts are players, as in "0-2,13"; all when None.
         budget: forward passes of pilot and search; one pass is one question under one mask.
         verify_budget: forward passes of fresh masks and held-out curves.
         questions_per_mask: how many search questions each mask is asked, or "all"; with "auto" a
             pilot finds out how many pay best.
-        keep: probability that a sampled mask keeps a head; with "auto" a pilot finds one where
+        keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
         ablation: "zero" or "mean".
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
@@ -45,6 +48,7 @@ class Settings:
     subjects: tuple[str, ...] = ()
     data_dir: str | None = None
     shots: int = 0
+    unit: str = "head"
     layers: str | None = None
     budget: int | None = None
     verify_budget: int | None = None
@@ -83,6 +87,19 @@ class Settings:
         if self.rescale and self.ablation != "zero":
             raise UsageError(
                 f"--rescale goes with zero ablation, but --ablation is {self.ablation}"
+            )
+        units = parse_units(self.unit)
+        # One name for one thing: "mlp,head" is the same run.
+        object.__setattr__(self, "unit", ",".join(units))
+        if self.rescale and units != ("head",):
+            raise UsageError(
+                "--rescale (and --protocol paper) goes with heads alone, but --unit is "
+                f"{self.unit}; leave one out"
+            )
+        if self.ablation != "zero" and "mlp" in units:
+            raise UsageError(
+                f"MLPs are only ever zeroed, but --ablation is {self.ablation} and --unit is "
+                f"{self.unit}; use --ablation zero"
             )
         if self.seed < 0 or self.threads < 1:
             raise UsageError(

@@ -146,10 +146,13 @@ class Study:
 
     @cached_property
     def players(self) -> Players:
-        """The heads that are switched."""
+        """The heads, or other parts, that are switched."""
         layers = self.settings.layers
         chosen = None if layers is None else parse_layers(layers, self.model.n_layers)
-        return Players.heads(self.model.n_layers, self.model.n_heads, chosen)
+        return Players.of_unit(
+            self.settings.unit, self.model.n_layers, self.model.n_heads, chosen,
+            n_kv_heads=self.model.n_kv_heads,
+        )  # fmt: skip
 
     @cached_property
     def plan(self) -> Plan:

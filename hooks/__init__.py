@@ -1,4 +1,4 @@
-"""Head ablation on TransformerLens bridges, and the fast forward pass.
+"""Ablation of heads and MLPs on TransformerLens bridges, and the fast forward pass.
 
 Names are imported on first use: torch takes seconds to import, TransformerLens more.
 """

@@ -1,39 +1,32 @@
-"""Zero and mean ablation of attention heads on a TransformerBridge, one mask per batch row."""
+"""Ablation of attention heads and MLPs on a TransformerBridge, one mask per batch row."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
+from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
 
 ABLATIONS = ("zero", "mean")
 
 Hook = Callable[..., torch.Tensor]  # (activation, hook=HookPoint) -> activation
 
 
-def hook_name(layer: int) -> str:
-    """Where a head's output is switched: [batch pos head d_head], query heads, before W_O.
-
-    After W_O the heads are summed and cannot be told apart.
-    """
-    return f"blocks.{layer}.attn.hook_z"
-
-
 @contextmanager
 def ablated(
     bridge: Any,
-    keep_masks: Any,
+    keep_masks: Any = None,
     *,
+    keep_mlps: Any = None,
     ablation: str = "zero",
     fill: Any = None,
     rescale: bool = False,
 ) -> Iterator[Any]:
-    """Run the bridge with heads ablated inside the block, and without after it.
+    """Run the bridge with heads or MLPs ablated inside the block, and without after it.
 
         with ablated(bridge, keep) as masked:
             logits = masked(tokens)
@@ -41,15 +34,18 @@ def ablated(
     The hooks added here are removed at the end, also after an exception; all others stay.
     Arguments and errors are those of `ablation_hooks`.
     """
-    hooks = ablation_hooks(bridge, keep_masks, ablation=ablation, fill=fill, rescale=rescale)
+    hooks = ablation_hooks(
+        bridge, keep_masks, keep_mlps=keep_mlps, ablation=ablation, fill=fill, rescale=rescale
+    )
     with bridge.hooks(fwd_hooks=hooks):
         yield bridge
 
 
 def ablation_hooks(
     bridge: Any,
-    keep_masks: Any,
+    keep_masks: Any = None,
     *,
+    keep_mlps: Any = None,
     ablation: str = "zero",
     fill: Any = None,
     rescale: bool = False,
@@ -59,7 +55,8 @@ def ablation_hooks(
     Args:
         bridge: a TransformerBridge with `hook_z`.
         keep_masks: bool [n_layers, n_heads], or [batch, n_layers, n_heads] with one mask per row
-            of the batch; True = the head stays on. numpy or torch.
+            of the batch; True = the head stays on; None for all heads. numpy or torch.
+        keep_mlps: bool [n_layers], or [batch, n_layers]: the same for MLPs, which are zeroed.
         ablation: "zero", or "mean": the head's output becomes `fill`.
         fill: float [n_layers, n_heads, d_head], for "mean"; see `mean_activations`.
         rescale: multiply a layer's remaining heads by n_heads / remaining, as in the ProxySPEX
@@ -68,19 +65,23 @@ def ablation_hooks(
     Raises:
         UsageError: wrong shape or type (both shapes are named), or options that do not go together.
     """
-    shape = (int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head))
-    keep = check_masks(keep_masks, *shape[:2])
-    return hooks_of(keep, check_ablation(ablation, fill, rescale, shape))
+    keep = check_switches(bridge, keep_masks, keep_mlps)
+    return hooks_of(keep, check_ablation(bridge, keep, ablation, fill, rescale))
 
 
 def hooks_of(
-    keep: Bool[torch.Tensor, "masks layers heads"], ablation: "Ablation"
+    keep: Bool[torch.Tensor, "masks layers switches"], ablation: "Ablation"
 ) -> list[tuple[str, Hook]]:
-    """Hooks for the layers that masks touch; arguments are checked ones."""
+    """Hooks for the parts that masks touch; arguments are checked ones."""
+    heads, mlps = keep[..., :-1], keep[..., -1]
     return [
-        (hook_name(layer), _hook(keep[:, layer], ablation, layer))
+        (hook_name(layer), _hook(heads[:, layer], ablation, layer))
         for layer in range(keep.shape[1])
-        if not bool(keep[:, layer].all())
+        if not bool(heads[:, layer].all())
+    ] + [
+        (mlp_hook_name(layer), _mlp_hook(mlps[:, layer]))
+        for layer in range(keep.shape[1])
+        if not bool(mlps[:, layer].all())
     ]
 
 
@@ -110,43 +111,35 @@ class Ablation:
         return z * scale[:, None, :, None]
 
 
-def check_masks(keep_masks: Any, n_layers: int, n_heads: int) -> torch.Tensor:
-    """The masks as a bool tensor [batch or 1, n_layers, n_heads]."""
-    masks = _tensor(keep_masks)
-    if masks is None or masks.dtype != torch.bool:
-        found = str(masks.dtype).removeprefix("torch.") if masks is not None else "no array"
-        raise UsageError(
-            f"keep_masks must be bool (True = the head stays on), but it is {found}; "
-            "convert it with .astype(bool)"
-        )
-    if masks.ndim not in (2, 3) or tuple(masks.shape[-2:]) != (n_layers, n_heads):
-        raise UsageError(
-            f"keep_masks must have shape [{n_layers}, {n_heads}] (layers, heads) or "
-            f"[batch, {n_layers}, {n_heads}], but it has {list(masks.shape)}; "
-            "build it with Players.grid(mask)"
-        )
-    return masks if masks.ndim == 3 else masks[None]
-
-
 def check_ablation(
-    ablation: str, fill: Any, rescale: bool, shape: tuple[int, int, int]
+    bridge: Any,
+    keep: Bool[torch.Tensor, "masks layers switches"],
+    ablation: str,
+    fill: Any,
+    rescale: bool,
 ) -> Ablation:
-    """Options that fit each other and a model of `shape` (layers, heads, d_head).
+    """Options that fit each other, the model and its masks, as `check_switches` made them.
 
     Raises:
         UsageError: they do not.
     """
+    shape = (int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head))
     if ablation not in ABLATIONS:
         raise UsageError(f"no ablation {ablation!r}; known: {', '.join(ABLATIONS)}")
     if rescale and ablation != "zero":
         raise UsageError(
             f"rescale goes with zero ablation only, but ablation is {ablation!r}; leave one out"
         )
+    if (rescale or ablation != "zero") and not bool(keep[..., -1].all()):
+        raise UsageError(
+            "MLPs are set to zero and nothing is rescaled for them, but ablation is "
+            f"{ablation!r} and rescale is {rescale}; leave both out, or switch heads only"
+        )
     if ablation == "zero":
         if fill is not None:
             raise UsageError("fill goes with mean ablation only; pass ablation='mean'")
         return Ablation(rescale=rescale)
-    means = _tensor(fill)
+    means = as_tensor(fill)
     if means is None or not means.is_floating_point() or tuple(means.shape) != shape:
         found = list(means.shape) if means is not None else None
         raise UsageError(
@@ -219,19 +212,23 @@ def _hook(keep: torch.Tensor, ablation: Ablation, layer: int) -> Hook:
                 f"{hook.name} must carry [batch, pos, {keep.shape[1]}, d_head], but it has "
                 f"{list(z.shape)}; headspex does not know this architecture"
             )
-        if len(keep) not in (1, len(z)):
-            raise UsageError(
-                f"keep_masks hold {len(keep)} masks, but the batch has {len(z)} rows; "
-                "give one mask, or one per row"
-            )
+        _check_rows(len(keep), len(z))
         return ablation.replaced(z, keep, layer)
 
     return ablate
 
 
-def _tensor(array: Any) -> torch.Tensor | None:
-    if isinstance(array, torch.Tensor):
-        return array
-    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
-        return torch.from_numpy(np.ascontiguousarray(array))
-    return None
+def _mlp_hook(keep: Bool[torch.Tensor, " masks"]) -> Hook:
+    def ablate(out: torch.Tensor, hook: Any) -> torch.Tensor:
+        _check_rows(len(keep), len(out))
+        return out * keep.to(out)[:, None, None]
+
+    return ablate
+
+
+def _check_rows(masks: int, rows: int) -> None:
+    if masks not in (1, rows):
+        raise UsageError(
+            f"keep_masks hold {masks} masks, but the batch has {rows} rows; "
+            "give one mask, or one per row"
+        )

@@ -13,24 +13,25 @@ from headspex.hooks.inputs import Inputs
 class Work:
     """All that one call asks: items are (row, input) pairs, one or more a row.
 
-    `codes` numbers the masks of each layer: equal number, equal mask of that layer. `ranks` orders
+    The last of a layer's switches is its MLP's, the others are its heads'. `codes` numbers the
+    masks of each layer: equal number, equal mask of that layer. `ranks` orders
     whole masks so that masks with equal first layers stand together.
     """
 
     rows: Int[np.ndarray, " items"]
     inputs: Int[np.ndarray, " items"]
-    keep: Bool[np.ndarray, "rows layers heads"]
+    keep: Bool[np.ndarray, "rows layers switches"]
     codes: Int[np.ndarray, "rows layers"]
     ranks: Int[np.ndarray, " rows"]
     before_last: Int[np.ndarray, " rows"]  # as ranks, the last layer left out
-    first: int  # the first layer with a head off; the last one where there is none
+    first: int  # the first layer with anything off; the last one where there is none
     n_choices: int
 
 
 def plan_work(
     inputs: Inputs,
     questions: Sequence[int] | Int[np.ndarray, " rows"],
-    keep: Bool[np.ndarray, "rows layers heads"],
+    keep: Bool[np.ndarray, "rows layers switches"],
 ) -> Work:
     """What rows need; row i asks question `questions[i]` under `keep[i]`."""
     found = [inputs.of_question[question] for question in questions]

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import hook_name
 from headspex.hooks.catalogue import ARCHITECTURES
+from headspex.hooks.switches import hook_name
 
 ENCODERS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForPreTraining",
             "ForQuestionAnswering")  # fmt: skip

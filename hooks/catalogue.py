@@ -20,7 +20,8 @@ ALIASES: dict[str, str] = {
     "llama-3.3-70b-instruct": "meta-llama/Llama-3.3-70B-Instruct",
 }
 
-# Each has a test that ablating hook_z equals zeroing o_proj columns on a small random model.
+# Each has a test that ablating hook_z equals zeroing o_proj columns, and mlp.hook_out zeroing
+# down_proj, on a small random model.
 ARCHITECTURES: frozenset[str] = frozenset(
     {
         "LlamaForCausalLM",

@@ -1,6 +1,6 @@
 """The fast path: many masks at once through a Llama, without what an answer does not need.
 
-- What lies below the first ablated heads is computed once per input (`trunk`).
+- What lies below the first ablated part is computed once per input (`trunk`).
 - What several inputs share, worked examples for instance, is computed once per mask.
 - Masks that agree on their first layers share them, for the same input.
 - The last layer and the vocabulary are computed at the answers' positions only.
@@ -86,8 +86,7 @@ class FastPath:
         state: dict[int, np.ndarray] = {}
         parted = forks(np.zeros_like(rows), work.codes[rows, work.first :])
         for index, fork in enumerate(parted[:-1], work.first):
-            x, z = _parted(x, z, fork, work.keep[rows, index], ablation, index)
-            x = rest_of_layer(x, z, llama, index)
+            x = _parted(x, z, fork, work.keep[rows, index], ablation, llama, index)
             state[index + 1] = fork.of_item
             if index + 1 == llama.last:
                 found[index + 1] = keys_values(x, llama, index + 1)
@@ -109,8 +108,7 @@ class FastPath:
                 past = None if shared is None else _past(shared, index, work.ranks[rows[member]])
                 places = question.places[question.of_item[member]]
                 x, z, _ = attend(x, llama, index, past, places if index == llama.last else None)
-            x, z = _parted(x, z, fork, work.keep[rows, index], ablation, index)
-            x = rest_of_layer(x, z, llama, index)
+            x = _parted(x, z, fork, work.keep[rows, index], ablation, llama, index)
             member = fork.member
         return x, parted[-1].of_item
 
@@ -126,16 +124,16 @@ def _past(shared: Shared, index: int, ranks: np.ndarray) -> KeysValues:
 
 
 def _parted(
-    x: States, z: Heads, fork: Fork, keep: np.ndarray, ablation: Ablation, index: int
-) -> tuple[States, Heads]:
-    """States after a layer's masks part them; `keep` is bool [items, heads]."""
+    x: States, z: Heads, fork: Fork, keep: np.ndarray, ablation: Ablation, llama: Llama, index: int
+) -> States:
+    """States after a layer whose masks part them; `keep` is bool [items, switches]."""
     if len(fork.parent) > len(x):
         parent = torch.from_numpy(fork.parent).to(x.device)
         x, z = x[parent], z[parent]
-    kept = keep[fork.member]
-    if not kept.all():
-        z = ablation.replaced(z, torch.from_numpy(kept), index)
-    return x, z
+    heads, mlp = keep[fork.member, :-1], keep[fork.member, -1]
+    if not heads.all():
+        z = ablation.replaced(z, torch.from_numpy(heads), index)
+    return rest_of_layer(x, z, llama, index, None if mlp.all() else torch.from_numpy(mlp))
 
 
 def _read(

@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import Ablation, check_ablation, check_masks
+from headspex.hooks.ablation import Ablation, check_ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.budget import Budget, Path, scores
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.llama import llama_weights
 from headspex.hooks.plain import PlainPath, has_hooks
+from headspex.hooks.switches import check_switches
 from headspex.hooks.trust import TOLERANCE, difference, objection, say_once
 from headspex.tasks.prompts import EncodedQuestion
 
@@ -75,7 +76,7 @@ class Prepared:
         ablation: Ablation,
         progress: Callable[[int], None] | None,
     ) -> Float[np.ndarray, "rows choices"]:
-        """See `answer_log_probs`; `keep` is bool [rows, n_layers, n_heads].
+        """See `answer_log_probs`; `keep` is bool [rows, n_layers, n_heads + 1], MLPs last.
 
         Raises:
             UsageError: a question is not one of those prepared, or the "fast" path does not apply.
@@ -134,6 +135,7 @@ def answer_log_probs(
     encoded: Sequence[EncodedQuestion],
     keep_masks: Any = None,
     *,
+    keep_mlps: Any = None,
     ablation: str = "zero",
     fill: Any = None,
     rescale: bool = False,
@@ -149,7 +151,8 @@ def answer_log_probs(
         encoded: one question per row; give the same object again to ask it under another mask,
             what the masks leave untouched is then computed once.
         keep_masks: bool [rows, n_layers, n_heads], or [n_layers, n_heads] for all rows, or None
-            for the whole model. True = the head stays on.
+            for all heads. True = the head stays on.
+        keep_mlps: bool [rows, n_layers], or [n_layers] for all rows, or None for all MLPs.
         ablation, fill, rescale: as in `ablation_hooks`.
         batch_tokens, path: as in `Prepared`.
         progress: called after every batch with the number of rows done.
@@ -167,11 +170,8 @@ def answer_log_probs(
         if isinstance(model, Prepared)
         else Prepared(model, encoded, batch_tokens=batch_tokens, path=path)
     )
-    cfg = prepared.bridge.cfg
-    shape = (int(cfg.n_layers), int(cfg.n_heads), int(cfg.d_head))
-    how = check_ablation(ablation, fill, rescale, shape)
-    masks = torch.ones(shape[:2], dtype=torch.bool) if keep_masks is None else keep_masks
-    keep = check_masks(masks, *shape[:2])
+    keep = check_switches(prepared.bridge, keep_masks, keep_mlps)
+    how = check_ablation(prepared.bridge, keep, ablation, fill, rescale)
     if len(keep) not in (1, len(encoded)):
         raise UsageError(
             f"keep_masks hold {len(keep)} masks for {len(encoded)} questions; "

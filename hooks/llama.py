@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -217,13 +217,23 @@ def keys_values(x: States, llama: Llama, index: int) -> KeysValues:
     return _keys_values(h, layer, llama.d_head, turn)
 
 
-def rest_of_layer(x: States, z: Heads, llama: Llama, index: int) -> States:
-    """The residual stream after a layer, from that before it and its heads' outputs."""
+def rest_of_layer(
+    x: States,
+    z: Heads,
+    llama: Llama,
+    index: int,
+    with_mlp: Bool[Tensor, " states"] | None = None,
+) -> States:
+    """The residual stream after a layer, from that before it and its heads' outputs.
+
+    States that are not `with_mlp` go without it; None stands for all.
+    """
     layer = llama.layers[index]
     x = x + functional.linear(z.flatten(2), layer.o)
-    h = norm(x, layer.mlp_norm, llama.epsilon)
-    gate = functional.silu(functional.linear(h, layer.gate), inplace=True)
-    return x.add_(functional.linear(gate.mul_(functional.linear(h, layer.up)), layer.down))
+    if with_mlp is None:
+        return x.add_(_mlp(x, layer, llama.epsilon))
+    on = with_mlp.nonzero().flatten().to(x.device)
+    return x.index_add_(0, on, _mlp(x[on], layer, llama.epsilon))
 
 
 def log_probs(x: States, llama: Llama) -> Float[Tensor, "states pos vocabulary"]:
@@ -238,6 +248,12 @@ def norm(x: States, weight: Tensor, epsilon: float) -> States:
     y = x.float()
     y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + epsilon)
     return weight * y.to(x.dtype)
+
+
+def _mlp(x: States, layer: Layer, epsilon: float) -> States:
+    h = norm(x, layer.mlp_norm, epsilon)
+    gate = functional.silu(functional.linear(h, layer.gate), inplace=True)
+    return functional.linear(gate.mul_(functional.linear(h, layer.up)), layer.down)
 
 
 def _heads(x: States, d_head: int) -> Heads:

@@ -32,7 +32,7 @@ def objection(bridge: Any) -> str | None:
 def difference(bridge: Any, fast: Path, plain: Path, inputs: Inputs, budget: Budget) -> float:
     """Largest difference of a log-probability between both paths, in nats; once per bridge.
 
-    Two short questions are asked under masks of all layers and of the upper half.
+    Two short questions are asked under masks of heads and MLPs of all layers and of the upper half.
     """
     if bridge not in _compared:
         work = _sample(inputs, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
@@ -49,7 +49,7 @@ def _sample(inputs: Inputs, layers: int, heads: int) -> Work:
         return max(len(inputs.passes[index].tokens) for index in inputs.of_question[question])
 
     short = sorted(range(len(inputs.of_question)), key=lambda n: (length(n), n))[:2]
-    keep = np.random.default_rng(0).random((2, layers, heads)) < 0.5
+    keep = np.random.default_rng(0).random((2, layers, heads + 1)) < 0.5
     keep[1, : layers // 2] = True
     return plan_work(inputs, [n for _ in keep for n in short], np.repeat(keep, len(short), axis=0))
 

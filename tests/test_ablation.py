@@ -56,6 +56,37 @@ def test_ablation_of_real_weights_equals_zeroed_columns_of_o_proj(stories260k: A
     torch.testing.assert_close(logits, plain_logits(plain, tokens, keep), atol=1e-5, rtol=1e-5)
 
 
+def zeroed_mlps(model: Any, keep_mlps: np.ndarray) -> Any:
+    """A copy whose MLPs that are off project to nothing."""
+    model = copy.deepcopy(model)
+    for layer, on in zip(model.model.layers, keep_mlps, strict=True):
+        layer.mlp.down_proj.weight.data.mul_(float(on))
+    return model
+
+
+def test_mlp_ablation_equals_zeroed_down_proj_row_by_row(
+    plain_llama: Any, llama_bridge: Any, tokens: torch.Tensor, masks: np.ndarray
+) -> None:
+    mlps = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+    with torch.no_grad(), ablated(llama_bridge, masks, keep_mlps=mlps) as masked:
+        together = masked(tokens)
+        for row, (keep, on) in enumerate(zip(masks, mlps, strict=True)):
+            expected = plain_logits(zeroed_mlps(plain_llama, on), tokens[row : row + 1], keep)
+            torch.testing.assert_close(together[row], expected[0], atol=1e-5, rtol=1e-5)
+
+
+def test_mlps_alone_are_switched_without_a_mask_of_heads(
+    plain_llama: Any, llama_bridge: Any, tokens: torch.Tensor
+) -> None:
+    mlps = np.array([True, False, True])
+    hooks = ablation_hooks(llama_bridge, keep_mlps=mlps)
+    assert [name for name, _ in hooks] == ["blocks.1.mlp.hook_out"]
+    with torch.no_grad():
+        found = llama_bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+        expected = zeroed_mlps(plain_llama, mlps)(tokens).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["Mistral", "Qwen2", "Qwen3", "Gemma2"])
 def test_other_architectures_ablate_like_zeroed_columns(kind: str, tokens: torch.Tensor) -> None:
     import transformers
@@ -69,9 +100,11 @@ def test_other_architectures_ablate_like_zeroed_columns(kind: str, tokens: torch
     plain = getattr(transformers, f"{kind}ForCausalLM")(config).eval().requires_grad_(False)
     bridge = bridge_from_model(copy.deepcopy(plain), f"{kind}ForCausalLM", kind).eval()
     keep = np.array([[True, False, True, False], [False, True, True, True]])
-    with torch.no_grad(), ablated(bridge, keep):
-        logits = bridge(tokens)
-    torch.testing.assert_close(logits, plain_logits(plain, tokens, keep), atol=1e-5, rtol=1e-5)
+    for mlps in (np.array([True, True]), np.array([False, True])):
+        with torch.no_grad(), ablated(bridge, keep, keep_mlps=mlps):
+            logits = bridge(tokens)
+        expected = plain_logits(zeroed_mlps(plain, mlps), tokens, keep)
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_rescaled_heads_count_for_the_missing_and_an_empty_layer_stays_zero(
@@ -180,6 +213,15 @@ def test_layers_left_whole_get_no_hook(llama_bridge: Any) -> None:
         ({"ablation": "mean", "fill": torch.zeros(3, 4)}, r"\[3, 4, 8\].*\[3, 4\]"),
         ({"fill": torch.zeros(3, 4, 8)}, "mean ablation only"),
         ({"ablation": "mean", "rescale": True}, "zero ablation only"),
+        ({"keep_mlps": np.ones(4, dtype=bool)}, r"\[3\] \(layers\).*bool of shape \[4\]"),
+        ({"keep_mlps": np.ones(3)}, "float64 of shape"),
+        ({"keep_mlps": "all"}, "no array"),
+        ({"keep_mlps": np.zeros(3, dtype=bool), "rescale": True}, "rescale is True"),
+        ({"keep_mlps": np.zeros(3, dtype=bool), "ablation": "mean"}, "ablation is 'mean'"),
+        (
+            {"keep_masks": np.ones((2, 3, 4), bool), "keep_mlps": np.ones((5, 3), bool)},
+            "2 and 5 rows",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_with_both_sides_named(

@@ -69,6 +69,27 @@ def test_log_probs_equal_those_of_the_bridge_to_1e_4_and_so_do_the_letters(
             assert (fast.argmax(1) == slow.argmax(1))[sure].all()
 
 
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS.keys())
+@pytest.mark.parametrize("heads", [True, False], ids=["with-heads", "alone"])
+def test_mlps_are_switched_as_by_the_bridge_to_1e_4(
+    layers: list[int], heads: bool, llama_bridge: Any
+) -> None:
+    mlps = np.ones((6, 3), dtype=bool)
+    mlps[:, layers] = np.random.default_rng(4).random((6, len(layers))) < 0.5
+    keep = draw(6, layers) if heads else np.ones((6, 3, 4), dtype=bool)
+    masks, mlps = np.repeat(keep, 6, axis=0), np.repeat(mlps, 6, axis=0)
+    for prefix in (0, 50):
+        asked = ask(6, prefix) * 6
+        for batch_tokens in (1, 90, 4096):
+            fast, slow = (
+                answer_log_probs(
+                    llama_bridge, asked, masks, keep_mlps=mlps, batch_tokens=batch_tokens, path=path
+                )
+                for path in ("fast", "bridge")
+            )
+            np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-4)
+
+
 def test_answers_of_several_tokens_behind_a_shared_prefix_agree_too(llama_bridge: Any) -> None:
     continuations = ((7, 10), (7, 11), (9,), (8, 5, 6))
     questions = [EncodedQuestion(q.context, continuations) for q in ask(5, 45)]
@@ -144,6 +165,16 @@ def test_the_trunk_is_computed_once_per_question_and_kept_between_calls(
         masks = np.repeat(draw(3, [1], seed=seed), 4, axis=0)
         answer_log_probs(prepared, questions * 3, masks)
     assert counter.tokens == [40, 40, 2 * 3 * 40]
+
+
+def test_the_attention_below_the_first_ablated_mlp_is_part_of_the_trunk(
+    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, questions = Counter(monkeypatch), equal_questions(4, 0, 10)
+    prepared = counter.prepared(llama_bridge, questions)
+    mlps = np.repeat(np.array([[True, False, True], [True, True, True]]), 4, axis=0)
+    answer_log_probs(prepared, questions * 2, keep_mlps=mlps)
+    assert counter.tokens == [40, 40, 2 * 40]
 
 
 def test_a_shared_prefix_is_computed_once_per_mask(

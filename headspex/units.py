@@ -1,0 +1,68 @@
+"""What a player may be: a query head, a KV group, a layer's attention, or a layer's MLP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headspex.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a layer that is switched as a whole.
+
+    Attributes:
+        letter: in labels, as in "L3G0".
+        numbered: whether a layer has several, so that a label needs a number.
+        noun: one of them, for people.
+        of_attention: whether it consists of query heads.
+    """
+
+    letter: str
+    numbered: bool
+    noun: str
+    of_attention: bool = True
+
+
+# Columns of a mask follow this sequence within a layer.
+UNITS: dict[str, Unit] = {
+    "head": Unit("H", True, "head"),
+    "kv-group": Unit("G", True, "KV group"),
+    "layer": Unit("A", False, "attention layer"),
+    "mlp": Unit("M", False, "MLP", of_attention=False),
+}
+
+
+def parse_units(text: str) -> tuple[str, ...]:
+    """The units named by text such as "head,mlp", in the sequence of `UNITS`.
+
+    Raises:
+        UsageError: an unknown unit, one named twice, or two that consist of the same heads.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in UNITS:
+            raise UsageError(
+                f"--unit must be {', '.join(UNITS)} or two of them such as head,mlp, "
+                f"but is {text!r}"
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"--unit names each unit once, but {text!r} names {name} twice")
+    found = tuple(name for name in UNITS if name in names)
+    overlapping = [name for name in found if UNITS[name].of_attention]
+    if len(overlapping) > 1:
+        raise UsageError(
+            f"--unit must not switch a head in two ways, but {overlapping[0]} and {overlapping[1]} "
+            "are of the same heads; name one of them"
+        )
+    return found
+
+
+def singular(unit: str) -> str:
+    """A player in words: "head or MLP" for "head,mlp"."""
+    return " or ".join(UNITS[name].noun for name in parse_units(unit))
+
+
+def plural(unit: str, joint: str = " and ") -> str:
+    """Players in words: "heads and MLPs" for "head,mlp"."""
+    return joint.join(f"{UNITS[name].noun}s" for name in parse_units(unit))
