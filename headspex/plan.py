@@ -11,8 +11,8 @@ from headspex.settings import Settings
 from headspex.units import plural
 
 SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
-VERIFY_PASSES_PER_PLAYER = 768  # default verify budget: the curve's intervals are then +-8 points
-FRESH_MASKS = 100  # faithfulness is R² over these; a quarter of all masks where there are few
+VERIFY_PASSES_PER_PLAYER = 1_344  # default verify budget: the curve's intervals are then +-8 points
+FRESH_MASKS = 200  # faithfulness is R² over these; a quarter of all masks where there are few
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
