@@ -12,7 +12,9 @@ from headspex.units import plural
 
 SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 1_344  # default verify budget: the curve's intervals are then +-8 points
-FRESH_MASKS = 200  # faithfulness is R² over these; a quarter of all masks where there are few
+FRESH_MASKS = 100  # faithfulness is R² over these; a quarter of all masks where there are few
+MORE_FRESH_MASKS = 200  # over these where each can be asked MANY_QUESTIONS of both halves
+MANY_QUESTIONS = 100
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
@@ -77,6 +79,9 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     if settings.protocol == "paper":
         return Plan(n_players, n_search, n_heldout, n_fresh, sizes, PAPER_MASKS * n_search)
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
+    more_fresh = min(MORE_FRESH_MASKS, _possible(n_players) // 4)
+    if verify >= (2 * more_fresh + _curve_masks(sizes)) * MANY_QUESTIONS:
+        n_fresh = more_fresh
     per_question = 2 * n_fresh + _curve_masks(sizes)
     affordable = verify // per_question
     if affordable < FEWEST_QUESTIONS:
