@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.files import read_csv, write_csv
+from headspex.records import read_records, write_records
 
 
 @dataclass(frozen=True)
@@ -28,38 +28,18 @@ class CurvePoint:
     n_questions: int
 
 
-_HEADER = [field.name for field in fields(CurvePoint)]
-
-
 def write_curve(path: Path, points: Iterable[CurvePoint]) -> None:
     """Write `curve.csv`."""
-    write_csv(path, _HEADER, (astuple(point) for point in points))
+    write_records(path, CurvePoint, points)
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
     """Read what `write_curve` wrote.
 
     Raises:
-        UsageError: the file is missing, has other columns, or holds what is no number.
+        UsageError: as `read_records`.
     """
-    rows = read_csv(path, _HEADER)
-    try:
-        return [_parse(row) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}; repeat the run") from error
-
-
-def _parse(row: dict[str, str]) -> CurvePoint:
-    return CurvePoint(
-        method=row["method"],
-        n_pruned=int(row["n_pruned"]),
-        sparsity=float(row["sparsity"]),
-        metric=row["metric"],
-        score=float(row["score"]),
-        low=float(row["low"]),
-        high=float(row["high"]),
-        n_questions=int(row["n_questions"]),
-    )
+    return read_records(path, CurvePoint, again="repeat the run")
 
 
 def of_method(points: Iterable[CurvePoint], method: str, metric: str) -> list[CurvePoint]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from headspex.errors import UsageError
-from headspex.files import read_csv, write_csv
+from headspex.records import read_records, write_records
 
 
 @dataclass(frozen=True)
@@ -23,34 +22,15 @@ class FaithfulnessPoint:
     n_fresh: int
 
 
-_HEADER = [field.name for field in fields(FaithfulnessPoint)]
-
-
 def write_faithfulness(path: Path, points: Iterable[FaithfulnessPoint]) -> None:
     """Write `faithfulness.csv`."""
-    write_csv(path, _HEADER, (astuple(point) for point in points))
+    write_records(path, FaithfulnessPoint, points)
 
 
 def read_faithfulness(path: Path) -> list[FaithfulnessPoint]:
     """Read what `write_faithfulness` wrote.
 
     Raises:
-        UsageError: the file is missing, has other columns, or holds what is no number.
+        UsageError: as `read_records`.
     """
-    rows = read_csv(path, _HEADER)
-    try:
-        return [_parse(row) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}; repeat the comparison") from error
-
-
-def _parse(row: dict[str, str]) -> FaithfulnessPoint:
-    return FaithfulnessPoint(
-        method=row["method"],
-        passes=int(row["passes"]),
-        masks=int(row["masks"]),
-        r2=float(row["r2"]),
-        low=float(row["low"]),
-        high=float(row["high"]),
-        n_fresh=int(row["n_fresh"]),
-    )
+    return read_records(path, FaithfulnessPoint, again="repeat the comparison")

@@ -50,9 +50,8 @@ def llama_bridge(plain_llama: Any) -> Any:
     return bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "random").eval()
 
 
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random 2-layer Llama with the tokenizer of the shipped model."""
+def save_random_llama(folder: Path, *, layers: int) -> Path:
+    """A random Llama with the tokenizer of the shipped model, written to `folder`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -61,11 +60,22 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
         initializer_range=0.3,
     )  # fmt: skip
-    folder = tmp_path_factory.mktemp("model")
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random 2-layer Llama with the tokenizer of the shipped model."""
+    return save_random_llama(tmp_path_factory.mktemp("model"), layers=2)
+
+
+@pytest.fixture(scope="session")
+def four_layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with 4 layers."""
+    return save_random_llama(tmp_path_factory.mktemp("model"), layers=4)

@@ -185,27 +185,6 @@ def test_a_broken_mask_of_other_units_is_refused_with_what_is_wrong(
         read_mask(path)
 
 
-@pytest.fixture(scope="module")
-def four_layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random 4-layer Llama with the tokenizer of the shipped model."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from headspex.tiny.tokenizer import build_tokenizer
-
-    tokenizer = build_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=4,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-        initializer_range=0.3,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("model")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", params=UNITS)
 def run(
     request: pytest.FixtureRequest, four_layers: Path, tmp_path_factory: pytest.TempPathFactory
