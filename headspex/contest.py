@@ -130,7 +130,7 @@ def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks
     centre = contest.data.mean
     design = np.stack([contest.held_out[name] - centre for name in names], axis=1)
     target = contest.data.values - centre
-    predictions = np.empty(len(target))
+    predictions = np.full(len(target), centre)  # stays where never held out
     for fold in range(int(contest.folds.max()) + 1):
         test = contest.folds == fold
         weights = nnls((design * root[:, None])[~test], (target * root)[~test])[0]

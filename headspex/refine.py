@@ -148,7 +148,7 @@ def _smallest_size(contest: Contest, shares: Mapping[str, float]) -> int | None:
 
 
 def _score_at(contest: Contest, sums: list[Spectrum], size: int | None) -> float:
-    predictions = np.empty(len(contest.data))
+    predictions = np.full(len(contest.data), contest.data.mean)  # stays where never held out
     for fold, spectrum in enumerate(sums):
         test = contest.folds == fold
         predictions[test] = spectrum.truncate(max_terms=size).predict(contest.data.masks[test])

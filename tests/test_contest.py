@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from headspex.contest import hold, interval, split, stack
+from headspex.baselines import lasso_heads
+from headspex.contest import hold, interval, split, split_late, stack
 from headspex.observations import Observations, connected_blocks, observe
 from headspex.spectrum import Spectrum, Term
 
@@ -75,3 +76,17 @@ def test_intervals_cover_the_true_r2_at_their_rate() -> None:
         low, high = interval(contest, contest.held_out["exact"], np.arange(150))
         covered += low <= truth <= high
     assert covered >= 180  # 190 expected, standard deviation 3
+
+
+def test_masks_that_narrow_folds_never_hold_out_count_for_nothing() -> None:
+    rng = np.random.default_rng(8)
+    masks = rng.random((240, 5)) < 0.5
+    data = observe(masks, masks @ np.arange(1.0, 6.0) + rng.normal(size=240))
+    folds = split_late(np.arange(240), seed=0)
+    assert sorted(np.unique(folds)) == [-1, 0, 1, 2, 3]
+    contest = hold(data, folds, {"one": mean_only, "two": lasso_heads})
+    never = folds == -1
+    for predictions in (*contest.held_out.values(), stack(contest)[1]):
+        assert (predictions[never] == data.mean).all()
+        assert (contest.squares(predictions)[0][never] == 0).all()
+        assert 0 <= contest.r2(predictions) + 1e-2 < 1.01
