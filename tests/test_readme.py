@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headspex.cli import _parser
+from headspex.cli import build_parser
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -33,7 +33,7 @@ def test_every_headspex_command_parses() -> None:
     commands = [line for line in lines if line.startswith("headspex ")]
     assert len(commands) >= 5
     for line in commands:
-        _parser().parse_args(shlex.split(line)[1:])
+        build_parser().parse_args(shlex.split(line)[1:])
 
 
 def test_the_pictures_of_the_readme_exist() -> None:

@@ -1,0 +1,45 @@
+"""What the command line can do: one module a command, with its flags and what it does.
+
+The modules are light to import, so that `--help` answers at once; what takes seconds to import,
+they import when they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Protocol
+
+from headspex.commands import compare, eval, export, plot, prune
+
+
+class Module(Protocol):
+    """A module of this package."""
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's flags."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it; returns the exit code."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        does: what, in a line.
+        module: with its flags and its work.
+    """
+
+    does: str
+    module: Module
+
+
+COMMANDS = {
+    "prune": Command("find the heads that matter and the ones that can go", prune),
+    "eval": Command("score a model, whole or under a mask", eval),
+    "plot": Command("draw a figure of a finished run", plot),
+    "compare": Command("set other methods against a finished run's", compare),
+    "export": Command("write a pruning mask of a finished run", export),
+}

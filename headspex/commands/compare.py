@@ -1,0 +1,42 @@
+"""`headspex compare`: set other methods against a finished run's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("--budgets", type=int, nargs="+", default=[], metavar="PASSES",
+                         help="passes of its search that methods are fitted to, beside all "
+                         "(default: 1/16, 1/8, 1/4 and 1/2 of them)")  # fmt: skip
+    parser.add_argument("--spex-budget", type=int, metavar="PASSES", help="passes of a search "
+                         "of SPEX's own, all search questions a mask (default: "
+                         "no SPEX)")  # fmt: skip
+    parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder for what is found "
+                         "(default: RUN/compare)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headspex.compare import compare
+    from headspex.comparison import claim_folder
+    from headspex.run_folder import finished_run
+
+    folder, _ = finished_run(options.run)
+    to, figure = folder.comparison, folder.figures / "faithfulness.svg"
+    if options.to is not None:
+        to, figure = options.to, options.to / "faithfulness.svg"
+        claim_folder(to)
+    found = compare(options.run, budgets=options.budgets, spex_budget=options.spex_budget)
+    found.write(to, figure)
+    if options.json:
+        print(json.dumps({"run": str(options.run), **found.to_dict()}))
+        return 0
+    print(found)
+    print(f"\nThe numbers are in {to}, the figure is {figure}")
+    return 0

@@ -1,0 +1,95 @@
+"""Flags that several commands share, and the study they describe."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headspex.settings import Settings
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Model, task, and how they are loaded."""
+    add = parser.add_argument
+    add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name "
+        "or a directory (default: %(default)s)")  # fmt: skip
+    add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
+    add("--task", default="mini", help="mini (ships), mmlu or a .jsonl file (default: %(default)s)")
+    add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
+    add("--data-dir", metavar="DIR", help="a local copy of the task's data")
+    add("--shots", type=int, default=0, help="answered questions before each, 0..5")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
+    add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--protocol", metavar="paper", help="the paper's head experiment: keep 1/2, 5,000 masks on "
+        "all search questions, zero with rescale, 120/111 split")  # fmt: skip
+    add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
+        "%(default)s); floats depend on it")  # fmt: skip
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What a run searches, and what it may spend."""
+    add = parser.add_argument
+    add("--unit", default=Settings.unit, metavar="UNITS", help="what is switched: head, kv-group, "
+        "layer (its attention), mlp, or such as head,mlp (default: %(default)s)")  # fmt: skip
+    add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13")
+    add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one is "
+        "one question under one mask (default: by the number of heads)")  # fmt: skip
+    add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
+        "held-out curves (default: by the number of heads)")  # fmt: skip
+    add("--questions-per-mask", type=number_or("auto", "all", number=int), metavar="auto|all|K",
+        default=Settings.questions_per_mask, help="questions each mask is asked; auto: as a pilot "
+        "and the cost of starting a mask suggest (default: %(default)s)")  # fmt: skip
+    add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
+        help="probability that a mask keeps a player; auto: where a pilot finds that the model "
+        "works and masks differ (default: %(default)s)")  # fmt: skip
+    add("--ablation", default="zero", help="zero or mean (default: %(default)s)")
+    add("--rescale", action="store_true",
+        help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
+    add("--metric", default="accuracy", help="accuracy, margin or logprob (default: %(default)s)")
+    add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
+    add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
+    add("--dry-run", action="store_true", help="print what it would cost, and stop")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def study_of(options: argparse.Namespace) -> Study:
+    """The study that the flags ask for."""
+    from headspex.study import Study
+
+    settings = settings_of(options)
+    return Study(settings.pop("model"), settings.pop("task"), **settings)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `Study` from the flags."""
+    fields = Settings.__dataclass_fields__
+    given = {name: value for name, value in vars(options).items() if name in fields}
+    return {**given, "subjects": tuple(options.subject)}
+
+
+def folder_name(text: str) -> str:
+    """The part of a path or Hub name that names a folder."""
+    return re.sub(r"[^\w.-]+", "-", Path(text).stem if text.endswith(".jsonl") else Path(text).name)
+
+
+def number_or(*words: str, number: Callable[[str], float]) -> Callable[[str], float | str]:
+    """A number, or one of the words."""
+
+    def parse(text: str) -> float | str:
+        if text in words:
+            return text
+        try:
+            return number(text)
+        except ValueError:
+            known = ", ".join(words)
+            raise argparse.ArgumentTypeError(
+                f"must be a number or one of {known}, but is {text!r}"
+            ) from None
+
+    return parse
