@@ -125,8 +125,6 @@ class _Signals:
             for width in range(4, order + 1):
                 own, new = self._wide_subsets(sets, width)
                 squares, counts = squares + own, counts + new
-            best = np.argsort(-_evidence(squares, counts), kind="stable")
-            sets, squares, counts = sets[best], squares[best], counts[best]
             found += self._worth(sets, squares, counts)
         return found
 
@@ -155,13 +153,15 @@ class _Signals:
         """The same for subsets of `order` players, whose characters are written out."""
         squares, counts = np.zeros(len(sets)), np.zeros(len(sets), dtype=np.int64)
         for places in combinations(range(sets.shape[1]), order):
-            distinct, place = np.unique(sets[:, places], axis=0, return_inverse=True)
-            terms = list(map(tuple, self.players[distinct].tolist()))
+            chosen = sets[:, places]
+            code = np.ravel_multi_index(tuple(chosen.T), (len(self.players),) * order)
+            _, first, place = np.unique(code, return_index=True, return_inverse=True)
+            terms = list(map(tuple, self.players[chosen[first]].tolist()))
             new = np.array([term not in self.known for term in terms])
             signal = characters(self.data.masks, terms, self.data.keep).T @ self.pull
             signal = np.where(new, signal**2 / self.precision, 0.0)
-            squares += signal[place.reshape(-1)]
-            counts += new[place.reshape(-1)]
+            squares += signal[place]
+            counts += new[place]
         return squares, counts
 
 

@@ -73,14 +73,19 @@ class _Model:
         self.terms: list[Term] = [()]
         self.prior = np.full(1, 1.0)
         self.columns = np.ones((len(data), 1))
+        self.place = np.zeros(1, dtype=np.intp)  # of each term among the columns
         self.gram = np.full((1, 1), float(len(data)))
+        self.moment = np.array([data.weights @ target])
+        self.power = float(data.weights @ target**2)
         self.capacity = min(MAX_TERMS, max(2, int(0.9 * len(data))))
         self._solve()
 
     @property
     def weighted_residual(self) -> Float[np.ndarray, " masks"]:
         """C^-1 y, C the covariance of the values under the model."""
-        return np.asarray(self.data.weights * self.residual / self.noise)
+        full = np.zeros(self.columns.shape[1])
+        full[self.place] = self.mean
+        return np.asarray(self.data.weights * (self.target - self.columns @ full) / self.noise)
 
     @property
     def precision(self) -> float:
@@ -92,13 +97,10 @@ class _Model:
         system = root[:, None] * self.gram * root / self.noise
         system.flat[:: len(root) + 1] += 1
         factor, _ = lapack.dpotrf(system, lower=1)
-        inverse, _ = lapack.dpotri(factor, lower=1)  # the lower triangle only
-        inverse += np.tril(inverse, -1).T
-        moment = self.columns.T @ (self.data.weights * self.target)
-        self.mean = root * (inverse @ (root * moment)) / self.noise
+        inverse, _ = lapack.dtrtri(factor, lower=1)  # of the factor: a third of the whole inverse
+        self.mean = root * (inverse.T @ (inverse @ (root * self.moment))) / self.noise
         # How far the data, rather than the prior, set each coefficient: 0 to 1.
-        self.determined = np.clip(1 - np.diag(inverse), 1e-12, 1)
-        self.residual = self.target - self.columns @ self.mean
+        self.determined = np.clip(1 - np.square(inverse).sum(axis=0), 1e-12, 1)
 
     def add(self, terms: list[Term]) -> bool:
         """Adds terms with the prior variance that suits them best on their own."""
@@ -109,9 +111,12 @@ class _Model:
         pull = new.T @ self.weighted_residual
         prior = np.maximum((pull**2 / self.precision - 1) / self.precision, 1e-3 / len(self.data))
         # In float64: aliased terms leave a Gram matrix that float32 sums make indefinite.
-        self.columns = np.concatenate([self.columns, new], axis=1, dtype=np.float64)
-        cross = self.columns.T @ (new * self.data.weights[:, None])
+        self.columns = np.concatenate([self.columns[:, self.place], new], axis=1, dtype=np.float64)
+        self.place = np.arange(self.columns.shape[1])
+        weighted = new * self.data.weights[:, None]
+        cross = self.columns.T @ weighted
         self.gram = np.block([[self.gram, cross[: len(self.terms)]], [cross.T]])
+        self.moment = np.concatenate([self.moment, weighted.T @ self.target])
         self.terms += terms
         self.prior = np.concatenate([self.prior, prior])
         self._solve()
@@ -123,13 +128,14 @@ class _Model:
         self.prior *= np.clip(ratio, 1e-3, 1e3)
         self.prior[0] = 1.0  # the constant is not up for selection
         free = max(len(self.data) - float(self.determined.sum()), 0.05 * len(self.data))
-        left = float(self.data.weights @ self.residual**2)
+        # Squares of the residual, without the masks: they are many more than the terms.
+        left = self.power + float(self.mean @ (self.gram @ self.mean - 2 * self.moment))
         self.noise = max(MIN_NOISE, left / free)
         stays = self.prior > 1e-7
         if not stays.all():
             self.terms = [term for term, stay in zip(self.terms, stays, strict=True) if stay]
-            self.prior, self.columns = self.prior[stays], self.columns[:, stays]
-            self.gram = self.gram[np.ix_(stays, stays)]
+            self.prior, self.place = self.prior[stays], self.place[stays]
+            self.gram, self.moment = self.gram[np.ix_(stays, stays)], self.moment[stays]
         self._solve()
 
 

@@ -6,8 +6,9 @@ Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Relevances maximise
 the posterior mean of any coefficient is a sum over masks, so the result is again a Spectrum.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ NOISE_FLOOR = -9.5  # log of the least noise; float32 inverts nothing worse cond
 MAX_ORDER = 4
 BEAM = (10_000, 20_000, 4_000, 2_000)  # terms of order 1, 2, 3, 4 that are looked at
 MAX_TERMS = 3000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
-DUAL_MASKS = 4200  # more masks than this are solved for coefficients: the cost is the cube
+DUAL_MASKS = 3000  # more masks than this are solved for coefficients: the cost is the cube
 PRIMAL_TERMS = 1500  # coefficients then solved for
 
 
@@ -148,13 +149,14 @@ def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
     covariance = relevances.scale * product_kernel(data.masks, relevances.players, data.keep)
     covariance.flat[:: len(data) + 1] += relevances.noise / data.weights
     pull = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
-    table: dict[Term, float] = {}
-    for family, prior in _widest(relevances):
-        terms = list(map(tuple, family.tolist()))
-        moments = _moments(data, family, pull.astype(np.float32))
-        table.update(zip(terms, (prior * moments).tolist(), strict=True))
+    narrow = pull.astype(np.float32)
+    families, priors = zip(*_widest(relevances), strict=True)
+    coefficients = [
+        prior * _moments(data, family, narrow)
+        for family, prior in zip(families, priors, strict=True)
+    ]
     constant = data.mean + relevances.scale * float(pull.sum())
-    return _spectrum(data, table, constant)
+    return _spectrum(data, families, np.concatenate(coefficients), constant)
 
 
 def _moments(
@@ -172,9 +174,9 @@ def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:
     """Solves for the coefficients of the terms with the widest priors; the rest is noise."""
     families, priors = zip(*_widest(relevances), strict=True)
     prior = np.concatenate(priors)
-    terms: list[Term] = [tuple(row) for family in families for row in family.tolist()]
     wide = np.sort(np.argsort(-prior, kind="stable")[:PRIMAL_TERMS])
-    terms, root = [terms[j] for j in wide], np.sqrt(prior[wide]).astype(np.float32)
+    families, root = _of_rows(families, wide), np.sqrt(prior[wide]).astype(np.float32)
+    terms: list[Term] = [tuple(row) for family in families for row in family.tolist()]
     everything = relevances.scale * (np.prod(1 + relevances.players) - 1)
     noise = relevances.noise + max(0.0, float(everything - prior[wide].sum()))
     design = characters(data.masks, terms, data.keep) * root
@@ -183,10 +185,27 @@ def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:
     system.flat[:: len(terms) + 1] += 1
     target = (data.values - data.mean).astype(np.float32)
     solution = cho_solve(cho_factor(system, lower=True), (weighted.T @ target).astype(np.float64))
-    table = dict(zip(terms, (root * solution).tolist(), strict=True))
-    return _spectrum(data, table, data.mean)
+    return _spectrum(data, families, root * solution, data.mean)
 
 
-def _spectrum(data: Observations, table: dict[Term, float], constant: float) -> Spectrum:
-    whole = Spectrum.from_dict(table | {(): constant}, n_players=data.n_players, keep=data.keep)
-    return whole.truncate(max_terms=MAX_TERMS)
+def _spectrum(
+    data: Observations,
+    families: Sequence[Columns],
+    coefficients: Float[np.ndarray, " terms"],
+    constant: float,
+) -> Spectrum:
+    """The spectrum of the strongest terms; only they become Python objects, which is slow."""
+    strong = np.sort(np.argsort(-np.abs(coefficients), kind="stable")[:MAX_TERMS])
+    terms = [tuple(row) for family in _of_rows(families, strong) for row in family.tolist()]
+    table = dict(zip(terms, coefficients[strong].tolist(), strict=True)) | {(): constant}
+    return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+
+
+def _of_rows(families: Sequence[Columns], rows: Int[np.ndarray, " some"]) -> list[Columns]:
+    """The terms of these ascending rows, counted through all families."""
+    ends = np.cumsum([0, *map(len, families)])
+    cuts = np.searchsorted(rows, ends)
+    return [
+        family[rows[a:b] - start]
+        for family, start, (a, b) in zip(families, ends, pairwise(cuts), strict=False)
+    ]

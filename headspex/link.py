@@ -7,7 +7,6 @@ from the players' weights and the curve's few numbers, and their coefficients fr
 the curve leaves over is few interactions again, for which `grow` is made; the two take turns.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -18,7 +17,8 @@ from jaxtyping import Complex, Float, Int
 from headspex.growth import ROUNDS, grow
 from headspex.observations import Observations
 from headspex.ridge import ridge
-from headspex.spectrum import Spectrum, Term
+from headspex.spectrum import Spectrum
+from headspex.terms import Block
 
 HARMONICS = 5  # of the curve, beside its straight line
 MARGIN = 1.3  # half a period of the first harmonic, in largest sums seen
@@ -57,20 +57,23 @@ def linked(data: Observations, *, seed: int = 0) -> Spectrum:
     del seed
     index = fit_index(data)
     for _ in range(TURNS):
+        rest = _left_over(data, index, QUICK_ROUNDS)
         # Single players are the curve's; what they do beside it is added in the end only.
-        joint = {t: c for t, c in _left_over(data, index, QUICK_ROUNDS).items() if len(t) > 1}
-        others = _spectrum(joint, data).predict(data.masks)
-        index = fit_index(replace(data, values=data.values - others), index)
-    table = _left_over(data, index, ROUNDS)
+        joint = Spectrum.from_blocks(
+            [block for block in rest.blocks if block.order > 1],
+            n_players=data.n_players, keep=data.keep,
+        )  # fmt: skip
+        index = fit_index(replace(data, values=data.values - joint.predict(data.masks)), index)
     most = min(MAX_TERMS, TERMS_PER_MASK * len(data))
-    for term, value in index_spectrum(index, data.keep, max_terms=most).to_dict().items():
-        table[term] = table.get(term, 0.0) + value
-    return _spectrum(table, data)
+    curve = index_spectrum(index, data.keep, max_terms=most)
+    return Spectrum.weighted_sum([(1.0, _left_over(data, index, ROUNDS)), (1.0, curve)])
 
 
-def _left_over(data: Observations, index: Index, rounds: int) -> dict[Term, float]:
+def _left_over(data: Observations, index: Index, rounds: int) -> Spectrum:
     rest = replace(data, values=data.values - index.predict(data.characters()))
-    return {} if rest.constant else grow(rest, rounds=rounds, together=False).to_dict()
+    if rest.constant:
+        return Spectrum.from_dict({}, n_players=data.n_players, keep=data.keep)
+    return grow(rest, rounds=rounds, together=False)
 
 
 def fit_index(data: Observations, start: Index | None = None) -> Index:
@@ -129,15 +132,13 @@ def index_spectrum(
             families.append((columns, _coefficients(whole, factors, columns)))
     sizes = np.concatenate([np.abs(values) for _, values in families])
     least = np.sort(sizes)[-min(max_terms, len(sizes))]
-    table: dict[Term, float] = {(): index.constant + float(whole.real.sum())}
+    blocks = [Block(np.zeros((1, 0), int), np.array([index.constant + whole.real.sum()]))]
     for columns, values in families:
         large = np.abs(values) >= least
-        table.update(zip(map(tuple, columns[large].tolist()), values[large].tolist(), strict=True))
-    return Spectrum.from_dict(table, n_players=n, keep=keep)
-
-
-def _spectrum(table: Mapping[Term, float], data: Observations) -> Spectrum:
-    return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+        blocks.append(Block(columns[large], values[large]))
+    return Spectrum.from_blocks(
+        [block for block in blocks if len(block.columns)], n_players=n, keep=keep
+    )
 
 
 def _basis(

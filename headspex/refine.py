@@ -24,7 +24,7 @@ from headspex.link import linked
 from headspex.observations import Observations
 from headspex.proof import beyond_chance, promise, solved
 from headspex.proxy import boosted_trees
-from headspex.spectrum import FitReport, Spectrum, Term
+from headspex.spectrum import FitReport, Spectrum
 
 SIZES = (10_000, 5000, 2000, 1000, 500, 250, 125, 60, 30, 15)  # terms, tried by cross-validation
 TOLERANCE = 5e-4  # share of the explained variance that a smaller spectrum may cost
@@ -122,12 +122,9 @@ def _add(
     data: Observations, spectra: Mapping[str, Spectrum], shares: Mapping[str, float]
 ) -> Spectrum:
     """The weighted sum of deviations from the mean."""
-    table: dict[Term, float] = {}
-    for name, share in shares.items():
-        for term, coefficient in spectra[name].to_dict().items():
-            table[term] = table.get(term, 0.0) + share * coefficient
-    table[()] += (1 - sum(shares.values())) * data.mean
-    return Spectrum.from_dict(table, n_players=data.n_players, keep=data.keep)
+    constant = Spectrum.from_dict({(): data.mean}, n_players=data.n_players, keep=data.keep)
+    parts = [(share, spectra[name]) for name, share in shares.items()]
+    return Spectrum.weighted_sum([(1 - sum(shares.values()), constant), *parts])
 
 
 def _smallest_size(contest: Contest, shares: Mapping[str, float]) -> int | None:

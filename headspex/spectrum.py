@@ -9,7 +9,7 @@ sampling, and at p = 1/2 they are the signs 1 - 2 m_i of the Fourier transform i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from headspex.characters import (
 )
 from headspex.errors import UsageError
 from headspex.players import Players, Values, check_masks
-from headspex.terms import Block, Term, blocks_of, check_blocks, substitute
+from headspex.terms import Block, Term, blocks_of, check_blocks, collect, substitute
 
 if TYPE_CHECKING:
     from headspex.energy import LayerEnergy
@@ -131,6 +131,17 @@ class Spectrum:
         terms = tuple(term for block in blocks for term in block.terms())
         values = np.concatenate([block.coefficients for block in blocks])
         return cls(terms, values, n_players, keep_vector(keep, n_players))
+
+    @classmethod
+    def weighted_sum(cls, parts: Sequence[tuple[float, Spectrum]]) -> Spectrum:
+        """The sum of weight * spectrum, all of the same players and in the same basis."""
+        scaled = (
+            Block(block.columns, weight * block.coefficients)
+            for weight, spectrum in parts
+            for block in spectrum.blocks
+        )
+        n_players, keep = parts[0][1].n_players, parts[0][1].keep
+        return cls.from_blocks(collect(scaled, n_players), n_players=n_players, keep=keep)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

@@ -248,6 +248,19 @@ def test_without_shapiq_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
         reported().to_shapiq("fourier")
 
 
+def test_a_weighted_sum_of_spectra_predicts_the_weighted_sum_of_their_predictions() -> None:
+    first = Spectrum.from_dict({(): 1.0, (0,): 2.0, (0, 2): -1.0}, n_players=3, keep=0.8)
+    second = Spectrum.from_dict({(0,): 3.0, (1,): 0.5}, n_players=3, keep=0.8)
+    masks = np.array(list(np.ndindex(2, 2, 2)), dtype=bool)
+
+    both = Spectrum.weighted_sum([(0.5, first), (-2.0, second)])
+
+    np.testing.assert_allclose(
+        both.predict(masks), 0.5 * first.predict(masks) - 2 * second.predict(masks), atol=1e-12
+    )
+    assert both.terms == ((), (0,), (1,), (0, 2))
+
+
 def test_shapiq_reads_the_same_values() -> None:
     pytest.importorskip("shapiq")
     values = reported().to_shapiq("banzhaf")
