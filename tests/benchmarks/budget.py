@@ -3,12 +3,13 @@
     python tests/benchmarks/budget.py score --to table.npz
     python tests/benchmarks/budget.py replay table.npz --target .9 --to runs/budget
 
-`score` asks the shipped model each (mask, question) pair once: many masks all search questions,
-many more masks two of them. `replay` buys both from that table at growing budgets, fits them with
-the same engine (and shapiq's ProxySPEX where it is installed; it never imports torch), and prints
-the first budget that reaches the target. It also takes a table of `masks` and `loss` alone, such
-as the real game of stories260k. A seed is an order of the table's masks, so that seeds share some
-of them at large budgets. R² between two budgets is taken to rise with the logarithm of the passes.
+`score` asks the shipped model each (mask, question) pair once: many masks all 600 search questions
+of `mini`, many more masks two of them. `replay` buys both from that table at growing budgets, fits
+them with the same engine (and shapiq's ProxySPEX where it is installed; it never imports torch),
+and prints the first budget that reaches the target. It also takes a table of `masks` and `loss`
+alone, such as the real game of stories260k. A seed is an order of the table's masks, so that seeds
+share some of them at large budgets. R² between two budgets is taken to rise with the logarithm of
+the passes.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from headspex.files import write_csv
 from headspex.fit import fit_spectrum
 from headspex.spread import assign_questions, mask_values
 
-FRESH = 400  # masks that R² is measured on
+FRESH = 300  # masks that R² is measured on
 STEP = 2  # between two budgets
 LEAST = 20  # masks of the smallest search
 
@@ -112,7 +113,7 @@ def bought(
     asked = np.take_along_axis(answers.asked[chosen], columns, axis=1)
     scores = np.take_along_axis(answers.scores[chosen], columns, axis=1)
     row = np.repeat(np.arange(len(chosen)), per_mask)
-    values = mask_values(scores.ravel(), row, asked.ravel(), n_questions)
+    values = mask_values(scores.ravel(), row, asked.ravel(), n_questions, answers.masks[chosen])
     return answers.masks[chosen], values
 
 
@@ -173,7 +174,8 @@ def score(options: argparse.Namespace) -> None:
     from headspex.sampling import draw_masks
     from headspex.store import ScoreStore
 
-    study = headspex.Study("tiny", "mini", threads=1)
+    # A verify budget so large that no search question is left out: full scoring asks all of them.
+    study = headspex.Study("tiny", "mini", threads=1, verify_budget=10**7)
     n_questions, n_players = study.plan.n_search, study.plan.n_players
     n_masks = options.masks + options.spread_masks
     masks = draw_masks(n_masks, n_players, keep=options.keep, seed=0)
@@ -252,8 +254,8 @@ def main() -> None:
     one = commands.add_parser("score")
     one.add_argument("--to", type=Path, required=True)
     one.add_argument("--keep", type=float, default=0.7)
-    one.add_argument("--masks", type=int, default=3_000, help="asked all search questions")
-    one.add_argument("--spread-masks", type=int, default=30_000, help="asked two of them")
+    one.add_argument("--masks", type=int, default=800, help="asked all search questions")
+    one.add_argument("--spread-masks", type=int, default=20_000, help="asked two of them")
     one.set_defaults(run=score)
     two = commands.add_parser("replay")
     two.add_argument("table", type=Path)
