@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import nnls
 
 from headspex.observations import Observations
+from headspex.progress import progress
 from headspex.spectrum import Spectrum
 
 Method = Callable[[Observations], Spectrum]
@@ -87,23 +88,27 @@ def hold(
         ceilings: R² that a method will hardly reach, where that is known.
     """
     contest = Contest(data, folds, {}, {})
-    for name, method in methods.items():
-        leader = max(contest.scores.values(), default=-np.inf)
-        if ceilings and ceilings.get(name, np.inf) < leader:
-            continue
-        predictions = np.full(len(data), data.mean)
-        spectra: list[Spectrum] = []
-        for fold in range(int(folds.max()) + 1):
-            test = folds == fold
-            spectra.append(fit_or_constant(method, data.rows(np.flatnonzero(~test))))
-            predictions[test] = spectra[-1].predict(data.masks[test])
-            if fold == 0 and _hopeless(contest, predictions, test):
-                break
-        else:
-            contest.held_out[name], contest.spectra[name] = predictions, spectra
-            if contest.r2(predictions) >= SOLVED:
-                break
+    with progress(len(methods), "methods on folds", unit="methods") as tell:
+        for name, method in methods.items():
+            leader = max(contest.scores.values(), default=-np.inf)
+            if leader < SOLVED and (ceilings or {}).get(name, np.inf) >= leader:
+                _enter(contest, name, method)
+            tell(1)
     return contest
+
+
+def _enter(contest: Contest, name: str, method: Method) -> None:
+    """Adds a method's predictions, unless it drops out after its first fold."""
+    data, folds = contest.data, contest.folds
+    predictions = np.full(len(data), data.mean)
+    spectra: list[Spectrum] = []
+    for fold in range(int(folds.max()) + 1):
+        test = folds == fold
+        spectra.append(fit_or_constant(method, data.rows(np.flatnonzero(~test))))
+        predictions[test] = spectra[-1].predict(data.masks[test])
+        if fold == 0 and _hopeless(contest, predictions, test):
+            return
+    contest.held_out[name], contest.spectra[name] = predictions, spectra
 
 
 def fit_or_constant(method: Method, data: Observations) -> Spectrum:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
-    """A bar with rate and time left; the value is told how many passes were finished."""
+def progress(total: int, what: str, *, unit: str = "passes") -> Iterator[Callable[[int], object]]:
+    """A bar with rate and time left; the value is told how many units were finished."""
     from tqdm.auto import tqdm  # in a notebook it draws a widget
 
     # A log file gets a line now and then, a terminal a moving bar.
     every = 0.2 if sys.stderr.isatty() else 10.0
-    with tqdm(total=total, desc=what, unit=" passes", mininterval=every, delay=2) as bar:
+    with tqdm(total=total, desc=what, unit=f" {unit}", mininterval=every, delay=2) as bar:
         yield bar.update
