@@ -50,6 +50,17 @@ class Allocation:
         """Of pilot and search."""
         return self.pilot_passes + (self.n_masks - self.n_pilot) * self.questions_per_mask
 
+    def said_of(self, earlier: Allocation) -> str:
+        """What a smaller budget's search is worth to this one, where that is not all of it."""
+        mine, its = ((a.keep, a.questions_per_mask, a.n_pilot) for a in (self, earlier))
+        if mine == its:
+            return ""
+        return (
+            f"with this budget masks keep {mine[0]:g} and are asked {mine[1]} questions after a "
+            f"pilot of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search "
+            "starts anew"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in run.json."""
         return {

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from headspex.allocation import Allocation
 from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
+from headspex.evaluate import Passes
 from headspex.faithfulness import Faithfulness, faithfulness
 from headspex.fit import fit_spectrum
 from headspex.interactions_table import Interaction, interaction_table
@@ -118,11 +119,13 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
 
 def search_scores(judge: Judge, sample: Sample, metric: str) -> Float[np.ndarray, " passes"]:
     """The score of each pass of the search."""
-    # The pilot's passes as it asked them: blocks that the store holds are not measured again.
+    # The pilot's passes as it asked them: what is stored are whole blocks.
     parts = np.split(np.arange(len(sample.row)), [sample.n_known])
     scores = [
-        judge.ask(sample.masks[sample.row[part]], sample.asked[part, None],
-                  metrics=[metric], what="search")[metric][:, 0]
+        judge.ask_passes(
+            Passes(sample.masks, sample.row[part], sample.asked[part]),
+            metrics=[metric], what="search",
+        )[metric]
         for part in parts
         if len(part)
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.evaluate import evaluate
+from headspex.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.hooks import LoadedModel, Prepared, answer_log_probs, mean_activations
 from headspex.players import Players
 from headspex.progress import progress
@@ -27,6 +27,7 @@ class Judge:
         questions, encoded: what may be asked; questions are named by their position here.
         store: keeps every score.
         ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
+        workers: measure in its place; without them it measures itself.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Judge:
         ablation: str = "zero",
         fill: Any = None,
         rescale: bool = False,
+        workers: Workers | None = None,
     ) -> None:
         self.players = players
         self._model = model
@@ -47,6 +49,7 @@ class Judge:
         self._answers = np.array([question.answer for question in questions])
         self._store = store
         self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
+        self._workers = workers or InProcess(self)
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
@@ -72,11 +75,18 @@ class Judge:
         what: str,
     ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
         """Scores of each mask on its own questions, in every metric."""
-        rows = np.repeat(masks, asked.shape[1], axis=0)
-        with progress(asked.size, what) as tell:
-            log_probs = evaluate(self, rows, asked.ravel(), store=self._store, progress=tell)
-        answers = self._answers[asked.ravel()]
-        return {name: METRICS[name](log_probs, answers).reshape(asked.shape) for name in metrics}
+        passes = Passes(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel())
+        scores = self.ask_passes(passes, metrics=metrics, what=what)
+        return {name: found.reshape(asked.shape) for name, found in scores.items()}
+
+    def ask_passes(
+        self, passes: Passes, *, metrics: Sequence[str], what: str
+    ) -> dict[str, Float[np.ndarray, " passes"]]:
+        """Scores of passes, in every metric."""
+        with progress(len(passes.questions), what) as tell:
+            log_probs = evaluate(self._workers, passes, store=self._store, progress=tell)
+        answers = self._answers[passes.questions]
+        return {name: METRICS[name](log_probs, answers) for name in metrics}
 
     def ask_all(
         self,

@@ -41,7 +41,8 @@ def write_results(
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
     write_curve(folder.curve, findings.curve)
-    for point in of_method(findings.curve, "proxyspex", "accuracy"):
+    judged = of_method(findings.curve, "proxyspex", "accuracy")
+    for point in judged:
         mask = schedule.mask(point.n_pruned)
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
         file.write(folder.mask(point.n_pruned))
@@ -51,6 +52,7 @@ def write_results(
         figure.caption.format(**words): draw(folder, results, name, folder.figures / f"{name}.svg")
         for name, figure in FIGURES.items()
     }
+    pictures = [folder.figures / f"{name}.svg" for name in FIGURES]
     write_report(
         folder.report,
         title=f"headspex: {study.settings.model} on {study.settings.task}",
@@ -61,7 +63,9 @@ def write_results(
         curve=findings.curve,
         figures=figures,
     )
-    folder.finish(study.identity, results)
+    masks = [folder.mask(point.n_pruned) for point in judged]
+    tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
+    folder.finish(study.identity, results, [*tables, *masks, *pictures, folder.report])
 
 
 def mask_of(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -26,6 +27,7 @@ from headspex.flops import MaskCosts, mask_costs
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.judge import Judge, mean_fill, say_what_is_cut
+from headspex.lock import locked
 from headspex.plan import Plan, make_plan
 from headspex.players import Players, parse_layers
 from headspex.protocol import PAPER_SHARE, said_of_split
@@ -191,6 +193,32 @@ class Study:
             "commit": self.model.revision,
         }
 
+    def scored_by(self, fill: Float[np.ndarray, "layers heads d_head"] | None) -> dict[str, Any]:
+        """All that decides a score to its last bit, its mask and question aside.
+
+        Args:
+            fill: the heads' means, for mean ablation.
+        """
+        settings, model = self.settings, self.model
+        search, heldout = self.questions
+        return {
+            "weights": model.fingerprint,
+            "tokenizer": model.tokenizer_fingerprint,
+            "questions": _sha256(question.id for question in search + heldout),
+            "prompts": _sha256(map(repr, self.encoded)),
+            "shots": settings.shots,
+            "dtype": model.dtype,
+            "attention": str(model.bridge.original_model.config._attn_implementation),
+            "device": model.device.split(":")[0],
+            "threads": settings.threads,
+            "ablation": settings.ablation,
+            "fill": None if fill is None else hashlib.sha256(fill.tobytes()).hexdigest(),
+            "rescale": settings.rescale,
+            "unit": settings.unit,
+            "layers": list(self.players.layers),
+            "versions": {name: version(name) for name in VERSIONS},
+        }
+
     @cached_property
     def encoded(self) -> list[EncodedQuestion]:
         """The search questions, then the held-out ones, as tokens."""
@@ -231,24 +259,33 @@ class Study:
         from headspex.results import write_results  # it draws: matplotlib takes a second
 
         folder = RunFolder(Path(out))
-        say_what_is_cut(self.encoded, self.model.n_ctx)
-        if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
-            print(f"headspex: {said}", file=sys.stderr)
-        folder.begin(self.identity)
-        fill, fill_entry = None, None
-        if self.settings.ablation == "mean":
-            fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
-            fill_entry = write_fill(folder.path / "masks", fill)
-        with ScoreStore(folder.scores) as store:
-            judge = self.judge(store, fill=fill)
-            findings = find(self, judge, self._allocation(folder, judge))
-        with self.timed("write the results"):
-            write_results(folder, self, findings, fill_entry)
-        write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
+        with locked(folder.path):
+            say_what_is_cut(self.encoded, self.model.n_ctx)
+            if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
+                print(f"headspex: {said}", file=sys.stderr)
+            earlier = folder.begin(self.identity)
+            fill, fill_entry = None, None
+            if self.settings.ablation == "mean":
+                fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
+                fill_entry = write_fill(folder.path / "masks", fill)
+            with ScoreStore(folder.scores, self.scored_by(fill)) as store:
+                judge = self.judge(store, fill=fill)
+                findings = find(self, judge, self._allocation(folder, judge, earlier))
+            with self.timed("write the results"):
+                write_results(folder, self, findings, fill_entry)
+            write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
         return findings
 
-    def _allocation(self, folder: RunFolder, judge: Judge) -> Allocation:
-        """As the folder has it; chosen now, and stored before it is used, where it has none."""
+    def _allocation(
+        self, folder: RunFolder, judge: Judge, earlier: dict[str, Any] | None
+    ) -> Allocation:
+        """As the folder has it; chosen now, and stored before it is used, where it has none.
+
+        Args:
+            folder: of the run.
+            judge: scores the pilot.
+            earlier: how the run spent the smaller budget that is extended.
+        """
         known = folder.allocation()
         if known is not None:
             return Allocation.from_dict(known)
@@ -256,6 +293,8 @@ class Study:
             chosen = allocate(
                 self.plan, self.settings, judge, chance=self.task.chance, costs=self.costs
             )
+        if earlier is not None and (said := chosen.said_of(Allocation.from_dict(earlier))):
+            print(f"headspex: {said}", file=sys.stderr)
         folder.allocate(self.identity, chosen.to_dict())
         return chosen
 
@@ -265,3 +304,7 @@ class Study:
         begin = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - begin, 3)
+
+
+def _sha256(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

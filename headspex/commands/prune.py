@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 from headspex.options import add_model, add_run, folder_name, study_of
@@ -17,7 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.results import results_of, summary
+    from headspex.results import command_of, results_of, summary
+    from headspex.retell import told_again
 
     study = study_of(options)
     if options.dry_run:
@@ -27,11 +29,21 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(estimate.to_dict()) if options.json else estimate)
         return 0
     out = options.out or Path("runs") / f"{folder_name(options.model)}-{folder_name(options.task)}"
-    findings = study.run(out)
-    results = results_of(study, findings)
+    told = told_again(study, out)
+    if told is None:
+        try:
+            findings = study.run(out)
+        except KeyboardInterrupt:
+            again = f"{command_of(study)} --out {shlex.quote(str(out))}"
+            raise KeyboardInterrupt(
+                f"stopped; what was scored is kept, go on with: {again}"
+            ) from None
+        results = results_of(study, findings)
+        told = results, summary(results, findings.curve, findings.interactions)
+    results, text = told
     if options.json:
         print(json.dumps({"run": str(out), **results}))
         return 0
-    print(summary(results, findings.curve, findings.interactions))
+    print(text)
     print(f"Everything is in {out}; the report is {out / 'report.html'}")
     return 0
