@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +29,8 @@ TOP = 10  # interactions that are told
 
 def write_results(
     folder: RunFolder, study: Study, findings: Findings, fill: dict[str, str] | None
-) -> None:
-    """Write all files of a finished run; `run.json` last, so that it stands for the rest."""
+) -> list[Path]:
+    """Write all files of a finished run but `run.json`, which will stand for the rest."""
     spectrum, players = findings.spectrum, study.players
     search, heldout = study.questions
     write_json(
@@ -65,7 +66,7 @@ def write_results(
     )
     masks = [folder.mask(point.n_pruned) for point in judged]
     tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
-    folder.finish(study.identity, results, [*tables, *masks, *pictures, folder.report])
+    return [*tables, *masks, *pictures, folder.report]
 
 
 def mask_of(

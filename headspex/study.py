@@ -256,7 +256,7 @@ class Study:
         Raises:
             UsageError: settings that do not fit the model or task, or a folder of another run.
         """
-        from headspex.results import write_results  # it draws: matplotlib takes a second
+        from headspex.results import results_of, write_results  # matplotlib takes a second
 
         folder = RunFolder(Path(out))
         with locked(folder.path):
@@ -272,8 +272,9 @@ class Study:
                 judge = self.judge(store, fill=fill)
                 findings = find(self, judge, self._allocation(folder, judge, earlier))
             with self.timed("write the results"):
-                write_results(folder, self, findings, fill_entry)
+                files = write_results(folder, self, findings, fill_entry)
             write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
+            folder.finish(self.identity, results_of(self, findings), files)
         return findings
 
     def _allocation(

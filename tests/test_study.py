@@ -61,6 +61,19 @@ def test_the_same_run_again_gives_the_same_bytes(
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
 
 
+def test_a_larger_budget_goes_on_and_gives_the_bytes_of_one_run(
+    run: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", "--model", str(model_folder), "--out", str(tmp_path / "grown"), *QUICK]
+    assert main([*words, "--budget", "300"]) == 0
+    assert main(words) == 0
+    for name in [*SAME_EVERY_TIME, *(f"masks/{p.name}" for p in (run / "masks").iterdir())]:
+        assert (tmp_path / "grown" / name).read_bytes() == (run / name).read_bytes(), name
+    capsys.readouterr()
+    assert main([*words, "--budget", "300"]) == 2
+    assert "can be extended but not cut" in capsys.readouterr().err
+
+
 def test_another_seed_in_the_same_folder_is_refused_and_nothing_is_lost(
     run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
