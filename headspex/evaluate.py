@@ -93,7 +93,8 @@ def evaluate(
         workers: measure.
         blocks: what is asked, such as `Passes`.
         store: keeps each block once it is measured.
-        progress: told the number of rows that each block finished.
+        progress: told the number of rows that each block finished; 0 before the first of those
+            that are measured.
 
     Returns:
         float32 log-probabilities, rows as given.
@@ -103,6 +104,7 @@ def evaluate(
         if (known := store.get(block)) is not None:
             found[number] = known
             progress(len(block))
+    progress(0)
     lacking = (number for number in range(len(blocks)) if number not in found)
     with patiently() as breath:
         for number, scores in workers.measure((number, blocks[number]) for number in lacking):

@@ -117,10 +117,12 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     )  # fmt: skip
 
 
-def search_scores(judge: Judge, sample: Sample, metric: str) -> Float[np.ndarray, " passes"]:
-    """The score of each pass of the search."""
+def search_scores(
+    judge: Judge, sample: Sample, metric: str, *, passes: int | None = None
+) -> Float[np.ndarray, " passes"]:
+    """The score of each pass of the search, or of the first `passes`."""
     # The pilot's passes as it asked them: what is stored are whole blocks.
-    parts = np.split(np.arange(len(sample.row)), [sample.n_known])
+    parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
     scores = [
         judge.ask_passes(
             Passes(sample.masks, sample.row[part], sample.asked[part]),

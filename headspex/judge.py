@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,7 @@ class Judge:
         store: keeps every score.
         ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
         workers: measure in its place; without them it measures itself.
+        progress: tells how far it is.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Judge:
         fill: Any = None,
         rescale: bool = False,
         workers: Workers | None = None,
+        progress: Callable[[int, str], AbstractContextManager[Callable[[int], object]]] = progress,
     ) -> None:
         self.players = players
         self._model = model
@@ -50,6 +53,7 @@ class Judge:
         self._store = store
         self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
         self._workers = workers or InProcess(self)
+        self._progress = progress
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
@@ -83,7 +87,7 @@ class Judge:
         self, passes: Passes, *, metrics: Sequence[str], what: str
     ) -> dict[str, Float[np.ndarray, " passes"]]:
         """Scores of passes, in every metric."""
-        with progress(len(passes.questions), what) as tell:
+        with self._progress(len(passes.questions), what) as tell:
             log_probs = evaluate(self._workers, passes, store=self._store, progress=tell)
         answers = self._answers[passes.questions]
         return {name: METRICS[name](log_probs, answers) for name in metrics}

@@ -52,6 +52,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
     add("--metric", default="accuracy", help="accuracy, margin or logprob (default: %(default)s)")
+    add("--look-every", type=int, metavar="PASSES", help="fit and tell R2 on masks kept for that, "
+        "every so many passes of the search")  # fmt: skip
+    add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "
+        "the 95 %% interval of R2 above this (a look every eighth of the default budget, if "
+        "--look-every says nothing else)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
     add("--dry-run", action="store_true", help="print what it would cost, and stop")

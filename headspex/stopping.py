@@ -1,6 +1,6 @@
 """A search that looks at itself every so many passes, and ends when it explains enough.
 
-The looks are at masks of their own: the fresh masks, on which the finished run is judged, take no
+Looks are had on masks of their own: the fresh masks, on which the finished run is judged, take no
 part in the choice of when to end.
 """
 
@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from headspex.allocation import Allocation, Look
 from headspex.block import BLOCK
 from headspex.faithfulness import faithfulness
+from headspex.findings import search_scores
 from headspex.fit import fit_spectrum
 from headspex.judge import Judge
 from headspex.plan import FEWEST_MASKS
@@ -28,62 +30,71 @@ if TYPE_CHECKING:
 def searched(
     study: Study, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
 ) -> Allocation:
-    """Search step by step; returns what the search has spent when it ended.
+    """Search, look by look; returns what the search has spent when it ended.
 
     Args:
         study: says how often to look, and what R² is enough.
         judge: scores.
-        allocation: of the whole budget, with the looks that were had before the run was killed.
+        allocation: of the whole budget, or as it was recorded last.
         record: keeps an allocation before the run goes on.
     """
     plan, settings = study.plan, study.settings
-    if not plan.n_watched or allocation.ended:
+    if not plan.look_step or allocation.ended:
         return allocation
     sample = draw_sample(plan, allocation, seed=settings.seed)
-    known = {look.passes: look for look in allocation.looks}
-    for masks, passes in steps(sample, plan.look_every):
-        if passes not in known:
-            known[passes] = _look(study, judge, sample, masks, passes)
-        looks = tuple(known[key] for key in sorted(known))
+    had = {look.passes for look in allocation.looks}
+    for masks, scored in steps(sample, plan.look_step):
+        passes = int(sample.ends[masks - 1])
+        if passes in had:
+            continue
+        scores = search_scores(judge, sample, settings.metric, passes=scored)[:passes]
+        look = _look(study, judge, sample, scores)
+        allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness
-        ended = enough is not None and known[passes].low > enough
-        allocation = replace(allocation, looks=looks, ended=ended)
-        if ended:
+        if enough is not None and look.low is not None and look.low > enough:
             reason = (
-                f"the search ended early: after {passes:,} passes a spectrum had R² "
-                f"{known[passes].r2:.3f} on {plan.n_watched} masks, its interval above {enough:g}"
+                f"the search ended early, after {passes:,} passes: R² {look.r2:.3f} "
+                f"[{look.low:.3f}, {look.high:.3f}] on {plan.n_watched} masks is above {enough:g}"
             )
-            allocation = replace(
-                allocation, n_masks=masks, reasons=(*allocation.reasons, reason)
-            )
+            reasons = (*allocation.reasons, reason)
+            allocation = replace(allocation, n_masks=masks, reasons=reasons, ended=True)
             print(f"headspex: {reason}", file=sys.stderr)
         record(allocation)
-        if ended:
+        if allocation.ended:
             break
     return allocation
 
 
 def steps(sample: Sample, every: int) -> Iterator[tuple[int, int]]:
-    """After how many masks, and passes of the search, to look.
+    """When to look: how many masks, and the passes that are scored for them and a bit more.
 
-    Whole blocks are scored, and whole masks of them are used. There is no look at the end: the run
-    itself is the last one.
+    Blocks are scored whole, and the last look is before the end: the run itself is the one there.
     """
     ends = sample.ends
-    wanted = every
-    while wanted < ends[-1]:
-        scored = sample.n_known + -(-(wanted - sample.n_known) // BLOCK) * BLOCK
+    for wanted in range(every, int(ends[-1]), every):
+        blocks = -(-max(0, wanted - sample.n_known) // BLOCK)
+        scored = sample.n_known + blocks * BLOCK
         masks = int(ends.searchsorted(scored, side="right"))
-        if masks >= len(ends):
-            return
-        if masks >= max(FEWEST_MASKS, 1) and scored > sample.n_known:
-            yield masks, int(ends[masks - 1])
-        wanted += every
+        if blocks and FEWEST_MASKS <= masks < len(ends):
+            yield masks, scored
 
 
-def _look(study: Study, judge: Judge, sample: Sample, masks: int, passes: int) -> Look:
-    from headspex.findings import search_scores
-
+def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray) -> Look:
     settings = study.settings
-    scores = search_scores(judge, sample.first(masks), settings.metric)
-    raise NotImplementedError
+    data = sample.observed(scores)
+    with study.timed("looks"), threadpool_limits(1):
+        spectrum = fit_spectrum(
+            data.masks, data.values, keep=sample.keep, weights=data.weights,
+            seed=settings.seed, threads=settings.threads,
+        )  # fmt: skip
+    measured = judge.ask_all(
+        sample.watched, sample.search, metrics=[settings.metric], what="watched masks"
+    )[settings.metric]
+    found = faithfulness(
+        measured.mean(axis=1), spectrum.predict(sample.watched), seed=settings.seed
+    )
+    if found is None:
+        return Look(len(scores), None, None, None)
+    study.watch.faithfulness({"passes": len(scores), **found.to_dict()})
+    print(f"headspex: R² {found} after {len(scores):,} passes of search", file=sys.stderr)
+    return Look(len(scores), found.r2, found.low, found.high)

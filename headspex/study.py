@@ -34,6 +34,7 @@ from headspex.protocol import PAPER_SHARE, said_of_split
 from headspex.run_folder import RunFolder
 from headspex.seeds import stream
 from headspex.settings import Settings
+from headspex.stopping import searched
 from headspex.store import ScoreStore
 from headspex.tasks import (
     METRICS,
@@ -45,6 +46,7 @@ from headspex.tasks import (
     load_task,
 )
 from headspex.tasks import split as split_task
+from headspex.watch import Watch
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
@@ -63,6 +65,8 @@ class Study:
 
     Attributes:
         by_name: whether model and task were named, so that a command can repeat the run.
+        seconds: of each stage of `run`.
+        watch: told how far `run` is.
 
     Raises:
         UsageError: a setting, model or task that cannot be; also from the properties, which load
@@ -91,6 +95,7 @@ class Study:
             known = ", ".join(METRICS)
             raise UsageError(f"--metric must be one of {known}, but is {self.settings.metric!r}")
         self.seconds: dict[str, float] = {}
+        self.watch = Watch()
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Study:
@@ -102,7 +107,7 @@ class Study:
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         study = cls(**{**given, "subjects": tuple(identity["subjects"])})
-        planned = {f.name: identity[f.name] for f in fields(Plan)}
+        planned = {f.name: identity[f.name] for f in fields(Plan) if f.name in identity}
         study.plan = Plan(**{**planned, "sizes": tuple(identity["sizes"])})
         return study
 
@@ -240,6 +245,7 @@ class Study:
         return Judge(
             self.model, self.players, search + heldout, self.encoded, store=store,
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
+            progress=self.watch.progress,
         )  # fmt: skip
 
     def costs(self) -> MaskCosts:
@@ -264,13 +270,19 @@ class Study:
             if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
                 print(f"headspex: {said}", file=sys.stderr)
             earlier = folder.begin(self.identity)
+            self.watch = Watch(folder.status, self.plan.search_budget + self.plan.verify_passes)
             fill, fill_entry = None, None
             if self.settings.ablation == "mean":
                 fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
                 fill_entry = write_fill(folder.path / "masks", fill)
             with ScoreStore(folder.scores, self.scored_by(fill)) as store:
                 judge = self.judge(store, fill=fill)
-                findings = find(self, judge, self._allocation(folder, judge, earlier))
+                chosen = self._allocation(folder, judge, earlier)
+                spent = searched(
+                    self, judge, chosen,
+                    record=lambda one: folder.allocate(self.identity, one.to_dict()),
+                )  # fmt: skip
+                findings = find(self, judge, spent)
             with self.timed("write the results"):
                 files = write_results(folder, self, findings, fill_entry)
             write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
@@ -302,9 +314,11 @@ class Study:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add a stage to `seconds`."""
+        self.watch.stage(stage)
         begin = time.perf_counter()
         yield
-        self.seconds[stage] = round(time.perf_counter() - begin, 3)
+        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+        self.seconds[stage] = round(spent, 3)
 
 
 def _sha256(texts: Iterable[str]) -> str:

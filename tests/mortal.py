@@ -56,7 +56,7 @@ def run(order: dict[str, Any]) -> int:
 
 def note(log: Path) -> None:
     """Write down what is measured and what is kept."""
-    evaluate.BLOCK = BLOCK
+    vars(evaluate)["BLOCK"] = BLOCK
     measure, add = Judge.__call__, ScoreStore.add
 
     def line(word: str, block: Block) -> None:
