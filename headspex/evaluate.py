@@ -68,6 +68,20 @@ class Passes(Sequence[Block]):
     row: Int[np.ndarray, " passes"]
     questions: Int[np.ndarray, " passes"]
 
+    @classmethod
+    def of_each(
+        cls, masks: Bool[np.ndarray, "masks players"], asked: Int[np.ndarray, "masks per_mask"]
+    ) -> Passes:
+        """Each mask on its own questions."""
+        return cls(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel())
+
+    @classmethod
+    def of_all(
+        cls, masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
+    ) -> Passes:
+        """Each mask on the same questions."""
+        return cls.of_each(masks, np.tile(questions, (len(masks), 1)))
+
     def __len__(self) -> int:
         return -(-len(self.questions) // BLOCK)
 

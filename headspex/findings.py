@@ -121,17 +121,19 @@ def search_scores(
     judge: Judge, sample: Sample, metric: str, *, passes: int | None = None
 ) -> Float[np.ndarray, " passes"]:
     """The score of each pass of the search, or of the first `passes`."""
-    # The pilot's passes as it asked them: what is stored are whole blocks.
-    parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
     scores = [
-        judge.ask_passes(
-            Passes(sample.masks, sample.row[part], sample.asked[part]),
-            metrics=[metric], what="search",
-        )[metric]
-        for part in parts
-        if len(part)
-    ]  # fmt: skip
+        judge.ask_passes(part, metrics=[metric], what="search")[metric]
+        for part in search_passes(sample, passes)
+    ]
     return np.concatenate(scores)
+
+
+def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
+    """The search, or its first passes, as it is asked: the pilot's part as the pilot asked it."""
+    parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
+    return [
+        Passes(sample.masks, sample.row[part], sample.asked[part]) for part in parts if len(part)
+    ]
 
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from headspex.block import Block
 from headspex.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.hooks import LoadedModel, Prepared, answer_log_probs, mean_activations
 from headspex.players import Players
@@ -79,18 +80,29 @@ class Judge:
         what: str,
     ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
         """Scores of each mask on its own questions, in every metric."""
-        passes = Passes(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel())
-        scores = self.ask_passes(passes, metrics=metrics, what=what)
+        scores = self.ask_passes(Passes.of_each(masks, asked), metrics=metrics, what=what)
         return {name: found.reshape(asked.shape) for name, found in scores.items()}
 
     def ask_passes(
         self, passes: Passes, *, metrics: Sequence[str], what: str
     ) -> dict[str, Float[np.ndarray, " passes"]]:
         """Scores of passes, in every metric."""
-        with self._progress(len(passes.questions), what) as tell:
-            log_probs = evaluate(self._workers, passes, store=self._store, progress=tell)
+        log_probs = self.measure(passes, total=len(passes.questions), what=what)
         answers = self._answers[passes.questions]
         return {name: METRICS[name](log_probs, answers) for name in metrics}
+
+    def measure(
+        self, blocks: Sequence[Block], *, total: int, what: str
+    ) -> Float[np.ndarray, "passes choices"]:
+        """Log-probabilities of the choices, measured where they are not stored.
+
+        Args:
+            blocks: what is asked.
+            total: passes of all of them.
+            what: for the progress bar.
+        """
+        with self._progress(total, what) as tell:
+            return evaluate(self._workers, blocks, store=self._store, progress=tell)
 
     def ask_all(
         self,

@@ -126,18 +126,12 @@ def ray_workers(
         UsageError: no Ray, no such cluster, no room for a worker, or workers that would score
             differently.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            "--ray needs Ray, which is not installed; pip install 'headspex[ray]'"
-        ) from error
     if not study.by_name:
         raise UsageError(
             "Ray workers load model and task themselves, but one of them was given as an object; "
             "name them"
         )
-    _connect(address)
+    ray = _connected(address)
     try:
         on_gpu = study.model.device != "cpu"
         cpus = cpus_per_worker or study.settings.threads
@@ -146,8 +140,8 @@ def ray_workers(
         if count < 1:
             wanted = "a GPU" if on_gpu else f"{cpus} CPUs"
             raise UsageError(
-                f"a Ray worker takes {wanted}, but {address} has {there.get('GPU', 0):.0f} GPUs and "
-                f"{there.get('CPU', 0):.0f} CPUs; set --device or --cpus-per-worker"
+                f"a Ray worker takes {wanted}, but {address} has {there.get('GPU', 0):.0f} GPUs "
+                f"and {there.get('CPU', 0):.0f} CPUs; set --device or --cpus-per-worker"
             )
         actor = ray.remote(
             num_cpus=1 if on_gpu else cpus,
@@ -172,20 +166,27 @@ def ray_workers(
         ray.shutdown()
 
 
-def _connect(address: str) -> None:
-    import ray
-
-    # Ray would print about itself, and count what it is used for.
+def _connected(address: str) -> Any:
+    """Ray, connected."""
+    # Ray would count what it is used for, and listen to the whole network on a single machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address == "local":
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
-        if address == "local":
-            ray.init(
-                address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet
-            )
-        else:
-            ray.init(address=address, **quiet)
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "--ray needs Ray, which is not installed; pip install 'headspex[ray]'"
+        ) from error
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address == "local":
+        quiet["include_dashboard"] = False
+    try:
+        ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"--ray is local or the address of a running cluster, but {address!r} failed: {error}"
         ) from error
+    if address == "local" and (own := ray.util.get_node_ip_address()) != "127.0.0.1":
+        print(f"headspex: Ray listens on {own}, where other machines may reach it", file=sys.stderr)
+    return ray

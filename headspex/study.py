@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,23 +16,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.allocation import Allocation, allocate
 from headspex.errors import UsageError
-from headspex.files import write_json
-from headspex.fill import write_fill
-from headspex.findings import Findings, find
+from headspex.evaluate import Workers
+from headspex.findings import Findings
 from headspex.flops import MaskCosts, mask_costs
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
-from headspex.judge import Judge, mean_fill, say_what_is_cut
-from headspex.lock import locked
+from headspex.judge import Judge
 from headspex.plan import Plan, make_plan
 from headspex.players import Players, parse_layers
-from headspex.protocol import PAPER_SHARE, said_of_split
-from headspex.run_folder import RunFolder
+from headspex.protocol import PAPER_SHARE
 from headspex.seeds import stream
 from headspex.settings import Settings
-from headspex.stopping import searched
 from headspex.store import ScoreStore
 from headspex.tasks import (
     METRICS,
@@ -233,19 +226,24 @@ class Study:
         )
 
     def judge(
-        self, store: ScoreStore, *, fill: Float[np.ndarray, "layers heads d_head"] | None = None
+        self,
+        store: ScoreStore,
+        *,
+        fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+        workers: Workers | None = None,
     ) -> Judge:
         """Scores masks on `encoded`.
 
         Args:
             store: keeps every score.
             fill: the heads' means, for mean ablation.
+            workers: measure in place of this process.
         """
         search, heldout = self.questions
         return Judge(
             self.model, self.players, search + heldout, self.encoded, store=store,
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
-            progress=self.watch.progress,
+            progress=self.watch.progress, workers=workers,
         )  # fmt: skip
 
     def costs(self) -> MaskCosts:
@@ -256,60 +254,26 @@ class Study:
             config, inputs, first=min(self.players.layers), n_players=len(self.players)
         )
 
-    def run(self, out: str | Path) -> Findings:
+    def run(
+        self, out: str | Path, *, ray: str | None = None, cpus_per_worker: int | None = None
+    ) -> Findings:
         """Do everything, write the run's folder, and return what was found.
 
-        Raises:
-            UsageError: settings that do not fit the model or task, or a folder of another run.
-        """
-        from headspex.results import results_of, write_results  # matplotlib takes a second
-
-        folder = RunFolder(Path(out))
-        with locked(folder.path):
-            say_what_is_cut(self.encoded, self.model.n_ctx)
-            if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
-                print(f"headspex: {said}", file=sys.stderr)
-            earlier = folder.begin(self.identity)
-            self.watch = Watch(folder.status, self.plan.search_budget + self.plan.verify_passes)
-            fill, fill_entry = None, None
-            if self.settings.ablation == "mean":
-                fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
-                fill_entry = write_fill(folder.path / "masks", fill)
-            with ScoreStore(folder.scores, self.scored_by(fill)) as store:
-                judge = self.judge(store, fill=fill)
-                chosen = self._allocation(folder, judge, earlier)
-                spent = searched(
-                    self, judge, chosen,
-                    record=lambda one: folder.allocate(self.identity, one.to_dict()),
-                )  # fmt: skip
-                findings = find(self, judge, spent)
-            with self.timed("write the results"):
-                files = write_results(folder, self, findings, fill_entry)
-            write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
-            folder.finish(self.identity, results_of(self, findings), files)
-        return findings
-
-    def _allocation(
-        self, folder: RunFolder, judge: Judge, earlier: dict[str, Any] | None
-    ) -> Allocation:
-        """As the folder has it; chosen now, and stored before it is used, where it has none.
+        A run that was stopped, however, goes on where it was, and one with a larger budget than
+        before goes on from there; its files are those of a run that nothing happened to.
 
         Args:
-            folder: of the run.
-            judge: scores the pilot.
-            earlier: how the run spent the smaller budget that is extended.
+            out: the folder.
+            ray: measure with Ray: "local", or the address of a cluster. Results are the same.
+            cpus_per_worker: of Ray, where there are no GPUs; as many as torch's threads by default.
+
+        Raises:
+            UsageError: settings that do not fit the model or task, a folder of another run or one
+                that another process works in, or a full disk.
         """
-        known = folder.allocation()
-        if known is not None:
-            return Allocation.from_dict(known)
-        with self.timed("pilot"):
-            chosen = allocate(
-                self.plan, self.settings, judge, chance=self.task.chance, costs=self.costs
-            )
-        if earlier is not None and (said := chosen.said_of(Allocation.from_dict(earlier))):
-            print(f"headspex: {said}", file=sys.stderr)
-        folder.allocate(self.identity, chosen.to_dict())
-        return chosen
+        from headspex.run import run
+
+        return run(self, Path(out), ray=ray, cpus_per_worker=cpus_per_worker)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

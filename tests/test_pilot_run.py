@@ -61,7 +61,7 @@ def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(
 ) -> None:  # fmt: skip
     before = (run / "run.json").read_bytes()
     monkeypatch.setattr("headspex.judge.answer_log_probs", _refuse)
-    monkeypatch.setattr("headspex.study.allocate", _refuse)
+    monkeypatch.setattr("headspex.run.allocate", _refuse)
     assert main(_words(model_folder, run)) == 0
     assert (run / "run.json").read_bytes() == before
     told = capsys.readouterr().out
@@ -80,10 +80,10 @@ def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.study.find", stop)
+        patch.setattr("headspex.run.find", stop)
         assert main(_words(model_folder, out)) == 1
     assert _content(out)["allocation"] == _content(run)["results"]["allocation"]
-    monkeypatch.setattr("headspex.study.allocate", _refuse)
+    monkeypatch.setattr("headspex.run.allocate", _refuse)
     assert main(_words(model_folder, out)) == 0
     assert (out / "run.json").read_bytes() == (run / "run.json").read_bytes()
     assert (out / "spectrum.json").read_bytes() == (run / "spectrum.json").read_bytes()

@@ -314,7 +314,7 @@ def test_every_block_is_measured_once_and_then_read_from_the_store(
     here = InProcess(scorer)
     with ScoreStore(":memory:") as store:
         first = evaluate(here, _every_mask_with(5), store=store, progress=told.append)
-        assert (scorer.rows, sum(told), told) == (10, 10, [4, 4, 2])
+        assert (scorer.rows, sum(told), told) == (10, 10, [0, 4, 4, 2])
         again = evaluate(here, _every_mask_with(5), store=store)
         assert scorer.rows == 10
         more = evaluate(here, _every_mask_with(6), store=store)

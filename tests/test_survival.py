@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from run_files import files_of, scores_of
 
 from headspex.cli import main
-from headspex.store import ScoreStore
 
 ROOT = Path(__file__).resolve().parents[1]
 # The least budget that has a pilot is 6,144.
@@ -24,23 +24,6 @@ KILLS = 30
 
 def _words(model: Path, out: Path, *more: str) -> list[str]:
     return ["prune", "--model", str(model), "--out", str(out), *QUICK, *more]
-
-
-def files_of(run: Path) -> dict[str, bytes]:
-    """All that must be the same byte for byte: the times and the layout of the store are not."""
-    differing = ("timing.json", "scores.sqlite", ".lock")
-    found = {
-        path.relative_to(run).as_posix(): path.read_bytes()
-        for path in run.rglob("*")
-        if path.is_file()
-    }
-    return {name: data for name, data in found.items() if name not in differing}
-
-
-def scores_of(run: Path) -> dict[bytes, bytes]:
-    """The rows of the store, whatever their order."""
-    with ScoreStore(run / "scores.sqlite") as store:
-        return {block.key: values.tobytes() for block, values in store.blocks()}
 
 
 class Mortal:
@@ -196,7 +179,7 @@ def test_a_finished_run_is_told_again_from_its_files_and_a_lost_file_is_made_ane
 
     monkeypatch.setattr("headspex.judge.answer_log_probs", refuse)
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.study.find", refuse)
+        patch.setattr("headspex.run.find", refuse)
         assert main(_words(model_folder, out)) == 0
     told = capsys.readouterr().out
     (out / "curve.csv").unlink()

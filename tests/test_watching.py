@@ -93,7 +93,7 @@ def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.study.find", stop)
+        patch.setattr("headspex.run.find", stop)
         assert main(_words(model_folder, killed, *ending)) == 1
     assert main(_words(model_folder, killed, *ending)) == 0
     assert (killed / "run.json").read_bytes() == (out / "run.json").read_bytes()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from pathlib import Path
 
-from headspex.options import add_model, add_run, folder_name, study_of
+from headspex.options import add_model, add_run, out_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +27,11 @@ def run(options: argparse.Namespace) -> int:
         estimate = costs(study)
         print(json.dumps(estimate.to_dict()) if options.json else estimate)
         return 0
-    out = options.out or Path("runs") / f"{folder_name(options.model)}-{folder_name(options.task)}"
+    out = out_of(options)
     told = told_again(study, out)
     if told is None:
         try:
-            findings = study.run(out)
+            findings = study.run(out, ray=options.ray, cpus_per_worker=options.cpus_per_worker)
         except KeyboardInterrupt:
             again = f"{command_of(study)} --out {shlex.quote(str(out))}"
             raise KeyboardInterrupt(
