@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from headspex.study import Study
 
 RESTARTS = 8  # of one worker; more deaths than that have a reason that will not go away
+CONNECT_SECONDS = 10
 AT_ONCE = 2  # blocks in a worker's hands: the next is there when one is done
 
 Fill = Float[np.ndarray, "layers heads d_head"] | None
@@ -49,10 +51,14 @@ class Worker:
 
 
 class RayWorkers:
-    """Measures blocks with actors; see `ray_workers`."""
+    """Measures blocks with actors; see `ray_workers`.
+
+    Attributes:
+        actors: those that are alive.
+    """
 
     def __init__(self, actors: list[Any]) -> None:
-        self._actors = actors
+        self.actors = actors
 
     def measure(
         self, blocks: Iterable[tuple[int, Block]]
@@ -77,7 +83,7 @@ class RayWorkers:
                 pending[actor.measure.remote(order[1])] = (*order, actor)
 
         for _ in range(AT_ONCE):
-            for actor in self._actors:
+            for actor in self.actors:
                 hand_out(actor)
         while pending:
             (done,), _ = ray.wait(list(pending), num_returns=1)
@@ -87,22 +93,22 @@ class RayWorkers:
             except ray.exceptions.RayActorError as error:
                 again.append((number, block))
                 self._forget(actor, error)
-                hand_out(self._actors[number % len(self._actors)])
+                hand_out(self.actors[number % len(self.actors)])
                 continue
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
-            if actor in self._actors:
+            if actor in self.actors:
                 hand_out(actor)
             yield number, scores
 
     def _forget(self, actor: Any, error: Exception) -> None:
-        if actor in self._actors:
-            self._actors.remove(actor)
+        if actor in self.actors:
+            self.actors.remove(actor)
             print(
-                f"headspex: a Ray worker is gone for good, {len(self._actors)} are left",
+                f"headspex: a Ray worker is gone for good, {len(self.actors)} are left",
                 file=sys.stderr,
             )
-        if not self._actors:
+        if not self.actors:
             raise UsageError(
                 f"the Ray workers died {RESTARTS + 1} times each ({error}); what was scored is "
                 "kept: look into Ray's logs and repeat the command"
@@ -182,11 +188,19 @@ def _connected(address: str) -> Any:
     if address == "local":
         quiet["include_dashboard"] = False
     try:
+        _check_there(address)
         ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"--ray is local or the address of a running cluster, but {address!r} failed: {error}"
         ) from error
     if address == "local" and (own := ray.util.get_node_ip_address()) != "127.0.0.1":
         print(f"headspex: Ray listens on {own}, where other machines may reach it", file=sys.stderr)
     return ray
+
+
+def _check_there(address: str) -> None:
+    """Raise OSError where nobody listens; Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

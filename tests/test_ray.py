@@ -17,14 +17,15 @@ with_ray = pytest.mark.skipif(
 )
 QUICK = ["--budget", "6400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
 
-# Runs `headspex WORDS` in blocks of 128 rows, and kills a worker when so many blocks are done.
+# Runs `headspex WORDS` in blocks of 128 rows, and kills a worker when so many blocks are done;
+# Ray starts it again so many times.
 DRIVER = """
 import os, signal, sys
 import headspex.evaluate
 import headspex.ray_pool as pool
 from headspex.cli import main
 
-kill_at = int(sys.argv[1])
+kill_at, pool.RESTARTS = map(int, sys.argv[1:3])
 headspex.evaluate.BLOCK = 128
 measure, done = pool.RayWorkers.measure, 0
 
@@ -35,21 +36,23 @@ def mortal(self, blocks):
     for found in measure(self, blocks):
         done += 1
         if done == kill_at:
-            pid = ray.get(self._actors[0].__ray_call__.remote(lambda worker: os.getpid()))
+            pid = ray.get(self.actors[0].__ray_call__.remote(lambda worker: os.getpid()))
             os.kill(pid, signal.SIGKILL)
             print("killed", pid, file=sys.stderr)
         yield found
 
 pool.RayWorkers.measure = mortal
-status = main(sys.argv[2:])
+status = main(sys.argv[3:])
 print("measured", done, file=sys.stderr)
 sys.exit(status)
 """
 
 
-def _drive(kill_at: int, words: list[str]) -> subprocess.CompletedProcess[str]:
+def _drive(
+    kill_at: int, words: list[str], *, restarts: int = 8
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", DRIVER, str(kill_at), *words], cwd=ROOT, text=True,
+        [sys.executable, "-c", DRIVER, str(kill_at), str(restarts), *words], cwd=ROOT, text=True,
         capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=600,
     )  # fmt: skip
 
@@ -65,14 +68,15 @@ def in_process(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.slow
 @with_ray
-@pytest.mark.parametrize("kill_at", [0, 7])
+@pytest.mark.parametrize(("kill_at", "restarts"), [(0, 8), (7, 8), (7, 0)])
 def test_two_workers_give_the_bytes_of_one_process(
-    in_process: Path, model_folder: Path, tmp_path: Path, kill_at: int
+    in_process: Path, model_folder: Path, tmp_path: Path, kill_at: int, restarts: int
 ) -> None:
     out = tmp_path / "run"
     words = ["prune", "--model", str(model_folder), "--out", str(out), *QUICK, "--ray", "local"]
-    found = _drive(kill_at, words)
+    found = _drive(kill_at, words, restarts=restarts)
     assert found.returncode == 0, found.stderr
+    assert ("gone for good, 1 are left" in found.stderr) == (restarts == 0)
     assert "2 Ray workers" in found.stderr
     assert ("killed" in found.stderr) == (kill_at > 0)
     assert files_of(out) == files_of(in_process)
