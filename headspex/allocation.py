@@ -22,6 +22,21 @@ UNEXPLAINED = 0.1  # of the variance of masks, left by a spectrum worth having
 
 
 @dataclass(frozen=True)
+class Look:
+    """How well a spectrum of the search so far predicted the watched masks.
+
+    Attributes:
+        passes: of the search that were looked at.
+        r2, low, high: with its 95 % interval; None where those masks all score the same.
+    """
+
+    passes: int
+    r2: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Allocation:
     """What was chosen, and why.
 
@@ -34,6 +49,8 @@ class Allocation:
         pilot_passes: of the pilot, at all keeps.
         probes: what the pilot saw.
         reasons: one sentence for each choice.
+        looks: that were had while the search went on.
+        ended: whether it ended at the last of them, before its budget was spent.
     """
 
     keep: float
@@ -44,11 +61,24 @@ class Allocation:
     pilot_passes: int = 0
     probes: tuple[Probe, ...] = ()
     reasons: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
+    ended: bool = False
 
     @property
     def passes(self) -> int:
         """Of pilot and search."""
         return self.pilot_passes + (self.n_masks - self.n_pilot) * self.questions_per_mask
+
+    def said_of(self, earlier: Allocation) -> str:
+        """What a smaller budget's search is worth to this one, where that is not all of it."""
+        mine, its = ((a.keep, a.questions_per_mask, a.n_pilot) for a in (self, earlier))
+        if mine == its:
+            return ""
+        return (
+            f"with this budget masks keep {mine[0]:g} and are asked {mine[1]} questions after a "
+            f"pilot of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search "
+            "starts anew"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in run.json."""
@@ -56,13 +86,20 @@ class Allocation:
             **asdict(self),
             "probes": [asdict(one) for one in self.probes],
             "reasons": list(self.reasons),
+            "looks": [asdict(one) for one in self.looks],
         }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Allocation:
         """What `to_dict` gave."""
-        probes = tuple(Probe(**one) for one in content["probes"])
-        return cls(**{**content, "probes": probes, "reasons": tuple(content["reasons"])})
+        return cls(
+            **{
+                **content,
+                "probes": tuple(Probe(**one) for one in content["probes"]),
+                "reasons": tuple(content["reasons"]),
+                "looks": tuple(Look(**one) for one in content["looks"]),
+            }
+        )
 
 
 def allocate(

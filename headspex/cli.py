@@ -29,8 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"headspex: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("headspex: stopped; the same command uses the scores it has", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        said = stop.args[0] if stop.args else "stopped"
+        print(f"headspex: {said}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever read our output has heard enough (`headspex ... | head`).

@@ -26,6 +26,7 @@ from headspex.fits import (
     search_parts,
 )
 from headspex.judge import Judge
+from headspex.lock import locked
 from headspex.methods import OURS
 from headspex.run_folder import finished_run, first_difference
 from headspex.sample import Sample, draw_sample
@@ -64,10 +65,11 @@ def compare(
     passes = search_parts(sample, budgets)
     known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
-    with ScoreStore(folder.scores) as store:
+    with locked(path), ScoreStore(folder.scores, study.scored_by(fill)) as store:
         judge = study.judge(store, fill=fill)
         scores = search_scores(judge, sample, metric)
-        fresh = judge.ask_all(sample.fresh, sample.search, metrics=[metric], what="fresh masks")
+        # As the run asked them: what is stored are whole blocks.
+        fresh = judge.ask_all(sample.fresh, sample.questions, metrics=[metric], what="fresh masks")
         # First, as it may be refused.
         spex = None
         if spex_budget is not None:
@@ -79,7 +81,7 @@ def compare(
         if spex is not None:
             fits["spex"] = [spex]
         curve, correct = _pruned(judge, fits, study, sample)
-    values = fresh[metric].mean(axis=1)
+    values = fresh[metric][:, sample.search].mean(axis=1)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with threadpool_limits(1):
         # Where nothing varies, nothing can be predicted.
@@ -114,12 +116,13 @@ def _pruned(
         for method, several in fits.items()
     }
     schedules["random"] = random_schedules(len(study.players), seed=study.settings.seed)
-    curve, verified = verify(
-        judge,
-        # First those that the run has scored: the store then holds whole blocks of them.
-        dict(sorted(schedules.items(), key=lambda item: item[0] not in JUDGED)),
-        study.plan.sizes, sample.heldout, metrics=curve_metrics(study.settings.metric),
-    )  # fmt: skip
+    metrics = curve_metrics(study.settings.metric)
+    # Those that the run has judged, as it did: what is stored are whole blocks.
+    stored = {method: schedules.pop(method) for method in JUDGED}
+    curve, verified = verify(judge, stored, study.plan.sizes, sample.heldout, metrics=metrics)
+    others, more = verify(judge, schedules, study.plan.sizes, sample.heldout, metrics=metrics)
+    curve += [point for point in others if point.n_pruned]
+    verified |= more
     return curve, {method: verified[method].mean(axis=0) for method in fits}
 
 

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and read with a sentence when they are broken."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -11,11 +12,14 @@ from typing import Any
 
 from headspex.errors import UsageError
 
+TEMPORARY = ".*.tmp"  # names of files that are being written
 _LARGEST_JSON = 256 * 2**20  # bytes; the spectrum of a million terms stays below
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write through a temporary name, so that a reader never meets half a file.
+
+    What is there under the name is whole after a power cut, too.
 
     Raises:
         UsageError: the place cannot be written, or is full.
@@ -23,7 +27,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):  # the first error is the one to tell
@@ -32,6 +39,15 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"results must go to a folder with room that can be written, but {path} failed: "
             f"{error.strerror}"
         ) from error
+
+
+def sha256_of(path: Path) -> str | None:
+    """sha256 of a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from headspex.allocation import Allocation
 from headspex.baselines import BASELINES
 from headspex.curve import CurvePoint
+from headspex.evaluate import Passes
 from headspex.faithfulness import Faithfulness, faithfulness
 from headspex.fit import fit_spectrum
 from headspex.interactions_table import Interaction, interaction_table
@@ -116,17 +117,23 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     )  # fmt: skip
 
 
-def search_scores(judge: Judge, sample: Sample, metric: str) -> Float[np.ndarray, " passes"]:
-    """The score of each pass of the search."""
-    # The pilot's passes as it asked them: blocks that the store holds are not measured again.
-    parts = np.split(np.arange(len(sample.row)), [sample.n_known])
+def search_scores(
+    judge: Judge, sample: Sample, metric: str, *, passes: int | None = None
+) -> Float[np.ndarray, " passes"]:
+    """The score of each pass of the search, or of the first `passes`."""
     scores = [
-        judge.ask(sample.masks[sample.row[part]], sample.asked[part, None],
-                  metrics=[metric], what="search")[metric][:, 0]
-        for part in parts
-        if len(part)
-    ]  # fmt: skip
+        judge.ask_passes(part, metrics=[metric], what="search")[metric]
+        for part in search_passes(sample, passes)
+    ]
     return np.concatenate(scores)
+
+
+def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
+    """The search, or its first passes, as it is asked: the pilot's part as the pilot asked it."""
+    parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
+    return [
+        Passes(sample.masks, sample.row[part], sample.asked[part]) for part in parts if len(part)
+    ]
 
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from headspex.characters import basis_name
-from headspex.files import write_csv
+from headspex.errors import UsageError
+from headspex.files import read_csv, write_csv
 from headspex.indices import effects
 from headspex.players import Players
 from headspex.spectrum import Spectrum
@@ -94,3 +95,25 @@ def write_interactions(path: Path, table: Sequence[Interaction], spectrum: Spect
             for row in table
         ),
     )  # fmt: skip
+
+
+def read_interactions(path: Path) -> list[Interaction]:
+    """Read what `write_interactions` wrote.
+
+    Raises:
+        UsageError: the file is missing, has other columns, or holds what is no number.
+    """
+    numbers = ("effect", "coefficient", "low", "high", "selected")
+    rows = read_csv(path, HEADER)
+    try:
+        return [
+            Interaction(
+                tuple(row["heads"].split()),
+                tuple(map(int, row["layers"].split())),
+                row["kind"],
+                **{name: float(row[name]) for name in numbers},
+            )
+            for row in rows
+        ]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}; repeat the run") from error

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.evaluate import evaluate
+from headspex.block import Block
+from headspex.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.hooks import LoadedModel, Prepared, answer_log_probs, mean_activations
 from headspex.players import Players
 from headspex.progress import progress
@@ -27,6 +29,8 @@ class Judge:
         questions, encoded: what may be asked; questions are named by their position here.
         store: keeps every score.
         ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
+        workers: measure in its place; without them it measures itself.
+        progress: tells how far it is.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Judge:
         ablation: str = "zero",
         fill: Any = None,
         rescale: bool = False,
+        workers: Workers | None = None,
+        progress: Callable[[int, str], AbstractContextManager[Callable[[int], object]]] = progress,
     ) -> None:
         self.players = players
         self._model = model
@@ -47,6 +53,8 @@ class Judge:
         self._answers = np.array([question.answer for question in questions])
         self._store = store
         self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
+        self._workers = workers or InProcess(self)
+        self._progress = progress
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
@@ -72,11 +80,29 @@ class Judge:
         what: str,
     ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
         """Scores of each mask on its own questions, in every metric."""
-        rows = np.repeat(masks, asked.shape[1], axis=0)
-        with progress(asked.size, what) as tell:
-            log_probs = evaluate(self, rows, asked.ravel(), store=self._store, progress=tell)
-        answers = self._answers[asked.ravel()]
-        return {name: METRICS[name](log_probs, answers).reshape(asked.shape) for name in metrics}
+        scores = self.ask_passes(Passes.of_each(masks, asked), metrics=metrics, what=what)
+        return {name: found.reshape(asked.shape) for name, found in scores.items()}
+
+    def ask_passes(
+        self, passes: Passes, *, metrics: Sequence[str], what: str
+    ) -> dict[str, Float[np.ndarray, " passes"]]:
+        """Scores of passes, in every metric."""
+        log_probs = self.measure(passes, total=len(passes.questions), what=what)
+        answers = self._answers[passes.questions]
+        return {name: METRICS[name](log_probs, answers) for name in metrics}
+
+    def measure(
+        self, blocks: Sequence[Block], *, total: int, what: str
+    ) -> Float[np.ndarray, "passes choices"]:
+        """Log-probabilities of the choices, measured where they are not stored.
+
+        Args:
+            blocks: what is asked.
+            total: passes of all of them.
+            what: for the progress bar.
+        """
+        with self._progress(total, what) as tell:
+            return evaluate(self._workers, blocks, store=self._store, progress=tell)
 
     def ask_all(
         self,

@@ -52,6 +52,15 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
     add("--metric", default="accuracy", help="accuracy, margin or logprob (default: %(default)s)")
+    add("--look-every", type=int, metavar="PASSES", help="fit and tell R2 on masks kept for that, "
+        "every so many passes of the search")  # fmt: skip
+    add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "
+        "the 95 %% interval of R2 above this (a look every eighth of the default budget, if "
+        "--look-every says nothing else)")  # fmt: skip
+    add("--ray", metavar="local|ADDRESS", help="measure with Ray: on this machine, or on a running "
+        "cluster; the results are the same")  # fmt: skip
+    add("--cpus-per-worker", type=int, metavar="N",
+        help="of Ray, where there are no GPUs (default: --threads)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
     add("--dry-run", action="store_true", help="print what it would cost, and stop")
@@ -64,6 +73,12 @@ def study_of(options: argparse.Namespace) -> Study:
 
     settings = settings_of(options)
     return Study(settings.pop("model"), settings.pop("task"), **settings)
+
+
+def out_of(options: argparse.Namespace) -> Path:
+    """The run's folder: as asked for, or named for model and task."""
+    name = f"{folder_name(options.model)}-{folder_name(options.task)}"
+    return options.out or Path("runs") / name
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.judge import Judge
-from headspex.plan import Plan
+from headspex.plan import SEARCH_PASSES_PER_PLAYER, Plan
 from headspex.sampling import draw_masks
 from headspex.seeds import stream
 from headspex.spread import assign_questions
@@ -20,8 +20,8 @@ from headspex.tasks import mean_interval
 
 KEEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 QUESTIONS = 8  # asked of each mask: about the ratio of both variances on `mini`
-SHARE = 1 / 16  # of the budget, unless that is too little
-MOST_SHARE = 1 / 4
+SHARE = 1 / 16  # of the default budget
+MOST_SHARE = 1 / 4  # of the budget
 MASKS = (32, 256)  # at each keep, at least and at most
 
 
@@ -60,12 +60,18 @@ class Pilot:
 
 
 def pilot_size(plan: Plan, n_keeps: int) -> int:
-    """Masks at each of so many keep probabilities; 0 where the budget is too small for a pilot."""
+    """Masks at each of so many keep probabilities; 0 where the budget is too small for a pilot.
+
+    As the default budget would have it, or else the least: so nearly all budgets have the same
+    pilot, and a larger one goes on with the search of a smaller one.
+    """
     per_mask = n_keeps * min(QUESTIONS, plan.n_search)
     least, most = MASKS
-    if per_mask * least > MOST_SHARE * plan.search_budget or least > plan.most_masks // 2:
-        return 0
-    return int(np.clip(SHARE * plan.search_budget // per_mask, least, min(most, plan.most_masks)))
+    default = SHARE * SEARCH_PASSES_PER_PLAYER * plan.n_players // per_mask
+    for size in (int(np.clip(default, least, most)), least):
+        if size * per_mask <= MOST_SHARE * plan.search_budget and size <= plan.most_masks // 2:
+            return size
+    return 0
 
 
 def smallest_pilot(plan: Plan, n_keeps: int) -> int:

@@ -15,6 +15,8 @@ VERIFY_PASSES_PER_PLAYER = 1_344  # default verify budget: the curve's intervals
 FRESH_MASKS = 100  # faithfulness is R² over these; a quarter of all masks where there are few
 MORE_FRESH_MASKS = 200  # over these where each can be asked MANY_QUESTIONS of both halves
 MANY_QUESTIONS = 100
+WATCHED = 50  # masks that looks at the search are had on
+LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
@@ -32,6 +34,8 @@ class Plan:
         n_fresh: masks that are not searched, on which the spectrum is judged.
         sizes: numbers of heads removed that are verified, ascending and without 0.
         search_budget: passes of pilot and search, at most; one is one question under one mask.
+        n_watched: masks that are neither searched nor fresh, on which looks are had.
+        look_step: passes of the search between two looks; 0 without any.
     """
 
     n_players: int
@@ -40,16 +44,19 @@ class Plan:
     n_fresh: int
     sizes: tuple[int, ...]
     search_budget: int
+    n_watched: int = 0
+    look_step: int = 0
 
     @property
     def most_masks(self) -> int:
-        """How many masks there are to search: all but the fresh ones."""
-        return _possible(self.n_players) - self.n_fresh
+        """How many masks there are to search: all but those on which it is judged."""
+        return _possible(self.n_players) - self.n_fresh - self.n_watched
 
     @property
     def verify_passes(self) -> int:
-        """Of the fresh masks, on search and held-out questions, and of the schedules."""
+        """Of the fresh masks, on search and held-out questions, of the looks and the schedules."""
         fresh = self.n_fresh * (self.n_search + self.n_heldout)
+        fresh += self.n_watched * self.n_search
         return fresh + _curve_masks(self.sizes) * self.n_heldout
 
 
@@ -76,13 +83,20 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
         )
     n_fresh = min(FRESH_MASKS, _possible(n_players) // 4)
     sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
+    look_step, n_watched = settings.look_every or 0, 0
+    if settings.stop_at_faithfulness is not None and not look_step:
+        look_step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)
+    if look_step:
+        n_watched = min(WATCHED, _possible(n_players) // 8)
+    looks = {"n_watched": n_watched, "look_step": look_step}
     if settings.protocol == "paper":
-        return Plan(n_players, n_search, n_heldout, n_fresh, sizes, PAPER_MASKS * n_search)
+        passes = PAPER_MASKS * n_search
+        return Plan(n_players, n_search, n_heldout, n_fresh, sizes, passes, **looks)
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
     more_fresh = min(MORE_FRESH_MASKS, _possible(n_players) // 4)
     if verify >= (2 * more_fresh + _curve_masks(sizes)) * MANY_QUESTIONS:
         n_fresh = more_fresh
-    per_question = 2 * n_fresh + _curve_masks(sizes)
+    per_question = 2 * n_fresh + n_watched + _curve_masks(sizes)
     affordable = verify // per_question
     if affordable < FEWEST_QUESTIONS:
         raise UsageError(
@@ -98,7 +112,7 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
             f"--budget must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks of "
             f"{least} questions each, but is {budget}"
         )
-    return Plan(n_players, n_search, n_heldout, n_fresh, sizes, budget)
+    return Plan(n_players, n_search, n_heldout, n_fresh, sizes, budget, **looks)
 
 
 def _possible(n_players: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +29,8 @@ TOP = 10  # interactions that are told
 
 def write_results(
     folder: RunFolder, study: Study, findings: Findings, fill: dict[str, str] | None
-) -> None:
-    """Write all files of a finished run; `run.json` last, so that it stands for the rest."""
+) -> list[Path]:
+    """Write all files of a finished run but `run.json`, which will stand for the rest."""
     spectrum, players = findings.spectrum, study.players
     search, heldout = study.questions
     write_json(
@@ -41,7 +42,8 @@ def write_results(
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
     write_curve(folder.curve, findings.curve)
-    for point in of_method(findings.curve, "proxyspex", "accuracy"):
+    judged = of_method(findings.curve, "proxyspex", "accuracy")
+    for point in judged:
         mask = schedule.mask(point.n_pruned)
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
         file.write(folder.mask(point.n_pruned))
@@ -51,6 +53,7 @@ def write_results(
         figure.caption.format(**words): draw(folder, results, name, folder.figures / f"{name}.svg")
         for name, figure in FIGURES.items()
     }
+    pictures = [folder.figures / f"{name}.svg" for name in FIGURES]
     write_report(
         folder.report,
         title=f"headspex: {study.settings.model} on {study.settings.task}",
@@ -61,7 +64,9 @@ def write_results(
         curve=findings.curve,
         figures=figures,
     )
-    folder.finish(study.identity, results)
+    masks = [folder.mask(point.n_pruned) for point in judged]
+    tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
+    return [*tables, *masks, *pictures, folder.report]
 
 
 def mask_of(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.files import read_json, write_json
+from headspex.files import TEMPORARY, read_json, sha256_of, write_json
+from headspex.lock import NAME as LOCK
 
 FORMAT = "headspex.run/1"
 
@@ -60,7 +62,7 @@ class RunFolder:
 
     @property
     def timing(self) -> Path:
-        """Seconds of each stage; the only file that differs between equal runs."""
+        """Seconds of each stage; the only result that differs between equal runs."""
         return self.path / "timing.json"
 
     @property
@@ -77,29 +79,54 @@ class RunFolder:
         """The mask file with this many heads removed."""
         return self.path / "masks" / f"{n_pruned:03d}.json"
 
-    def begin(self, identity: dict[str, Any]) -> None:
-        """Claim the folder for a run, or go on with the same run.
+    @property
+    def status(self) -> Path:
+        """How far an unfinished run is; gone when it is finished."""
+        return self.path / "status.json"
+
+    def begin(self, identity: dict[str, Any]) -> dict[str, Any] | None:
+        """Claim the folder for a run, go on with the same run, or extend it by a larger budget.
 
         Args:
             identity: what decides every score and every choice: settings and fingerprints.
 
+        Returns:
+            How the run that is extended spent its budget, where there is one that is.
+
         Raises:
             UsageError: the folder holds another run, or something else than a run.
         """
-        if self.run.exists():
-            difference = first_difference(read_run(self.path)["identity"], identity)
-            if difference is not None:
+        if not self.run.exists():
+            if self.path.exists() and not _is_free(self.path):
                 raise UsageError(
-                    f"an output folder holds one run, but {self.path} holds another "
-                    f"({difference}); choose another --out"
+                    f"--out must be a new or empty folder, or one that holds this run, "
+                    f"but {self.path} holds something else"
                 )
-            return
-        if self.path.exists() and not is_empty_folder(self.path):
+            write_json(self.run, {"format": FORMAT, "identity": identity})
+            return None
+        for folder in (self.path, self.mask(0).parent, self.figures):
+            for left in folder.glob(TEMPORARY):  # of a process that was killed
+                left.unlink(missing_ok=True)
+        content = read_run(self.path)
+        there = content["identity"]
+        grown = {**there, "search_budget": identity["search_budget"]}
+        difference = first_difference(grown, identity)
+        if difference is not None:
             raise UsageError(
-                f"--out must be a new or empty folder, or one that holds this run, "
-                f"but {self.path} holds something else"
+                f"an output folder holds one run, but {self.path} holds another "
+                f"({difference}); choose another --out"
             )
+        if grown == there:
+            return None
+        spent, budget = there["search_budget"], identity["search_budget"]
+        if "results" in content and spent > budget:
+            raise UsageError(
+                f"a run can be extended but not cut, and the one in {self.path} had a budget of "
+                f"{spent:,} passes, not {budget:,}; choose another --out"
+            )
+        earlier = self.allocation()
         write_json(self.run, {"format": FORMAT, "identity": identity})
+        return earlier
 
     def allocation(self) -> dict[str, Any] | None:
         """How the run spends its budget; None where that has not been chosen yet."""
@@ -111,9 +138,18 @@ class RunFolder:
         """Record how the run spends its budget, before it does."""
         write_json(self.run, {"format": FORMAT, "identity": identity, "allocation": allocation})
 
-    def finish(self, identity: dict[str, Any], results: dict[str, Any]) -> None:
-        """Record what came out."""
-        write_json(self.run, {"format": FORMAT, "identity": identity, "results": results})
+    def finish(
+        self, identity: dict[str, Any], results: dict[str, Any], files: Iterable[Path]
+    ) -> None:
+        """Record what came out, and the sha256 of the files that hold the rest of it."""
+        sums = {path.relative_to(self.path).as_posix(): sha256_of(path) for path in files}
+        content = {"format": FORMAT, "identity": identity, "results": results, "files": sums}
+        write_json(self.run, content)
+        self.status.unlink(missing_ok=True)
+
+    def changed(self, files: dict[str, str]) -> list[str]:
+        """Which of the files are missing or not as they were written."""
+        return [name for name, known in files.items() if sha256_of(self.path / name) != known]
 
 
 def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
@@ -122,6 +158,12 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
         if there.get(key) != here.get(key):
             return f"{key}: {there.get(key)!r} there, {here.get(key)!r} here"
     return None
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder holds nothing but what a run that was killed at its start leaves."""
+    left = {path / LOCK, *path.glob(TEMPORARY)}
+    return path.is_dir() and all(entry in left for entry in path.iterdir())
 
 
 def is_empty_folder(path: Path) -> bool:

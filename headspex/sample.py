@@ -28,6 +28,7 @@ class Sample:
         n_known: passes, the first ones, that the pilot has scored.
         keep: the probability that a mask keeps a player.
         fresh: other masks, none of which was searched.
+        watched: yet others, for looks at the search while it goes on.
         search, heldout: the questions of each half.
     """
 
@@ -37,6 +38,7 @@ class Sample:
     n_known: int
     keep: float
     fresh: Bool[np.ndarray, "fresh players"]
+    watched: Bool[np.ndarray, "watched players"]
     search: Int[np.ndarray, " search"]
     heldout: Int[np.ndarray, " heldout"]
 
@@ -63,17 +65,21 @@ class Sample:
 
 
 def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
-    """Draw masks, each player kept with the chosen probability, and deal questions to them."""
+    """Draw masks, each player kept with the chosen probability, and deal questions to them.
+
+    A larger search begins with the smaller one and is judged on the same fresh masks.
+    """
     keep = allocation.keep
     pilot = draw_pilot(plan, allocation.n_pilot, keep=keep, seed=seed)
+    n_unseen = plan.n_fresh + plan.n_watched
     drawn = draw_masks(
-        allocation.n_masks + plan.n_fresh, plan.n_players, keep=keep, seed=stream(seed, "masks")
+        allocation.n_masks + n_unseen, plan.n_players, keep=keep, seed=stream(seed, "masks")
     )
-    others = _without(drawn, pilot.masks)[: allocation.n_masks - len(pilot.masks) + plan.n_fresh]
-    # All are different, so none of the fresh masks was searched. Where they are nearly all
-    # masks there are, they come likeliest first: hence the shuffle.
-    others = stream(seed, "fresh").permutation(others)
-    n_others = len(others) - plan.n_fresh
+    n_others = allocation.n_masks - len(pilot.masks)
+    others = _without(drawn, pilot.masks)[: n_unseen + n_others]
+    # All are different, so none of the fresh masks was searched. They are the first, so that
+    # neither they nor the first searched ones depend on how many follow.
+    fresh, watched, searched = np.split(others, [plan.n_fresh, n_unseen])
     dealt = assign_questions(
         n_others, plan.n_search, allocation.questions_per_mask, rng=stream(seed, "asked")
     )
@@ -81,12 +87,13 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
     counts = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
     numbers = np.arange(plan.n_search + plan.n_heldout)
     return Sample(
-        masks=np.concatenate([pilot.masks, others[:n_others]]),
+        masks=np.concatenate([pilot.masks, searched]),
         row=np.repeat(np.arange(allocation.n_masks), counts),
         asked=np.concatenate([part.ravel() for part in parts]),
         n_known=pilot.asked.size,
         keep=keep,
-        fresh=others[n_others:],
+        fresh=fresh,
+        watched=watched,
         search=numbers[: plan.n_search],
         heldout=numbers[plan.n_search :],
     )

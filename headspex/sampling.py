@@ -6,6 +6,7 @@ from jaxtyping import Bool
 from headspex.characters import Keep, keep_vector
 from headspex.errors import UsageError
 
+ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
 ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for
 
 
@@ -37,8 +38,9 @@ def draw_masks(
         raise UsageError(f"at least one mask must be drawn, but the count is {count}")
     p = keep_vector(keep, n_players)
     rng = np.random.default_rng(seed)
-    # Beyond half of all masks, redrawing would take long: order all of them instead.
-    if n_players <= 24 and count > 2 ** (n_players - 1):
+    # Beyond half of all masks, redrawing would take long: order all of them instead. Where that is
+    # cheap, always: fewer masks of a seed are then the first of more.
+    if n_players <= ORDERED or (n_players <= 24 and count > 2 ** (n_players - 1)):
         return _weighted_order(n_players, p, rng)[:count]
     drawn = np.zeros((0, n_players), dtype=bool)
     for _ in range(ROUNDS):

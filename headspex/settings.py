@@ -37,6 +37,9 @@ class Settings:
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
         protocol: "paper" stands for its settings; see `headspex.protocol`.
         metric: "accuracy", "margin" or "logprob": the value that the spectrum explains.
+        look_every: passes of the search between two looks at how well it predicts; at every
+            eighth of the default budget where only `stop_at_faithfulness` is given.
+        stop_at_faithfulness: R² that is enough: the search ends at a look whose interval is above.
         seed: fixes every random choice.
         device, dtype: where and in which precision the model runs.
         threads: of torch and xgboost; floats depend on it.
@@ -58,6 +61,8 @@ class Settings:
     rescale: bool = False
     protocol: str | None = None
     metric: str = "accuracy"
+    look_every: int | None = None
+    stop_at_faithfulness: float | None = None
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
@@ -68,7 +73,7 @@ class Settings:
             defaults = {field.name: field.default for field in fields(self)}
             for name, value in prescribed(self.protocol, asdict(self), defaults).items():
                 object.__setattr__(self, name, value)
-        for name in ("budget", "verify_budget", "questions_per_mask"):
+        for name in ("budget", "verify_budget", "questions_per_mask", "look_every"):
             number = getattr(self, name)
             words = {"questions_per_mask": ("auto", "all")}.get(name, (None,))
             if number not in words and not _is_count(number):
@@ -81,6 +86,11 @@ class Settings:
         if self.keep != "auto" and not _is_probability(self.keep):
             raise UsageError(
                 f"--keep must be auto or lie strictly between 0 and 1, but is {self.keep!r}"
+            )
+        enough = self.stop_at_faithfulness
+        if enough is not None and not _is_probability(enough):
+            raise UsageError(
+                f"--stop-at-faithfulness must lie strictly between 0 and 1, but is {enough!r}"
             )
         if self.ablation not in ("zero", "mean"):
             raise UsageError(f'--ablation must be "zero" or "mean", but is {self.ablation!r}')

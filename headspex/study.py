@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import platform
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -17,19 +16,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.allocation import Allocation, allocate
 from headspex.errors import UsageError
-from headspex.files import write_json
-from headspex.fill import write_fill
-from headspex.findings import Findings, find
+from headspex.evaluate import Workers
+from headspex.findings import Findings
 from headspex.flops import MaskCosts, mask_costs
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
-from headspex.judge import Judge, mean_fill, say_what_is_cut
+from headspex.judge import Judge
 from headspex.plan import Plan, make_plan
 from headspex.players import Players, parse_layers
-from headspex.protocol import PAPER_SHARE, said_of_split
-from headspex.run_folder import RunFolder
+from headspex.protocol import PAPER_SHARE
 from headspex.seeds import stream
 from headspex.settings import Settings
 from headspex.store import ScoreStore
@@ -43,6 +39,7 @@ from headspex.tasks import (
     load_task,
 )
 from headspex.tasks import split as split_task
+from headspex.watch import Watch
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
@@ -61,6 +58,8 @@ class Study:
 
     Attributes:
         by_name: whether model and task were named, so that a command can repeat the run.
+        seconds: of each stage of `run`.
+        watch: told how far `run` is.
 
     Raises:
         UsageError: a setting, model or task that cannot be; also from the properties, which load
@@ -89,6 +88,7 @@ class Study:
             known = ", ".join(METRICS)
             raise UsageError(f"--metric must be one of {known}, but is {self.settings.metric!r}")
         self.seconds: dict[str, float] = {}
+        self.watch = Watch()
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Study:
@@ -100,7 +100,7 @@ class Study:
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         study = cls(**{**given, "subjects": tuple(identity["subjects"])})
-        planned = {f.name: identity[f.name] for f in fields(Plan)}
+        planned = {f.name: identity[f.name] for f in fields(Plan) if f.name in identity}
         study.plan = Plan(**{**planned, "sizes": tuple(identity["sizes"])})
         return study
 
@@ -191,6 +191,32 @@ class Study:
             "commit": self.model.revision,
         }
 
+    def scored_by(self, fill: Float[np.ndarray, "layers heads d_head"] | None) -> dict[str, Any]:
+        """All that decides a score to its last bit, its mask and question aside.
+
+        Args:
+            fill: the heads' means, for mean ablation.
+        """
+        settings, model = self.settings, self.model
+        search, heldout = self.questions
+        return {
+            "weights": model.fingerprint,
+            "tokenizer": model.tokenizer_fingerprint,
+            "questions": _sha256(question.id for question in search + heldout),
+            "prompts": _sha256(map(repr, self.encoded)),
+            "shots": settings.shots,
+            "dtype": model.dtype,
+            "attention": str(model.bridge.original_model.config._attn_implementation),
+            "device": model.device.split(":")[0],
+            "threads": settings.threads,
+            "ablation": settings.ablation,
+            "fill": None if fill is None else hashlib.sha256(fill.tobytes()).hexdigest(),
+            "rescale": settings.rescale,
+            "unit": settings.unit,
+            "layers": list(self.players.layers),
+            "versions": {name: version(name) for name in VERSIONS},
+        }
+
     @cached_property
     def encoded(self) -> list[EncodedQuestion]:
         """The search questions, then the held-out ones, as tokens."""
@@ -200,18 +226,24 @@ class Study:
         )
 
     def judge(
-        self, store: ScoreStore, *, fill: Float[np.ndarray, "layers heads d_head"] | None = None
+        self,
+        store: ScoreStore,
+        *,
+        fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+        workers: Workers | None = None,
     ) -> Judge:
         """Scores masks on `encoded`.
 
         Args:
             store: keeps every score.
             fill: the heads' means, for mean ablation.
+            workers: measure in place of this process.
         """
         search, heldout = self.questions
         return Judge(
             self.model, self.players, search + heldout, self.encoded, store=store,
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
+            progress=self.watch.progress, workers=workers,
         )  # fmt: skip
 
     def costs(self) -> MaskCosts:
@@ -222,46 +254,36 @@ class Study:
             config, inputs, first=min(self.players.layers), n_players=len(self.players)
         )
 
-    def run(self, out: str | Path) -> Findings:
+    def run(
+        self, out: str | Path, *, ray: str | None = None, cpus_per_worker: int | None = None
+    ) -> Findings:
         """Do everything, write the run's folder, and return what was found.
 
+        A run that was stopped, however, goes on where it was, and one with a larger budget than
+        before goes on from there; its files are those of a run that nothing happened to.
+
+        Args:
+            out: the folder.
+            ray: measure with Ray: "local", or the address of a cluster. Results are the same.
+            cpus_per_worker: of Ray, where there are no GPUs; as many as torch's threads by default.
+
         Raises:
-            UsageError: settings that do not fit the model or task, or a folder of another run.
+            UsageError: settings that do not fit the model or task, a folder of another run or one
+                that another process works in, or a full disk.
         """
-        from headspex.results import write_results  # it draws: matplotlib takes a second
+        from headspex.run import run
 
-        folder = RunFolder(Path(out))
-        say_what_is_cut(self.encoded, self.model.n_ctx)
-        if self.settings.protocol and (said := said_of_split(*map(len, self.questions))):
-            print(f"headspex: {said}", file=sys.stderr)
-        folder.begin(self.identity)
-        fill, fill_entry = None, None
-        if self.settings.ablation == "mean":
-            fill = mean_fill(self.model, self.encoded[: self.plan.n_search])
-            fill_entry = write_fill(folder.path / "masks", fill)
-        with ScoreStore(folder.scores) as store:
-            judge = self.judge(store, fill=fill)
-            findings = find(self, judge, self._allocation(folder, judge))
-        with self.timed("write the results"):
-            write_results(folder, self, findings, fill_entry)
-        write_json(folder.timing, {"seconds": self.seconds, "machine": platform.machine()})
-        return findings
-
-    def _allocation(self, folder: RunFolder, judge: Judge) -> Allocation:
-        """As the folder has it; chosen now, and stored before it is used, where it has none."""
-        known = folder.allocation()
-        if known is not None:
-            return Allocation.from_dict(known)
-        with self.timed("pilot"):
-            chosen = allocate(
-                self.plan, self.settings, judge, chance=self.task.chance, costs=self.costs
-            )
-        folder.allocate(self.identity, chosen.to_dict())
-        return chosen
+        return run(self, Path(out), ray=ray, cpus_per_worker=cpus_per_worker)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add a stage to `seconds`."""
+        self.watch.stage(stage)
         begin = time.perf_counter()
         yield
-        self.seconds[stage] = round(time.perf_counter() - begin, 3)
+        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+        self.seconds[stage] = round(spent, 3)
+
+
+def _sha256(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -80,6 +80,7 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
 ) -> None:
     """The trees' schedule, made and scored here without the comparison's own code."""
     import headspex
+    from headspex.evaluate import Passes
     from headspex.hooks import answer_log_probs
     from headspex.proxy import boosted_trees
     from headspex.sample import draw_sample
@@ -90,10 +91,12 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
         model_folder, metric="logprob", budget=400, verify_budget=2640, threads=1
     )
     sample = draw_sample(study.plan, _allocation(run), seed=0)
+    (block,) = Passes(sample.masks, sample.row, sample.asked)
     with ScoreStore(run / "scores.sqlite") as store:
-        kept = store.get(sample.masks[sample.row], sample.asked)
+        kept = store.get(block)
+    assert kept is not None
     answers = np.array([q.answer for q in study.questions[0]])[sample.asked]
-    scores = METRICS["logprob"](np.stack([row for row in kept if row is not None]), answers)
+    scores = METRICS["logprob"](kept, answers)
     data = sample.observed(scores)
     mask = headspex.prune_schedule(boosted_trees(data, seed=0)).mask(4)
     heldout = study.questions[1]

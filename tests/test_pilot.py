@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headspex.pilot import MASKS, QUESTIONS, components, draw_pilot, pilot_size, smallest_pilot
-from headspex.plan import Plan
+from headspex.plan import SEARCH_PASSES_PER_PLAYER, Plan
 from headspex.spread import assign_questions
 
 PLAN = Plan(n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000)
@@ -47,16 +47,17 @@ def test_masks_at_a_higher_keep_have_the_heads_of_those_at_a_lower_one_and_their
     assert high.masks.mean() == pytest.approx(0.8, abs=0.05)
 
 
-def test_the_pilot_takes_a_sixteenth_of_the_budget_or_what_it_needs_or_is_left_out() -> None:
-    def size(budget: int) -> int:
-        plan = replace(PLAN, search_budget=budget)
-        return pilot_size(plan, 6)
+def test_the_pilot_is_that_of_the_default_budget_or_the_least_or_is_left_out() -> None:
+    def size(budget: int, n_players: int = 48) -> int:
+        return pilot_size(replace(PLAN, search_budget=budget, n_players=n_players), 6)
 
-    assert size(96_000) == 96_000 // 16 // (6 * QUESTIONS)
-    assert size(10**9) == MASKS[1]
+    default = SEARCH_PASSES_PER_PLAYER * 48
+    assert size(default) == default // 16 // (6 * QUESTIONS) == 96
+    assert size(4 * 96 * 6 * QUESTIONS) == size(10**9) == 96  # so a larger budget goes on with it
+    assert size(10**9, n_players=1_024) == MASKS[1]
     least = smallest_pilot(PLAN, 6)
     assert least == 4 * 6 * 8 * 32
-    assert size(least) == MASKS[0]
+    assert size(least) == size(4 * 96 * 6 * QUESTIONS - 1) == MASKS[0]
     assert size(least - 1) == 0
 
 

@@ -1,6 +1,9 @@
 """Which masks are asked which questions."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from headspex.allocation import Allocation
 from headspex.pilot import draw_pilot
@@ -60,3 +63,16 @@ def test_the_same_seed_draws_the_same_sample() -> None:
     for name in ("masks", "asked", "fresh"):
         np.testing.assert_array_equal(getattr(_sample(), name), getattr(_sample(), name))
     assert stream(4, "masks").random() != stream(4, "asked").random()
+
+
+@pytest.mark.parametrize(("n_players", "n_masks"), [(12, 1_500), (12, 4_060), (40, 900)])
+def test_a_larger_search_begins_with_the_smaller_one_and_has_the_same_fresh_masks(
+    n_players: int, n_masks: int
+) -> None:
+    plan = replace(PLAN, n_players=n_players)
+    small = draw_sample(plan, ALLOCATION, seed=4)
+    large = draw_sample(plan, replace(ALLOCATION, n_masks=n_masks), seed=4)
+    assert len(large.masks) == n_masks
+    np.testing.assert_array_equal(large.masks[:90], small.masks)
+    np.testing.assert_array_equal(large.asked[: len(small.asked)], small.asked)
+    np.testing.assert_array_equal(large.fresh, small.fresh)

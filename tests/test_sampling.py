@@ -38,8 +38,10 @@ def test_a_seed_repeats_its_masks_and_another_does_not() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_more_masks_of_one_seed_begin_with_the_fewer() -> None:
-    assert np.array_equal(draw_masks(30, 40, seed=3), draw_masks(80, 40, seed=3)[:30])
+@pytest.mark.parametrize(("n_players", "more"), [(40, 80), (7, 128), (16, 60_000)])
+def test_more_masks_of_one_seed_begin_with_the_fewer(n_players: int, more: int) -> None:
+    fewer = draw_masks(30, n_players, keep=0.7, seed=3)
+    assert np.array_equal(fewer, draw_masks(more, n_players, keep=0.7, seed=3)[:30])
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,19 @@ def test_the_same_run_again_gives_the_same_bytes(
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
 
 
+def test_a_larger_budget_goes_on_and_gives_the_bytes_of_one_run(
+    run: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", "--model", str(model_folder), "--out", str(tmp_path / "grown"), *QUICK]
+    assert main([*words, "--budget", "300"]) == 0
+    assert main(words) == 0
+    for name in [*SAME_EVERY_TIME, *(f"masks/{p.name}" for p in (run / "masks").iterdir())]:
+        assert (tmp_path / "grown" / name).read_bytes() == (run / name).read_bytes(), name
+    capsys.readouterr()
+    assert main([*words, "--budget", "300"]) == 2
+    assert "can be extended but not cut" in capsys.readouterr().err
+
+
 def test_another_seed_in_the_same_folder_is_refused_and_nothing_is_lost(
     run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,14 +115,13 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
 
 
 def test_the_store_holds_every_pass_that_was_paid(run: Path) -> None:
-    import sqlite3
+    from headspex.store import ScoreStore
 
-    (rows,) = (
-        sqlite3.connect(run / "scores.sqlite").execute("select count(*) from scores").fetchone()
-    )
+    with ScoreStore(run / "scores.sqlite") as store:
+        rows = store.n_scores
     results = json.loads((run / "run.json").read_text())["results"]
-    # The same mask may stand in two schedules, and the whole model is scored once.
-    assert results["passes"] + 64 * 28 < rows <= results["passes_total"]
+    # The whole model is scored before the search, and once more beside the schedules.
+    assert rows == results["passes_total"] + results["n_heldout"]
     assert results["passes"] == 384  # (256 masks - 64 fresh ones) x 2 questions
 
 

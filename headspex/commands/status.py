@@ -1,0 +1,22 @@
+"""`headspex status`: how far a run is, from another terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headspex.status import status
+
+    found = status(options.run)
+    print(json.dumps({"run": str(options.run), **found.to_dict()}) if options.json else found)
+    return 0
