@@ -100,7 +100,7 @@ class Study:
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         study = cls(**{**given, "subjects": tuple(identity["subjects"])})
-        planned = {f.name: identity[f.name] for f in fields(Plan) if f.name in identity}
+        planned = {f.name: identity[f.name] for f in fields(Plan)}
         study.plan = Plan(**{**planned, "sizes": tuple(identity["sizes"])})
         return study
 

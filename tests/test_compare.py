@@ -228,7 +228,7 @@ def test_mean_ablation_is_compared_with_the_means_of_the_run(
     out = tmp_path / "run"
     words = ["prune", "--model", str(model_folder), "--out", str(out), "--ablation", "mean"]
     assert main([*words, *QUICK]) == 0
-    monkeypatch.setattr("headspex.study.mean_fill", _refuse)
+    monkeypatch.setattr("headspex.run.mean_fill", _refuse)
     assert main(["compare", str(out), "--budgets", "384"]) == 0
     assert set(read_curve(out / "curve.csv")) <= set(read_curve(out / "compare/curve.csv"))
 
