@@ -138,11 +138,11 @@ def try_out(model: LoadedModel, encoded: Sequence[EncodedQuestion], ablation: st
     Raises:
         UsageError: a metric that is wrong, or an ablation that the questions do not allow.
     """
-    keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
     if ablation == "resample" or are_prompts(encoded):
-        keep[0, 0] = ablation != "resample"
+        keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
+        keep[0, 0] = False
         how = {"ablation": ablation} if ablation == "resample" else {}
-        measure(prepare(model, encoded[:2]), encoded[:2], keep, **how)
+        measure(prepare(model, encoded), encoded[:2], keep, **how)
 
 
 def mean_fill(

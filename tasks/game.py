@@ -149,8 +149,8 @@ Prompt = str | tuple[int, ...]
 def _prompt(given: Any) -> Prompt:
     if isinstance(given, str):
         return given
-    ids = given.tolist() if hasattr(given, "tolist") else list(given)
-    if not all(isinstance(token, int) for token in ids):
+    ids = given.tolist() if hasattr(given, "tolist") else given
+    if not isinstance(ids, list | tuple) or not all(isinstance(token, int) for token in ids):
         raise UsageError(f"a prompt is a text or a list of token ids, but got {str(given)[:40]!r}")
     return tuple(ids)
 
