@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,15 +159,20 @@ class _Harness:
         }
 
 
-def _loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
+@cache  # it reads thousands of files
+def _manager(include: str | None) -> Any:
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
         raise UsageError(
-            f"--task lm-eval:{name} needs lm-eval, which is not installed; "
+            "a task of lm-eval needs lm-eval, which is not installed; "
             "run `pip install 'headspex[lm-eval]'`"
         ) from error
-    manager = TaskManager(include_path=None if include is None else os.fspath(include))
+    return TaskManager(include_path=include)
+
+
+def _loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
+    manager = _manager(None if include is None else os.fspath(include))
     if name not in manager.all_tasks:
         raise UsageError(f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}")
     # The errors of a missing network, an empty cache and a broken file share no narrower class.

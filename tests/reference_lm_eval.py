@@ -74,7 +74,12 @@ def task_manager() -> Any:
 
 
 def lm_eval_run(
-    folder: Path, tasks: Sequence[Any], model: Any = "hf", model_args: Any = None, **options: Any
+    folder: Path,
+    tasks: Sequence[Any],
+    model: Any = "hf",
+    model_args: Any = None,
+    manager: Any = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """The result of `lm_eval` with the data in `folder`, samples included."""
     import lm_eval
@@ -82,7 +87,7 @@ def lm_eval_run(
     with offline(folder):
         found = lm_eval.simple_evaluate(
             model=model, model_args=model_args, tasks=list(tasks), device="cpu", log_samples=True,
-            bootstrap_iters=0, task_manager=task_manager(), **options,
+            bootstrap_iters=0, task_manager=manager or task_manager(), **options,
         )  # fmt: skip
     assert found is not None
     return dict(found)

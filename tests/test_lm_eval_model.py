@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from headspex.cli import main
 from headspex.errors import UsageError
@@ -81,6 +82,7 @@ def test_a_masked_model_scores_in_lm_eval_as_in_headspex_and_as_the_zeroed_check
     assert main([
         "eval", "--model", str(model_folder), "--mask", str(mask), "--task", "mmlu", "--data-dir",
         str(data / "cais/mmlu"), "--split", "test", "--shots", "2", "--json",
+        "--threads", str(torch.get_num_threads()),
     ]) == 0  # fmt: skip
     ours = json.loads(capsys.readouterr().out)
     assert log_likelihoods(masked, TASKS) == log_likelihoods(checkpoint, TASKS)
