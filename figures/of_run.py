@@ -70,9 +70,7 @@ def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
 def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
     points, own = read_curve(folder.curve), results["own_metric"]
     curves = {
-        method: [
-            (p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)
-        ]
+        method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
         for method in dict.fromkeys(p.method for p in points if p.n_pruned)
     }
     return pruning_curve(

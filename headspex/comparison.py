@@ -94,8 +94,8 @@ class Comparison:
         scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
         lines += [
             "",
-            f"Held-out {self.own_metric} with 95 % interval, mean over {len(self.sizes)} sizes from "
-            f"{self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
+            f"Held-out {self.own_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
+            f"from {self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
             *_table((told(s.title), score, s.accuracy_difference) for s, score in scores),
             told(_without_r2(self.standings)),
             *(f"Left out: {method}: {told(why)}" for method, why in self.left_out.items()),

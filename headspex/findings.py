@@ -39,8 +39,9 @@ class Findings:
         interactions: its terms in words with their intervals, strongest first.
         schedules: method -> which player goes first, second, ...; `random` is several.
         curve: held-out scores, the whole model first.
-        verified: method -> held-out score of each question in the task's own metric, [schedules, sizes, questions];
-            columns are the held-out questions in order, for paired comparisons.
+        verified: method -> held-out score of each question in the task's own metric,
+            [schedules, sizes, questions]; columns are the held-out questions in order, for paired
+            comparisons.
         faithfulness: R² on fresh masks, all search questions; None if they all score the same.
         transfer: the same predictions on all held-out questions, mean difference removed.
         allocation: how the search was spent.

@@ -152,7 +152,10 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     if n_layers * n_heads > _MOST_HEADS:
         raise ValueError(f"{n_layers} x {n_heads} heads are more than {_MOST_HEADS:,}")
     unit, mlps = _parse_parts(content, n_layers)
-    if content["ablation"] not in ("zero", "mean", "resample") or type(content["rescale"]) is not bool:
+    if (
+        content["ablation"] not in ("zero", "mean", "resample")
+        or type(content["rescale"]) is not bool
+    ):
         raise ValueError('ablation must be "zero", "mean" or "resample", rescale true or false')
     if content["rescale"] and unit != "head":
         raise ValueError(f"only heads are rescaled, but unit is {unit!r}")

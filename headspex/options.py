@@ -52,8 +52,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
         help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
-    add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted prompts "
-        "(default: %(default)s)")  # fmt: skip
+    add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
+        "prompts (default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
     add("--metric", help="accuracy, margin or logprob; other tasks have others (default: the "

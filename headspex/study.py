@@ -29,7 +29,15 @@ from headspex.protocol import PAPER_SHARE
 from headspex.seeds import stream
 from headspex.settings import Settings
 from headspex.store import ScoreStore
-from headspex.tasks import EncodedQuestion, Question, Task, encode_task, game, in_proportion, load_task
+from headspex.tasks import (
+    EncodedQuestion,
+    Question,
+    Task,
+    encode_task,
+    game,
+    in_proportion,
+    load_task,
+)
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.watch import Watch

@@ -12,7 +12,6 @@ from headspex.hooks.ablation import Ablation
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work
 
-
 BATCH_TOKENS_CPU = 2_048  # fits the caches: 4,096 are a tenth slower, 512 and 8,192 too
 BATCH_TOKENS_GPU = 65_536
 

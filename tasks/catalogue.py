@@ -78,5 +78,7 @@ def _alone(
             f"task {name} is one file, but --data-dir {os.fspath(folder)} was given; leave it out"
         )
     if subjects:
-        raise UsageError(f"task {name} has no subjects, but {subjects[0]!r} was asked; leave it out")
+        raise UsageError(
+            f"task {name} has no subjects, but {subjects[0]!r} was asked; leave it out"
+        )
     return load()

@@ -86,17 +86,19 @@ def game(
         raise UsageError(
             f"a metric is a function (logits, batch) -> [batch], but got {type(metric).__name__}"
         )
-    called = name or getattr(metric, "__name__", type(metric).__name__)
+    called: str = name or getattr(metric, "__name__", type(metric).__name__)
     clean = [_prompt(one) for one in prompts]
-    other = None if corrupted is None else [_prompt(one) for one in corrupted]
+    other: list[Prompt | None] = [None] * len(clean)
+    if corrupted is not None:
+        other = [_prompt(one) for one in corrupted]
     if not clean:
         raise UsageError(f"{called} has no prompts; give it at least 20")
-    if other is not None and len(other) != len(clean):
+    if len(other) != len(clean):
         raise UsageError(
             f"every prompt needs its corrupted one, but {called} has {len(clean)} prompts and "
             f"{len(other)} corrupted ones"
         )
-    pairs = list(zip(clean, other or [None] * len(clean), strict=True))
+    pairs = list(zip(clean, other, strict=True))
     questions = [
         Question("", _shown(one), () if two is None else (_shown(two),)) for one, two in pairs
     ]

@@ -100,9 +100,7 @@ def encode(
     letters = LETTERS[: len(question.choices)]
     if chat:
         # As lm-eval's --apply_chat_template: the header is the system's, no blank before a letter.
-        text = in_chat(
-            header(question.subject, style), examples(question, shots, style), tokenizer
-        )
+        text = in_chat(header(question.subject, style), examples(question, shots, style), tokenizer)
         found = encode_texts(text, list(letters), tokenizer)
     else:
         text = prompt(question, shots, style)

@@ -94,13 +94,17 @@ def test_a_context_manager_resamples_too(llama_bridge: Any) -> None:
         expected = llama_bridge(clean)
         with ablated(llama_bridge, whole, ablation="resample", fill=fill):
             assert torch.equal(llama_bridge(clean), expected)
-        with ablated(llama_bridge, ~whole, ablation="resample", fill=head_outputs(llama_bridge, clean)):
+        with ablated(
+            llama_bridge, ~whole, ablation="resample", fill=head_outputs(llama_bridge, clean)
+        ):
             torch.testing.assert_close(llama_bridge(clean), expected)
     with pytest.raises(UsageError, match=r"\[3, batch, pos, 4, 8\], but got None"):
         ablated(llama_bridge, ~whole, ablation="resample").__enter__()
 
 
-def test_what_brings_no_corrupted_prompts_is_not_resampled(llama_bridge: Any, model_folder: Path) -> None:
+def test_what_brings_no_corrupted_prompts_is_not_resampled(
+    llama_bridge: Any, model_folder: Path
+) -> None:
     asked = encoded()
     with pytest.raises(UsageError, match=r"prompt 0 of difference has none"):
         measure(prepare(llama_bridge, asked), asked, np.zeros((3, 4), bool), ablation="resample")
@@ -125,7 +129,7 @@ def test_a_study_of_ones_own_metric_runs_to_its_end(llama_bridge: Any, tmp_path:
     assert "value" in (tmp_path / "run/report.html").read_text()
 
 
-FILE = '''
+FILE = """
 PROMPTS = ["What is the home of the fox?", "What is the home of the owl?"] * 1 + [
     f"Where is the fox {n}?" for n in range(40)]
 CORRUPTED = list(PROMPTS)
@@ -144,7 +148,7 @@ def wrong_shape(logits, batch):
 
 def a_number(logits, batch):
     return 3.0
-'''
+"""
 
 
 @pytest.fixture
@@ -180,8 +184,8 @@ def test_a_file_and_a_function_are_a_task_on_the_command_line(
     [
         ("raises", r"mine\.py:raises must return finite floats of shape \[2\] \(batch\) for logits "
                    r"\[2, \d+, \d+\] \(batch, pos, vocab\), but it raised IndexError"),
-        ("gives_nan", r"mine\.py:gives_nan must return finite floats of shape \[2\].*nan for prompt"),
-        ("wrong_shape", r"mine\.py:wrong_shape must return.*shape \[2\].*returned shape \[2, \d+\]"),
+        ("gives_nan", r"mine\.py:gives_nan must return finite floats of shape \[2\].*nan for prom"),
+        ("wrong_shape", r"mine\.py:wrong_shape must return.*shape \[2\].*returned shape \[2, \d+"),
         ("a_number", r"mine\.py:a_number must return.*returned float"),
         ("god", r"mine\.py has no function 'god' \(did you mean good\?\)"),
     ],

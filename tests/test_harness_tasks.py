@@ -61,10 +61,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def question(n: int) -> dict[str, Any]:
         texts = ["the den", "a fox", "sea", f"the old owl {n}"]
-        return {"id": str(n), "question": f"What is the home of the fox {n}?", "answerKey": "ABCD"[n % 4],
-                "choices": {"text": texts, "label": list("ABCD")}}  # fmt: skip
+        return {
+            "id": str(n), "question": f"What is the home of the fox {n}?",
+            "answerKey": "ABCD"[n % 4], "choices": {"text": texts, "label": list("ABCD")},
+        }  # fmt: skip
 
-    arc = {"train": [question(n) for n in range(100, 108)], "test": [question(n) for n in range(24)]}
+    arc = {
+        "train": [question(n) for n in range(100, 108)],
+        "test": [question(n) for n in range(24)],
+    }
     write_dataset(folder, "allenai/ai2_arc", {"ARC-Easy": arc})
     words = ["fox", "owl", "bear", "the"]
     rows = [

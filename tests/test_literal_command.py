@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from reference_lm_eval import write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from headspex.hooks import load_model
 from headspex.mask_file import MaskFile, pruned_heads
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")
-from reference_lm_eval import log_likelihoods, lm_eval_run, offline, write_mmlu
+from reference_lm_eval import lm_eval_run, log_likelihoods, offline, write_mmlu
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-eval's and its dependencies' own
 TASKS = ["mmlu_abstract_algebra", "mmlu_philosophy"]
@@ -28,7 +28,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for subject in ("abstract_algebra", "philosophy"):
             path = source / part / f"{subject}_{part}.csv"
             path.parent.mkdir(exist_ok=True)
-            rows = [f"What is the home of the {n}?,fox,den,sea,{part},{'ABCD'[n % 4]}" for n in range(count)]
+            rows = [
+                f"What is the home of the {n}?,fox,den,sea,{part},{'ABCD'[n % 4]}"
+                for n in range(count)
+            ]
             path.write_text("\n".join(rows))
     write_mmlu(folder, source, ["abstract_algebra", "philosophy"])
     return folder

@@ -15,7 +15,7 @@ import torch
 from headspex.cli import main
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")
-from reference_lm_eval import log_likelihoods, lm_eval_run, metric_of, write_mmlu
+from reference_lm_eval import lm_eval_run, log_likelihoods, metric_of, write_mmlu
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-eval's and its dependencies' own
 SUBJECTS = (
@@ -91,7 +91,7 @@ def test_prompts_that_the_context_cuts_score_as_in_lm_eval_to_the_last_bit(
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty questions full of traps and a random Llama, made by the recipe beside this checkout."""
+    """Twenty questions full of traps and a random Llama, by the recipe beside this checkout."""
     script = Path(__file__).resolve().parents[2] / "shared/lm_eval_recipe/make_fixture.py"
     if not script.is_file():
         pytest.skip("the recipe lm_eval_recipe is not beside this checkout")
