@@ -117,19 +117,20 @@ class Study:
     @cached_property
     def task(self) -> Task:
         """The questions."""
-        if isinstance(self._given_task, Task):
-            return self._given_task
-        settings = self.settings
-        return load_task(
-            settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
-        )
+        settings, task = self.settings, self._given_task
+        if not isinstance(task, Task):
+            task = load_task(
+                settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
+            )
+        # Here, as the task is read before the model, which takes longer.
+        if settings.metric is not None:
+            task.check_metric(settings.metric)
+        return task
 
     @cached_property
     def metric(self) -> str:
         """The value that the spectrum explains."""
-        metric = self.settings.metric or self.task.metric
-        self.task.check_metric(metric)
-        return metric
+        return self.settings.metric or self.task.metric
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:

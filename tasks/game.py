@@ -86,7 +86,7 @@ def game(
         raise UsageError(
             f"a metric is a function (logits, batch) -> [batch], but got {type(metric).__name__}"
         )
-    called: str = name or getattr(metric, "__name__", type(metric).__name__)
+    called = str(name or getattr(metric, "__name__", type(metric).__name__))
     clean = [_prompt(one) for one in prompts]
     other: list[Prompt | None] = [None] * len(clean)
     if corrupted is not None:
@@ -138,10 +138,7 @@ def game(
         )  # fmt: skip
 
     told = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
-    kind = Kind(
-        metrics=("value",), encode=encode, score=_score, fingerprint=told,
-        repeats=source is not None,
-    )  # fmt: skip
+    kind = Kind(metrics=("value",), encode=encode, score=_score, fingerprint=told)
     return checked(called, (), (), questions, kind=kind)
 
 

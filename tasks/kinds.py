@@ -46,7 +46,6 @@ class Kind:
         score: (metric, values, questions, encoded) -> score of each row, more is better; values are
             what the model gave, one row per question.
         guessing: whether guessing among the choices has a score.
-        repeats: whether a command can name such a task again.
         fingerprint: sha256 of what decides scores beside questions and answers, such as a file.
         summary: (questions, values) -> the results as the field reports them, for `eval`; None: the
             mean score is all there is.
@@ -56,6 +55,5 @@ class Kind:
     encode: Callable[[Task, Sequence[Question], Any, Prompting], Sequence[EncodedQuestion]]
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
     guessing: bool = False
-    repeats: bool = True
     fingerprint: str = ""
     summary: Callable[[Sequence[Question], Values], dict[str, Any]] | None = None

@@ -104,13 +104,14 @@ def test_a_task_of_lm_eval_scores_as_lm_eval_scores_it(
         data, [name], model_args=args, num_fewshot=shots or None,
         manager=TaskManager(include_path=str(data / "yaml"), include_defaults=name == "arc_easy"),
     )  # fmt: skip
+    threads = str(torch.get_num_threads())  # the last bits depend on it
     for metric in metrics:
         capsys.readouterr()
         with offline(data):
             assert main([
                 "eval", "--model", str(model_folder), "--task", f"lm-eval:{name}", "--data-dir",
                 str(data / "yaml"), "--shots", str(shots), "--metric", metric, "--json",
-                "--threads", str(torch.get_num_threads()),
+                "--threads", threads,
             ]) == 0  # fmt: skip
         found = json.loads(capsys.readouterr().out)
         told = found["log_likelihoods"]
@@ -118,6 +119,15 @@ def test_a_task_of_lm_eval_scores_as_lm_eval_scores_it(
         likelihoods = [row[:1] for row in told] if name == "fox_last_word" else told
         assert likelihoods == log_likelihoods(expected, [name])
         assert found["scores"] == metric_of(expected, [name], metric)
+        with offline(data):
+            assert main([
+                "eval", "--model", str(model_folder), "--task", f"lm-eval:{name}", "--data-dir",
+                str(data / "yaml"), "--shots", str(shots), "--metric", metric, "--json",
+                "--batch-size", "auto", "--threads", threads,
+            ]) == 0  # fmt: skip
+        fast = json.loads(capsys.readouterr().out)
+        for row, one in zip(fast["log_likelihoods"], told, strict=True):
+            assert row == pytest.approx(one, abs=1e-4)
         ours, theirs = found["lm_eval"][name][metric], expected["results"][name][f"{metric},none"]
         assert ours == pytest.approx(theirs, abs=1e-12)
 
