@@ -76,10 +76,12 @@ def at_work(
         UsageError: the folder is not for this run, or another process holds it.
     """
     folder = RunFolder(out)
+    try_out(study.model, study.encoded, study.settings.ablation)
     with locked(folder.path):
         say_what_is_cut(study.encoded, study.model.n_ctx)
-        try_out(study.model, study.encoded, study.settings.ablation)
-        if study.settings.protocol == "paper" and (said := said_of_split(*map(len, study.questions))):
+        if study.settings.protocol == "paper" and (
+            said := said_of_split(*map(len, study.questions))
+        ):
             print(f"headspex: {said}", file=sys.stderr)
         earlier = folder.begin(study.identity)
         plan = study.plan

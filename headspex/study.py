@@ -223,6 +223,7 @@ class Study:
             "tokenizer": model.tokenizer_fingerprint,
             "questions": _sha256(question.id for question in search + heldout),
             "prompts": _sha256(map(repr, self.encoded)),
+            "metric_code": self.task.kind.fingerprint,
             "shots": settings.shots,
             "dtype": model.dtype,
             "attention": str(model.bridge.original_model.config._attn_implementation),

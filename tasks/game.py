@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -48,9 +48,10 @@ class EncodedPrompt(EncodedQuestion):
     """
 
     index: int
-    metric: Metric
+    # Their addresses differ from process to process.
+    metric: Metric = field(repr=False)
     called: str
-    tokenizer: Any
+    tokenizer: Any = field(repr=False)
     corrupted: tuple[int, ...] | None = None
 
 
