@@ -68,17 +68,15 @@ def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
 
 
 def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    points = read_curve(folder.curve)
+    points, own = read_curve(folder.curve), results["own_metric"]
     curves = {
-        method: [
-            (p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, "accuracy")
-        ]
+        method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
         for method in dict.fromkeys(p.method for p in points if p.n_pruned)
     }
     return pruning_curve(
         curves,
-        metric="accuracy",
-        unpruned=whole_model(points, "accuracy").score,
+        metric=own,
+        unpruned=whole_model(points, own).score,
         chance=results["chance"],
         players=plural(Players.of_run(results).unit),
     )
@@ -97,7 +95,7 @@ def _faithfulness(folder: RunFolder, results: dict[str, Any]) -> Figure:
 
 # Those that every run has.
 FIGURES: dict[str, RunFigure] = {
-    "curve": RunFigure("Held-out accuracy as {heads} are removed, with 95 % intervals.", _curve),
+    "curve": RunFigure("Held-out score as {heads} are removed, with 95 % intervals.", _curve),
     "heads": RunFigure("What each {head} adds to the score, averaged over sampled masks.", _heads),
     "energy": RunFigure("Interaction energy between layers, and its split.", _energy),
 }

@@ -17,7 +17,7 @@ from headspex.settings import Settings
 
 KEEP, PER_MASK = 0.6, 2  # where the budget is too small for a pilot; what suits `mini`
 NEARLY = 0.75  # of the largest variance: closer ones are within the pilot's own error
-WORKING = 0.25  # of the way from chance to the best accuracy seen, at least
+WORKING = 0.25  # of the way from chance to the best score seen, at least
 UNEXPLAINED = 0.1  # of the variance of masks, left by a spectrum worth having
 
 
@@ -103,7 +103,13 @@ class Allocation:
 
 
 def allocate(
-    plan: Plan, settings: Settings, judge: Judge, *, chance: float, costs: Callable[[], MaskCosts]
+    plan: Plan,
+    settings: Settings,
+    judge: Judge,
+    *,
+    chance: float | None,
+    costs: Callable[[], MaskCosts],
+    own: str = "accuracy",
 ) -> Allocation:
     """Choose what was left open, after a pilot; say on standard error what and why.
 
@@ -111,8 +117,9 @@ def allocate(
         plan: sizes of the run.
         settings: what was asked for.
         judge: scores the pilot.
-        chance: accuracy of guessing.
+        chance: score of guessing; None where there is nothing to guess.
         costs: of masks; called only if they decide.
+        own: the task's own metric.
     """
     keep = None if settings.keep == "auto" else settings.keep
     per_mask = _asked(settings.questions_per_mask, plan.n_search)
@@ -127,11 +134,13 @@ def allocate(
             f"a budget of {smallest_pilot(plan, len(keeps)):,} and some hundred masks"
         )
         return _said(replace(spend(plan, keep, per_mask), reasons=(reason,)))
-    probes = probe(judge, plan, keeps, n_pilot, metric=settings.metric, seed=settings.seed)
+    probes = probe(
+        judge, plan, keeps, n_pilot, metric=settings.metric or own, seed=settings.seed, own=own
+    )
     reasons = []
     chosen = choose_keep(probes, chance=chance)
     if keep is None:
-        reasons.append(_why_keep(chosen, probes, chance))
+        reasons.append(_why_keep(chosen, probes, chance, own))
     if per_mask is None:
         known = costs()
         per_mask = best_count(known, chosen)
@@ -163,11 +172,12 @@ def _asked(wanted: int | str, n_search: int) -> int | None:
     return wanted
 
 
-def choose_keep(probes: Sequence[Probe], *, chance: float) -> Probe:
+def choose_keep(probes: Sequence[Probe], *, chance: float | None) -> Probe:
     """Where an answer says most about its mask, of the keeps at which masks differ nearly most.
 
     A model at chance teaches nothing, one that no mask harms neither: their masks do not differ.
-    Where it is at chance under all masks, only their differences count.
+    Where it is at chance under all masks, only their differences count; where there is nothing to
+    guess, the lowest score seen stands for chance.
     """
     candidates = _working(probes, chance) or probes
     most = max(candidates, key=lambda one: one.between)
@@ -191,24 +201,25 @@ def best_count(costs: MaskCosts, seen: Probe) -> int:
     return int(counts[np.argmin(error * costs.of_mask(counts))])
 
 
-def _working(probes: Sequence[Probe], chance: float) -> list[Probe]:
-    top = max(one.accuracy for one in probes)
-    least = chance + WORKING * (top - chance)
-    return [one for one in probes if one.low > chance and one.accuracy >= least]
+def _working(probes: Sequence[Probe], chance: float | None) -> list[Probe]:
+    bottom = min(one.score for one in probes) if chance is None else chance
+    least = bottom + WORKING * (max(one.score for one in probes) - bottom)
+    return [one for one in probes if one.low > bottom and one.score >= least]
 
 
-def _why_keep(chosen: Probe, probes: Sequence[Probe], chance: float) -> str:
-    if not _working(probes, chance):
-        best = max(probes, key=lambda one: one.accuracy)
+def _why_keep(chosen: Probe, probes: Sequence[Probe], chance: float | None, own: str) -> str:
+    if chance is not None and not _working(probes, chance):
+        best = max(probes, key=lambda one: one.score)
         return (
             f"keep {chosen.keep:g}: the model is at chance under all of the pilot's masks "
-            f"(accuracy {best.accuracy:.2f} at keep {best.keep:g}, chance {chance:.2f}); the "
+            f"({own} {best.score:.2f} at keep {best.keep:g}, chance {chance:.2f}); the "
             "search goes on, but will describe noise"
         )
+    guessing = "" if chance is None else f", chance {chance:.2f}"
     tried = ", ".join(f"{one.keep:g}" for one in probes)
     return (
         f"keep {chosen.keep:g}: of {tried} it is where masks differ and answers tell them apart "
-        f"(accuracy {chosen.accuracy:.2f}, chance {chance:.2f}; masks make {chosen.signal:.0%} of "
+        f"({own} {chosen.score:.2f}{guessing}; masks make {chosen.signal:.0%} of "
         "the variance of answers)"
     )
 

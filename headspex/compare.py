@@ -60,7 +60,7 @@ def compare(
     """
     folder, content = finished_run(path)
     study = study_of(path, content["identity"])
-    settings, plan, metric = study.settings, study.plan, study.settings.metric
+    settings, plan, metric = study.settings, study.plan, study.metric
     sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
     passes = search_parts(sample, budgets)
     known = Spectrum.from_json(read_text(folder.spectrum))
@@ -97,6 +97,7 @@ def compare(
         unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
+        own_metric=study.task.metric,
         at_chance=content["results"]["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),
@@ -116,7 +117,7 @@ def _pruned(
         for method, several in fits.items()
     }
     schedules["random"] = random_schedules(len(study.players), seed=study.settings.seed)
-    metrics = curve_metrics(study.settings.metric)
+    metrics = curve_metrics(study.task.metric, study.metric)
     # Those that the run has judged, as it did: what is stored are whole blocks.
     stored = {method: schedules.pop(method) for method in JUDGED}
     curve, verified = verify(judge, stored, study.plan.sizes, sample.heldout, metrics=metrics)

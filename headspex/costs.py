@@ -39,25 +39,25 @@ class Costs:
 
 def costs(study: Study) -> Costs:
     """Estimate a run; scores 64 rows of the whole model to learn the speed."""
-    from headspex.hooks import answer_log_probs
-    from headspex.hooks.forward import BATCH_TOKENS_CPU, BATCH_TOKENS_GPU
-    from headspex.tasks import encode_task
+    from headspex.hooks import measure, prepare
+    from headspex.hooks.budget import tokens_of
 
     plan, model = study.plan, study.model
     passes_total = plan.search_budget + plan.verify_passes
     search, heldout = study.questions
     asked = search + heldout
     sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ
-    encoded = encode_task(study.task, sample, model.tokenizer, shots=study.settings.shots)
+    encoded = study.encode(sample)
     tokens = sum(min(len(e.context), model.n_ctx) for e in encoded) / len(encoded)
-    answer_log_probs(model, encoded)  # the first call pays for allocations
+    prepared = prepare(model, encoded)
+    measure(prepared, encoded)  # the first call pays for allocations
     begin = time.perf_counter()
-    answer_log_probs(model, encoded)
+    measure(prepared, encoded)
     per_pass = (time.perf_counter() - begin) / len(encoded)
     weights = list(model.bridge.original_model.parameters())
     size = sum(p.numel() for p in weights)
     config = model.bridge.original_model.config
-    batch = BATCH_TOKENS_CPU if model.device == "cpu" else BATCH_TOKENS_GPU
+    batch = tokens_of(weights[0].device)
     # Residual stream, attention inputs and the MLP's widest layer of one batch.
     width = 6 * config.hidden_size + 2 * config.intermediate_size
     return Costs(

@@ -26,7 +26,7 @@ def write_fill(folder: Path, fill: Float[np.ndarray, "layers heads d_head"]) -> 
 
 
 def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers heads d_head"] | None:
-    """The means that a mask file names, from the same folder; None for zero ablation.
+    """The means that a mask file names, from the same folder; None for other ablations.
 
     Raises:
         UsageError: the file is absent, not the one the mask was made with, or none was named.
@@ -34,7 +34,7 @@ def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers head
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    if mask.ablation == "zero":
+    if mask.ablation != "mean":
         return None
     if mask.fill is None:
         raise UsageError(f"mean ablation needs a fill, but {mask_path} names none")

@@ -22,7 +22,7 @@ from headspex.plan import RANDOM_SCHEDULES
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, random_schedule
 from headspex.spectrum import Spectrum
-from headspex.tasks import interval
+from headspex.tasks import Task, interval
 from headspex.uncertainty import intervals
 from headspex.verification import verify
 
@@ -39,13 +39,15 @@ class Findings:
         interactions: its terms in words with their intervals, strongest first.
         schedules: method -> which player goes first, second, ...; `random` is several.
         curve: held-out scores, the whole model first.
-        verified: method -> held-out accuracy of each question, [schedules, sizes, questions];
-            columns are the held-out questions in order, for paired comparisons.
+        verified: method -> held-out score of each question in the task's own metric,
+            [schedules, sizes, questions]; columns are the held-out questions in order, for paired
+            comparisons.
         faithfulness: R² on fresh masks, all search questions; None if they all score the same.
         transfer: the same predictions on all held-out questions, mean difference removed.
         allocation: how the search was spent.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
-        chance: accuracy of guessing.
+        own_metric: the task's own, in which schedules are judged.
+        chance: score of guessing; None where there is nothing to guess.
         at_chance: whether the whole model cannot be told from guessing.
     """
 
@@ -59,17 +61,19 @@ class Findings:
     allocation: Allocation
     passes: int
     passes_total: int
-    chance: float
+    own_metric: str
+    chance: float | None
     at_chance: bool
 
 
 def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     """Search, fit, and judge what was fitted; the scores come from `judge`."""
     plan, settings, keep = study.plan, study.settings, allocation.keep
+    task, metric = study.task, study.metric
     sample = draw_sample(plan, allocation, seed=settings.seed)
-    at_chance = _at_chance(judge, sample.heldout, study.task.chance)
+    at_chance = _at_chance(judge, sample.heldout, task)
     with study.timed("search"):
-        data = sample.observed(search_scores(judge, sample, settings.metric))
+        data = sample.observed(search_scores(judge, sample, metric))
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with study.timed("fit the spectrum"), threadpool_limits(1):
         spectrum = fit_spectrum(
@@ -84,8 +88,8 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
         )  # fmt: skip
     with study.timed("score fresh masks"):
         measured = judge.ask_all(
-            sample.fresh, sample.questions, metrics=[settings.metric], what="fresh masks"
-        )[settings.metric]
+            sample.fresh, sample.questions, metrics=[metric], what="fresh masks"
+        )[metric]
     predicted = spectrum.predict(sample.fresh)
     schedules = {
         "proxyspex": [prune_schedule(spectrum, study.players)],
@@ -94,8 +98,9 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     }
     with study.timed("verify schedules"):
         curve, verified = verify(
-            judge, schedules, plan.sizes, sample.heldout, metrics=curve_metrics(settings.metric)
-        )
+            judge, schedules, plan.sizes, sample.heldout,
+            metrics=curve_metrics(task.metric, metric),
+        )  # fmt: skip
     return Findings(
         spectrum=spectrum,
         interactions=interaction_table(spectrum, bounds, study.players),
@@ -112,7 +117,8 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
         allocation=allocation,
         passes=allocation.passes,
         passes_total=allocation.passes + plan.verify_passes,
-        chance=study.task.chance,
+        own_metric=task.metric,
+        chance=task.chance,
         at_chance=at_chance,
     )  # fmt: skip
 
@@ -144,16 +150,19 @@ def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
     ]
 
 
-def curve_metrics(metric: str) -> list[str]:
-    """In which metrics schedules are judged: accuracy, and what the spectrum explains."""
-    return list(dict.fromkeys(["accuracy", metric]))
+def curve_metrics(own: str, metric: str) -> list[str]:
+    """In which metrics schedules are judged: the task's own, and what the spectrum explains."""
+    return list(dict.fromkeys([own, metric]))
 
 
-def _at_chance(judge: Judge, heldout: np.ndarray, chance: float) -> bool:
+def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
     """Whether the whole model cannot be told from guessing; says so before the search."""
+    own, chance = task.metric, task.chance
+    if chance is None:
+        return False
     whole = np.ones((1, len(judge.players)), dtype=bool)
-    correct = judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model")["accuracy"]
-    score, (low, _) = float(correct.mean()), interval("accuracy", correct[0])
+    correct = judge.ask_all(whole, heldout, metrics=[own], what="whole model")[own]
+    score, (low, _) = float(correct.mean()), interval(own, correct[0])
     at_chance = low <= chance
     if at_chance:
         print(

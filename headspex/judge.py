@@ -13,19 +13,20 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.block import Block
 from headspex.evaluate import InProcess, Passes, Workers, evaluate
-from headspex.hooks import LoadedModel, Prepared, answer_log_probs, mean_activations
+from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
 from headspex.players import Players
 from headspex.progress import progress
 from headspex.store import ScoreStore
-from headspex.tasks import METRICS, EncodedQuestion, Question
+from headspex.tasks import EncodedQuestion, Question, Task, longest_input
 
 
 class Judge:
-    """Scores (mask, question) pairs with a model and keeps the log-probabilities.
+    """Scores (mask, question) pairs with a model and keeps what it gave.
 
     Args:
         model: under hooks.
         players: what the columns of a mask are.
+        task: says what a score is.
         questions, encoded: what may be asked; questions are named by their position here.
         store: keeps every score.
         ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
@@ -37,6 +38,7 @@ class Judge:
         self,
         model: LoadedModel,
         players: Players,
+        task: Task,
         questions: Sequence[Question],
         encoded: Sequence[EncodedQuestion],
         *,
@@ -49,8 +51,9 @@ class Judge:
     ) -> None:
         self.players = players
         self._model = model
+        self._task = task
+        self._questions = questions
         self._encoded = encoded
-        self._answers = np.array([question.answer for question in questions])
         self._store = store
         self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
         self._workers = workers or InProcess(self)
@@ -58,18 +61,18 @@ class Judge:
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
-    ) -> Float[np.ndarray, "rows choices"]:
+    ) -> Float[np.ndarray, "rows width"]:
         """Measure rows, whatever is stored; see `headspex.evaluate.Scorer`."""
         asked = [self._encoded[number] for number in questions]
-        return answer_log_probs(
+        return measure(
             self._prepared, asked, self.players.grid(masks),
             keep_mlps=self.players.mlps(masks), **self._how,
         )  # fmt: skip
 
     @cached_property
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> Any:
         # Once a score is wanted and not before: a study that is told again asks nothing.
-        return Prepared(self._model, self._encoded)
+        return prepare(self._model, self._encoded)
 
     def ask(
         self,
@@ -87,14 +90,15 @@ class Judge:
         self, passes: Passes, *, metrics: Sequence[str], what: str
     ) -> dict[str, Float[np.ndarray, " passes"]]:
         """Scores of passes, in every metric."""
-        log_probs = self.measure(passes, total=len(passes.questions), what=what)
-        answers = self._answers[passes.questions]
-        return {name: METRICS[name](log_probs, answers) for name in metrics}
+        values = self.measure(passes, total=len(passes.questions), what=what)
+        questions = [self._questions[number] for number in passes.questions]
+        encoded = [self._encoded[number] for number in passes.questions]
+        return {name: self._task.scores(name, values, questions, encoded) for name in metrics}
 
     def measure(
         self, blocks: Sequence[Block], *, total: int, what: str
-    ) -> Float[np.ndarray, "passes choices"]:
-        """Log-probabilities of the choices, measured where they are not stored.
+    ) -> Float[np.ndarray, "passes width"]:
+        """What the model gives for each question, measured where it is not stored.
 
         Args:
             blocks: what is asked.
@@ -119,14 +123,26 @@ class Judge:
 
 def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:
     """Tell on standard error how many prompts the model's context cuts at their beginning."""
-    longest = [len(q.context) + max(map(len, q.continuations)) - 1 for q in encoded]
-    cut = sum(length > n_ctx for length in longest)
+    cut = sum(longest_input(question) > n_ctx for question in encoded)
     if cut:
         print(
             f"headspex: {cut} of {len(encoded)} prompts are longer than the model's {n_ctx} tokens "
             "and lose their beginning",
             file=sys.stderr,
         )
+
+
+def try_out(model: LoadedModel, encoded: Sequence[EncodedQuestion], ablation: str) -> None:
+    """Ask two questions of a model with a head off, so that what cannot work fails before it costs.
+
+    Raises:
+        UsageError: a metric that is wrong, or an ablation that the questions do not allow.
+    """
+    if ablation == "resample" or are_prompts(encoded):
+        keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
+        keep[0, 0] = False
+        how = {"ablation": ablation} if ablation == "resample" else {}
+        measure(prepare(model, encoded), encoded[:2], keep, **how)
 
 
 def mean_fill(

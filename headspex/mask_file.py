@@ -31,7 +31,7 @@ class MaskFile:
         fingerprint: sha256 of its weights; a mask fits no other model.
         n_layers, n_heads: of the whole model.
         pruned_heads: layer -> heads that are off, ascending.
-        ablation: how heads are taken out: "zero" or "mean".
+        ablation: how heads are taken out: "zero", "mean" or "resample".
         rescale: whether the layer's remaining heads are multiplied by H / |kept|.
         sparsity: pruned share of the players of the run.
         task, score: what it was made for and its held-out score there, if it was scored.
@@ -152,8 +152,11 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     if n_layers * n_heads > _MOST_HEADS:
         raise ValueError(f"{n_layers} x {n_heads} heads are more than {_MOST_HEADS:,}")
     unit, mlps = _parse_parts(content, n_layers)
-    if content["ablation"] not in ("zero", "mean") or type(content["rescale"]) is not bool:
-        raise ValueError('ablation must be "zero" or "mean", rescale true or false')
+    if (
+        content["ablation"] not in ("zero", "mean", "resample")
+        or type(content["rescale"]) is not bool
+    ):
+        raise ValueError('ablation must be "zero", "mean" or "resample", rescale true or false')
     if content["rescale"] and unit != "head":
         raise ValueError(f"only heads are rescaled, but unit is {unit!r}")
     for name in ("model", "fingerprint", "task"):

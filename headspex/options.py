@@ -20,14 +20,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name "
         "or a directory (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
-    add("--task", default="mini", help="mini (ships), mmlu or a .jsonl file (default: %(default)s)")
+    add("--task", default="mini", help="mini (ships), mmlu, a .jsonl file, lm-eval:NAME, text:FILE "
+        "or file.py:function (default: %(default)s)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")
+    add("--chat-template", action="store_true", help="put the tokenizer's chat template around "
+        "each prompt")  # fmt: skip
     add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
     add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
-    add("--protocol", metavar="paper", help="the paper's head experiment: keep 1/2, 5,000 masks on "
-        "all search questions, zero with rescale, 120/111 split")  # fmt: skip
+    add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
+        "masks on all search questions, zero with rescale, 120/111 split; hendrycks: prompts as "
+        "MMLU's authors wrote them")  # fmt: skip
     add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
         "%(default)s); floats depend on it")  # fmt: skip
 
@@ -48,10 +52,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
         help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
-    add("--ablation", default="zero", help="zero or mean (default: %(default)s)")
+    add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
+        "prompts (default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
-    add("--metric", default="accuracy", help="accuracy, margin or logprob (default: %(default)s)")
+    add("--metric", help="accuracy, margin or logprob; other tasks have others (default: the "
+        "task's own)")  # fmt: skip
     add("--look-every", type=int, metavar="PASSES", help="fit and tell R2 on masks kept for that, "
         "every so many passes of the search")  # fmt: skip
     add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "

@@ -32,14 +32,14 @@ class Probe:
     Attributes:
         keep: the probability that a mask keeps a head.
         masks: how many were scored.
-        accuracy: of the masks; `low` is the lower end of its 95 % interval.
+        score: of the masks in the task's own metric; `low` is the lower end of its 95 % interval.
         between: variance of the masks' mean scores, the noise of few questions removed.
         within: variance of a mask's answers beyond the effects of mask and question.
     """
 
     keep: float
     masks: int
-    accuracy: float
+    score: float
     low: float
     between: float
     within: float
@@ -92,20 +92,27 @@ def draw_pilot(plan: Plan, n_masks: int, *, keep: float, seed: int) -> Pilot:
 
 
 def probe(
-    judge: Judge, plan: Plan, keeps: Sequence[float], n_masks: int, *, metric: str, seed: int
+    judge: Judge,
+    plan: Plan,
+    keeps: Sequence[float],
+    n_masks: int,
+    *,
+    metric: str,
+    seed: int,
+    own: str = "accuracy",
 ) -> list[Probe]:
-    """Score the pilot's masks at every keep."""
+    """Score the pilot's masks at every keep, in the run's metric and in the task's own."""
     found = []
     for keep in keeps:
         pilot = draw_pilot(plan, n_masks, keep=keep, seed=seed)
         scores: Mapping[str, np.ndarray] = judge.ask(
-            pilot.masks, pilot.asked, metrics=list(dict.fromkeys(["accuracy", metric])),
+            pilot.masks, pilot.asked, metrics=list(dict.fromkeys([own, metric])),
             what=f"pilot, keep {keep:g}",
         )  # fmt: skip
-        accuracy = scores["accuracy"].mean(axis=1)
+        score = scores[own].mean(axis=1)
         between, within = components(scores[metric], pilot.asked)
-        low = mean_interval(accuracy)[0]
-        found.append(Probe(keep, n_masks, float(accuracy.mean()), low, between, within))
+        low = mean_interval(score)[0]
+        found.append(Probe(keep, n_masks, float(score.mean()), low, between, within))
     return found
 
 

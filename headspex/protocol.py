@@ -6,6 +6,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 
+PROTOCOLS = ("paper", "hendrycks")  # the second is a way to write prompts: `headspex.tasks.STYLES`
 PAPER_MASKS = 5_000
 PAPER_QUESTIONS = (120, 111)  # searched and held out, of 231
 PAPER_SHARE = Fraction(120, 231)  # of a task's questions that are searched
@@ -24,15 +25,17 @@ def prescribed(
     """The settings that a protocol stands for.
 
     Args:
-        protocol: "paper".
+        protocol: one of `PROTOCOLS`.
         given: all settings, as they were asked for.
         defaults: of all settings; what equals its default was not asked for.
 
     Raises:
         UsageError: an unknown protocol, or a setting that contradicts it.
     """
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"--protocol must be {' or '.join(PROTOCOLS)}, but is {protocol!r}")
     if protocol != "paper":
-        raise UsageError(f"--protocol must be paper, but is {protocol!r}")
+        return {}
     for name in (*PAPER, *BUDGETS):
         if given[name] not in (defaults[name], PAPER.get(name, defaults[name])):
             flag = f"--{name.replace('_', '-')}"

@@ -89,11 +89,13 @@ def write_report(
 
 def _caveats(results: dict[str, Any]) -> str:
     head = singular(results["unit"])
+    chance = results["chance"]
+    guessing = "" if chance is None else f"Guessing scores {chance:.3f}. "
     reasons = "".join(f"{reason}. " for reason in results["allocation"]["reasons"])
     return (
         f"{reasons}Schedules were chosen on {results['n_search']} search questions and judged on "
-        f"{results['n_heldout']} other, held-out ones; intervals are 95 %. Guessing scores "
-        f"{results['chance']:.3f}. Energies are shares of the variance over masks sampled with "
+        f"{results['n_heldout']} other, held-out ones; intervals are 95 %. "
+        f"{guessing}Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}. Ablation changes what a model would have learnt without "
         f"a {head}: a {head} that can go is not a {head} that does nothing. The interval of "
         "random schedules covers the questions, not the draw of the schedules."

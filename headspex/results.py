@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headspex.study import Study
 
 TOP = 10  # interactions that are told
+_SAME = 0.01  # of the task's own metric, a point of accuracy: no loss worth speaking of
 
 
 def write_results(
@@ -42,7 +43,7 @@ def write_results(
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
     write_curve(folder.curve, findings.curve)
-    judged = of_method(findings.curve, "proxyspex", "accuracy")
+    judged = of_method(findings.curve, "proxyspex", findings.own_metric)
     for point in judged:
         mask = schedule.mask(point.n_pruned)
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
@@ -82,7 +83,7 @@ def mask_of(
     Args:
         identity: of the run, as in run.json.
         mask: bool [players].
-        score: held-out accuracy under it, if it was judged.
+        score: held-out score under it, if it was judged.
         fill: the means of mean ablation, as mask files name them.
     """
     return MaskFile(
@@ -106,7 +107,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
     """What `run.json` keeps under "results"; `--json` adds the folder."""
     energy = layer_energy(findings.spectrum, study.players)
     report = findings.spectrum.report
-    whole = whole_model(findings.curve, "accuracy")
+    whole = whole_model(findings.curve, findings.own_metric)
     return {
         "players": len(study.players),
         "unit": study.players.unit,
@@ -121,7 +122,8 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "n_fresh": study.plan.n_fresh,
         "n_search": study.plan.n_search,
         "n_heldout": study.plan.n_heldout,
-        "metric": study.settings.metric,
+        "metric": study.metric,
+        "own_metric": findings.own_metric,
         "allocation": findings.allocation.to_dict(),
         "faithfulness": _or_null(findings.faithfulness),
         "transfer": _or_null(findings.transfer),
@@ -152,8 +154,9 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
 
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     """The sentences that say what came out, the most important first."""
-    score, chance = results["unpruned"], results["chance"]
+    score, chance, own = results["unpruned"], results["chance"], results["own_metric"]
     heads = plural(results["unit"])
+    guessing = "" if chance is None else f" (chance {chance:.2f})"
     if results["at_chance"]:
         return [
             f"The model does not do this task: score {score:.2f} "
@@ -162,17 +165,18 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
             "a metric that the model moves, such as --metric logprob.",
         ]
     sentences = [
-        f"Whole model: accuracy {score:.3f} [{results['unpruned_low']:.3f}, "
-        f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions "
-        f"(chance {chance:.2f})."
+        f"Whole model: {own} {score:.3f} [{results['unpruned_low']:.3f}, "
+        f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions{guessing}."
     ]
-    free = _still_as_good(curve)
+    free = _still_as_good(curve, own)
     if free is None:
-        sentences.append(f"Every share of the {heads} that was tried costs more than a point.")
+        sentences.append(
+            f"Every share of the {heads} that was tried costs more than {_SAME:g} of {own}."
+        )
     else:
         sentences.append(
             f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
-            f"accuracy {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
+            f"{own} {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
         )
     found = results["faithfulness"]
     sentences.append(
@@ -184,10 +188,10 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     return sentences
 
 
-def _still_as_good(curve: list[CurvePoint]) -> CurvePoint | None:
-    """The most heads removed with a score within a point of the whole model's."""
-    whole = whole_model(curve, "accuracy")
-    good = [p for p in of_method(curve, "proxyspex", "accuracy") if p.score >= whole.score - 0.01]
+def _still_as_good(curve: list[CurvePoint], own: str) -> CurvePoint | None:
+    """The most heads removed with a score within `_SAME` of the whole model's."""
+    whole = whole_model(curve, own)
+    good = [p for p in of_method(curve, "proxyspex", own) if p.score >= whole.score - _SAME]
     return good[-1] if good else None
 
 
@@ -212,7 +216,7 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
             f"Energy ({energy['basis']}): single {plural(unit)} {energy['linear']:.1%}, "
             f"within a layer {energy['within']:.1%}, across layers {energy['across']:.1%}",
             "",
-            *curve_table(curve, unit),
+            *curve_table(curve, unit, results["own_metric"]),
         ]
     lines += ["", *spent(results)]
     return "\n".join(lines)
@@ -228,8 +232,8 @@ def spent(results: dict[str, Any]) -> list[str]:
     return [*allocation["reasons"], ", ".join(parts)]
 
 
-def curve_table(curve: list[CurvePoint], unit: str) -> list[str]:
-    """Held-out accuracy of each method at each size, as lines."""
+def curve_table(curve: list[CurvePoint], unit: str, own: str) -> list[str]:
+    """Held-out score of each method at each size, as lines."""
     methods = {
         "proxyspex": "ProxySPEX",
         "lasso": f"LASSO on {plural(unit)}",
@@ -237,10 +241,10 @@ def curve_table(curve: list[CurvePoint], unit: str) -> list[str]:
     }
     width = max(24, *(len(title) + 2 for title in methods.values()))
     lines = [
-        "Held-out accuracy with 95 % interval",
+        f"Held-out {own} with 95 % interval",
         f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
     ]
-    columns = [of_method(curve, method, "accuracy") for method in methods]
+    columns = [of_method(curve, method, own) for method in methods]
     for row in zip(*columns, strict=True):
         cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>{width}}" for p in row)
         lines.append(f"  {f'{row[0].n_pruned} ({row[0].sparsity:.0%})':<10}{cells}")

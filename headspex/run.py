@@ -19,7 +19,7 @@ from headspex.allocation import Allocation, allocate
 from headspex.files import write_json
 from headspex.fill import write_fill
 from headspex.findings import Findings, find
-from headspex.judge import Judge, mean_fill, say_what_is_cut
+from headspex.judge import Judge, mean_fill, say_what_is_cut, try_out
 from headspex.lock import locked
 from headspex.protocol import said_of_split
 from headspex.run_folder import RunFolder
@@ -76,9 +76,12 @@ def at_work(
         UsageError: the folder is not for this run, or another process holds it.
     """
     folder = RunFolder(out)
+    try_out(study.model, study.encoded, study.settings.ablation)
     with locked(folder.path):
         say_what_is_cut(study.encoded, study.model.n_ctx)
-        if study.settings.protocol and (said := said_of_split(*map(len, study.questions))):
+        if study.settings.protocol == "paper" and (
+            said := said_of_split(*map(len, study.questions))
+        ):
             print(f"headspex: {said}", file=sys.stderr)
         earlier = folder.begin(study.identity)
         plan = study.plan
@@ -104,8 +107,9 @@ def allocation_of(study: Study, here: AtWork) -> Allocation:
         return Allocation.from_dict(known)
     with study.timed("pilot"):
         chosen = allocate(
-            study.plan, study.settings, here.judge, chance=study.task.chance, costs=study.costs
-        )
+            study.plan, study.settings, here.judge, chance=study.task.chance, costs=study.costs,
+            own=study.task.metric,
+        )  # fmt: skip
     if here.earlier and (said := chosen.said_of(Allocation.from_dict(here.earlier))):
         print(f"headspex: {said}", file=sys.stderr)
     here.folder.allocate(study.identity, chosen.to_dict())

@@ -20,10 +20,11 @@ class Settings:
     Attributes:
         model: alias, Hub name or local directory.
         revision: of a model on the Hub.
-        task: "mini", "mmlu" or a JSONL file.
+        task: "mini", "mmlu", a JSONL file, or another name that `headspex.tasks.load_task` takes.
         subjects: of the task; all when empty.
         data_dir: a local copy of the task's data.
         shots: answered questions before each question, 0..5.
+        chat_template: put the tokenizer's chat template around each prompt.
         unit: what the players are: "head", "kv-group", "layer" (its attention), "mlp", or two of
             them as in "head,mlp".
         layers: whose parts are players, as in "0-2,13"; all when None.
@@ -33,10 +34,12 @@ class Settings:
             pilot finds out how many pay best.
         keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
-        ablation: "zero" or "mean".
+        ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
-        protocol: "paper" stands for its settings; see `headspex.protocol`.
-        metric: "accuracy", "margin" or "logprob": the value that the spectrum explains.
+        protocol: "paper" stands for its settings; see `headspex.protocol`. "hendrycks" writes
+            multiple choice as MMLU's authors did.
+        metric: the value that the spectrum explains, such as "accuracy", "margin" or "logprob"; the
+            task's own when None.
         look_every: passes of the search between two looks at how well it predicts; at every
             eighth of the default budget where only `stop_at_faithfulness` is given.
         stop_at_faithfulness: R² that is enough: the search ends at a look whose interval is above.
@@ -51,6 +54,7 @@ class Settings:
     subjects: tuple[str, ...] = ()
     data_dir: str | None = None
     shots: int = 0
+    chat_template: bool = False
     unit: str = "head"
     layers: str | None = None
     budget: int | None = None
@@ -60,7 +64,7 @@ class Settings:
     ablation: str = "zero"
     rescale: bool = False
     protocol: str | None = None
-    metric: str = "accuracy"
+    metric: str | None = None
     look_every: int | None = None
     stop_at_faithfulness: float | None = None
     seed: int = 0
@@ -92,8 +96,10 @@ class Settings:
             raise UsageError(
                 f"--stop-at-faithfulness must lie strictly between 0 and 1, but is {enough!r}"
             )
-        if self.ablation not in ("zero", "mean"):
-            raise UsageError(f'--ablation must be "zero" or "mean", but is {self.ablation!r}')
+        if self.ablation not in ("zero", "mean", "resample"):
+            raise UsageError(
+                f'--ablation must be "zero", "mean" or "resample", but is {self.ablation!r}'
+            )
         if self.rescale and self.ablation != "zero":
             raise UsageError(
                 f"--rescale goes with zero ablation, but --ablation is {self.ablation}"

@@ -47,7 +47,7 @@ def searched(
         passes = int(sample.ends[masks - 1])
         if passes in had:
             continue
-        scores = search_scores(judge, sample, settings.metric, passes=scored)[:passes]
+        scores = search_scores(judge, sample, study.metric, passes=scored)[:passes]
         look = _look(study, judge, sample, scores)
         allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness
@@ -88,8 +88,8 @@ def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray) -> Loo
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
     measured = judge.ask_all(
-        sample.watched, sample.search, metrics=[settings.metric], what="watched masks"
-    )[settings.metric]
+        sample.watched, sample.search, metrics=[study.metric], what="watched masks"
+    )[study.metric]
     found = faithfulness(
         measured.mean(axis=1), spectrum.predict(sample.watched), seed=settings.seed
     )

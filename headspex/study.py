@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -30,15 +30,16 @@ from headspex.seeds import stream
 from headspex.settings import Settings
 from headspex.store import ScoreStore
 from headspex.tasks import (
-    METRICS,
     EncodedQuestion,
     Question,
     Task,
     encode_task,
+    game,
     in_proportion,
     load_task,
 )
 from headspex.tasks import split as split_task
+from headspex.tasks.game import Metric
 from headspex.watch import Watch
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -52,7 +53,10 @@ class Study:
 
     Args:
         model: alias, Hub name, directory, transformers model or TransformerBridge.
-        task: name, JSONL file, or a `headspex.tasks.Task`.
+        task: name, see `headspex.tasks.load_task`; a `headspex.tasks.Task`; or with `prompts` a
+            metric of the logits, `metric(logits, batch) -> [batch]`, see `headspex.tasks.game`.
+        prompts, corrupted: of the metric: texts or token ids; the corrupted ones, as long as their
+            clean ones, serve `ablation="resample"`.
         tokenizer: of a model given as an object.
         settings: see `Settings`.
 
@@ -69,12 +73,21 @@ class Study:
     def __init__(
         self,
         model: Any = "tiny",
-        task: str | os.PathLike[str] | Task = "mini",
+        task: str | os.PathLike[str] | Task | Metric = "mini",
         *,
+        prompts: Sequence[str | Sequence[int]] | None = None,
+        corrupted: Sequence[str | Sequence[int]] | None = None,
         tokenizer: Any = None,
         **settings: Any,
     ) -> None:
         model = os.fspath(model) if isinstance(model, os.PathLike) else model
+        if callable(task):
+            task = game(task, prompts or (), corrupted=corrupted)
+        elif prompts is not None or corrupted is not None:
+            raise UsageError(
+                f"prompts go with a metric, a function of logits, but task is {task!r}; pass "
+                "Study(model, metric, prompts=...)"
+            )
         self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
         self.by_name = isinstance(model, str) and not isinstance(task, Task)
         if settings.get("data_dir") is not None:
@@ -84,9 +97,6 @@ class Study:
             task=task.name if isinstance(task, Task) else os.fspath(task),
             **settings,
         )
-        if self.settings.metric not in METRICS:
-            known = ", ".join(METRICS)
-            raise UsageError(f"--metric must be one of {known}, but is {self.settings.metric!r}")
         self.seconds: dict[str, float] = {}
         self.watch = Watch()
 
@@ -107,18 +117,26 @@ class Study:
     @cached_property
     def task(self) -> Task:
         """The questions."""
-        if isinstance(self._given_task, Task):
-            return self._given_task
-        settings = self.settings
-        return load_task(
-            settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
-        )
+        settings, task = self.settings, self._given_task
+        if not isinstance(task, Task):
+            task = load_task(
+                settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
+            )
+        # Here, as the task is read before the model, which takes longer.
+        if settings.metric is not None:
+            task.check_metric(settings.metric)
+        return task
+
+    @cached_property
+    def metric(self) -> str:
+        """The value that the spectrum explains."""
+        return self.settings.metric or self.task.metric
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
         """All questions that may be searched, and all that are held out."""
         task, settings = self.task, self.settings
-        if settings.protocol is None:
+        if settings.protocol != "paper":
             return split_task(task)
         # The paper counts the worked examples among the questions, as its prompts show none.
         if settings.shots == 0:
@@ -180,6 +198,7 @@ class Study:
         del settings["budget"], settings["verify_budget"]
         return {
             **settings,
+            "metric": self.metric,
             **asdict(self.plan),
             "sizes": list(self.plan.sizes),
             "device": self.model.device,
@@ -204,6 +223,7 @@ class Study:
             "tokenizer": model.tokenizer_fingerprint,
             "questions": _sha256(question.id for question in search + heldout),
             "prompts": _sha256(map(repr, self.encoded)),
+            "metric_code": self.task.kind.fingerprint,
             "shots": settings.shots,
             "dtype": model.dtype,
             "attention": str(model.bridge.original_model.config._attn_implementation),
@@ -221,9 +241,16 @@ class Study:
     def encoded(self) -> list[EncodedQuestion]:
         """The search questions, then the held-out ones, as tokens."""
         search, heldout = self.questions
+        return self.encode(search + heldout)
+
+    def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
+        """Questions of the task, as this study puts them to the model."""
+        settings = self.settings
         return encode_task(
-            self.task, search + heldout, self.model.tokenizer, shots=self.settings.shots
-        )
+            self.task, questions, self.model.tokenizer, shots=settings.shots,
+            style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
+            chat=settings.chat_template, n_ctx=self.model.n_ctx,
+        )  # fmt: skip
 
     def judge(
         self,
@@ -241,7 +268,7 @@ class Study:
         """
         search, heldout = self.questions
         return Judge(
-            self.model, self.players, search + heldout, self.encoded, store=store,
+            self.model, self.players, self.task, search + heldout, self.encoded, store=store,
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
             progress=self.watch.progress, workers=workers,
         )  # fmt: skip

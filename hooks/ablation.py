@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from headspex.errors import UsageError
 from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
 
-ABLATIONS = ("zero", "mean")
+ABLATIONS = ("zero", "mean", "resample")
 
 Hook = Callable[..., torch.Tensor]  # (activation, hook=HookPoint) -> activation
 
@@ -57,8 +57,9 @@ def ablation_hooks(
         keep_masks: bool [n_layers, n_heads], or [batch, n_layers, n_heads] with one mask per row
             of the batch; True = the head stays on; None for all heads. numpy or torch.
         keep_mlps: bool [n_layers], or [batch, n_layers]: the same for MLPs, which are zeroed.
-        ablation: "zero", or "mean": the head's output becomes `fill`.
-        fill: float [n_layers, n_heads, d_head], for "mean"; see `mean_activations`.
+        ablation: "zero"; or "mean" or "resample": the head's output becomes `fill`.
+        fill: float [n_layers, n_heads, d_head] for "mean", see `mean_activations`; for "resample"
+            float [n_layers, batch, pos, n_heads, d_head], see `head_outputs`.
         rescale: multiply a layer's remaining heads by n_heads / remaining, as in the ProxySPEX
             paper; a layer with none left stays zero.
 
@@ -89,7 +90,8 @@ def hooks_of(
 class Ablation:
     """How heads are taken out; `check_ablation` makes one.
 
-    `fill` is float [n_layers, n_heads, d_head] for mean ablation, None for zero ablation.
+    `fill` is float [n_layers, n_heads, d_head] for mean ablation, [n_layers, batch, pos, n_heads,
+    d_head] for resample ablation, None for zero ablation.
     """
 
     fill: torch.Tensor | None = None
@@ -139,6 +141,8 @@ def check_ablation(
         if fill is not None:
             raise UsageError("fill goes with mean ablation only; pass ablation='mean'")
         return Ablation(rescale=rescale)
+    if ablation == "resample":
+        return Ablation(fill=_check_resampled(fill, shape))
     means = as_tensor(fill)
     if means is None or not means.is_floating_point() or tuple(means.shape) != shape:
         found = list(means.shape) if means is not None else None
@@ -147,6 +151,59 @@ def check_ablation(
             f"but got {found}; make one with mean_activations(bridge, tokens, lengths)"
         )
     return Ablation(fill=means)
+
+
+def refuse_resample(ablation: str) -> None:
+    """Refuse resample ablation where questions bring nothing to resample from.
+
+    Raises:
+        UsageError: it was asked for.
+    """
+    if ablation == "resample":
+        raise UsageError(
+            "resample ablation needs corrupted prompts of equal length, which questions with "
+            "answers do not have; take mean ablation, or a metric on prompts of your own"
+        )
+
+
+def _check_resampled(fill: Any, shape: tuple[int, int, int]) -> torch.Tensor:
+    outputs = as_tensor(fill)
+    n_layers, n_heads, d_head = shape
+    if outputs is None or outputs.ndim != 5 or (len(outputs), *outputs.shape[3:]) != shape:
+        found = list(outputs.shape) if outputs is not None else None
+        raise UsageError(
+            "resample ablation needs the heads' outputs on corrupted prompts of equal length, "
+            f"[{n_layers}, batch, pos, {n_heads}, {d_head}], but got {found}; make them with "
+            "head_outputs(bridge, tokens)"
+        )
+    return outputs
+
+
+@torch.no_grad()
+def head_outputs(
+    bridge: Any, tokens: torch.Tensor
+) -> Float[torch.Tensor, "n_layers batch pos n_heads d_head"]:
+    """Every head's output on some prompts: the fill of resample ablation.
+
+    Args:
+        bridge: a TransformerBridge.
+        tokens: int [batch, pos], the corrupted prompts, as long as the clean ones.
+    """
+    found: dict[int, torch.Tensor] = {}
+
+    def keeper(layer: int) -> Hook:
+        def keep(z: torch.Tensor, hook: Any) -> torch.Tensor:
+            found[layer] = z.detach()
+            return z
+
+        return keep
+
+    layers = range(int(bridge.cfg.n_layers))
+    hooks = [(hook_name(layer), keeper(layer)) for layer in layers]
+    hooks.append(("unembed.hook_in", _first_position))  # the logits are thrown away
+    with bridge.hooks(fwd_hooks=hooks):
+        bridge(tokens.to(bridge.original_model.device))
+    return torch.stack([found[layer].to(found[0].device) for layer in layers])
 
 
 @torch.no_grad()

@@ -49,6 +49,19 @@ def asked(work: Work, inputs: Inputs, items: Int[np.ndarray, " items"]) -> Asked
     )
 
 
+def read_off(
+    table: Float[Tensor, "*places vocabulary"], where: tuple[Tensor, ...], token: Int[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Log-probabilities of tokens; for `~token`, whether another is the likeliest."""
+    token = token.to(table.device)
+    missed = token < 0
+    values = table[(*where, torch.where(missed, ~token, token))]
+    if missed.any():
+        at = tuple(part[missed] for part in where)
+        values[missed] = (table[at].argmax(dim=-1) != ~token[missed]).to(values.dtype)
+    return values
+
+
 @dataclass(frozen=True, eq=False)
 class Answers:
     """Log-probabilities that belong to (row, choice); several tokens of an answer add up."""

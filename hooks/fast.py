@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headspex.hooks.ablation import Ablation
-from headspex.hooks.answers import Answers, Asked, asked
+from headspex.hooks.answers import Answers, Asked, asked, read_off
 from headspex.hooks.batching import Fork, Work, batches, chunks, forks
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import (
@@ -146,6 +146,7 @@ def _read(
     for start in range(0, len(x), size):
         found = log_probs(x[start : start + size], llama)
         mine = (of_read >= start) & (of_read < start + size)
-        where = (of_read[mine] - start, question.column[mine], question.token[mine])
-        values[mine] = found[tuple(part.to(found.device) for part in where)].cpu()
+        where = (of_read[mine] - start, question.column[mine])
+        at = tuple(part.to(found.device) for part in where)
+        values[mine] = read_off(found, at, question.token[mine]).cpu()
     return values

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import Ablation, check_ablation
+from headspex.hooks.ablation import Ablation, check_ablation, refuse_resample
 from headspex.hooks.batching import plan_work
-from headspex.hooks.budget import Budget, Path, scores
+from headspex.hooks.budget import Budget, Path, scores, tokens_of
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.llama import llama_weights
@@ -19,9 +19,6 @@ from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.switches import check_switches
 from headspex.hooks.trust import TOLERANCE, difference, objection, say_once
 from headspex.tasks.prompts import EncodedQuestion
-
-BATCH_TOKENS_CPU = 2_048  # fits the caches: 4,096 are a tenth slower, 512 and 8,192 too
-BATCH_TOKENS_GPU = 65_536
 
 PATHS = ("auto", "bridge", "fast")
 
@@ -56,7 +53,7 @@ class Prepared:
         if path not in PATHS:
             raise UsageError(f"no path {path!r}; known: {', '.join(PATHS)}")
         if batch_tokens is None:
-            batch_tokens = BATCH_TOKENS_CPU if plain.device.type == "cpu" else BATCH_TOKENS_GPU
+            batch_tokens = tokens_of(plain.device)
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens must be 1 or more, but got {batch_tokens}")
         # By identity, as hashing hundreds of token ids for each of many thousand rows would cost
@@ -92,12 +89,15 @@ class Prepared:
         asked = [self._number[id(question)] for question in encoded]
         work = plan_work(self._inputs, asked, keep.cpu().numpy())
         result = scores(
-            self._chosen(), work, ablation, self._budget,
-            dtype=self.bridge.original_model.dtype, progress=progress,
-        )  # fmt: skip
+            self._chosen(), work, ablation, self._budget, dtype=torch.float32, progress=progress
+        )
+        # lm-eval adds the tokens of an answer like this: in float32, then rounded.
+        rounded = result.to(self.bridge.original_model.dtype).double()
         for row, question in enumerate(encoded):
-            result[row, len(question.continuations) :] = -torch.inf
-        return result.double().numpy()
+            if not question.rounded:
+                rounded[row] = result[row]
+            rounded[row, question.width :] = -torch.inf
+        return rounded.numpy()
 
     def _chosen(self) -> Path:
         if self._path == "bridge":
@@ -170,6 +170,7 @@ def answer_log_probs(
         if isinstance(model, Prepared)
         else Prepared(model, encoded, batch_tokens=batch_tokens, path=path)
     )
+    refuse_resample(ablation)
     keep = check_switches(prepared.bridge, keep_masks, keep_mlps)
     how = check_ablation(prepared.bridge, keep, ablation, fill, rescale)
     if len(keep) not in (1, len(encoded)):

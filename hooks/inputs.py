@@ -16,7 +16,8 @@ from headspex.tasks.prompts import EncodedQuestion
 class Pass:
     """One input of the model, and the answers that are read off it.
 
-    `reads` holds (choice, position of the logits, token whose log-probability counts).
+    `reads` holds (choice, position of the logits, token whose log-probability counts); `~token`
+    counts as one where another token than `token` is likelier.
     """
 
     tokens: tuple[int, ...]
@@ -33,19 +34,23 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
         UsageError: an answer alone is longer than the context.
     """
     reads: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
-    for choice, continuation in enumerate(question.continuations):
-        if len(continuation) > n_ctx:
+    answers = zip(question.continuations, question.counted, strict=True)
+    for choice, (continuation, counted) in enumerate(answers):
+        if counted > n_ctx:
             raise UsageError(
-                f"an answer of {len(continuation)} tokens is longer than the model's context of "
+                f"an answer of {counted} tokens is longer than the model's context of "
                 f"{n_ctx}; shorten it"
             )
         tokens = (question.context + continuation)[-(n_ctx + 1) :][:-1]
-        if not question.context:
+        first = len(tokens) - counted
+        if first < 0:
             raise UsageError("a prompt must have at least one token; add text to the question")
-        first = len(tokens) - len(continuation)
-        reads.setdefault(tokens, []).extend(
-            (choice, first + offset, token) for offset, token in enumerate(continuation)
-        )
+        own = [(first + n, token) for n, token in enumerate(continuation[-counted:])]
+        found = reads.setdefault(tokens, [])
+        found += [(choice, position, token) for position, token in own]
+        if question.greedy:
+            missed = len(question.continuations) + choice
+            found += [(missed, position, ~token) for position, token in own]
     # What ends early is read off a longer input that begins with it: no token sees a later one.
     for tokens in sorted(reads, key=len):
         longer = (other for other in reads if len(other) > len(tokens))
@@ -99,7 +104,7 @@ def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
         tuple(index.setdefault(one, len(index)) for one in passes(question, n_ctx))
         for question in questions
     )
-    choices = max((len(question.continuations) for question in questions), default=0)
+    choices = max((question.width for question in questions), default=0)
     return Inputs(tuple(index), of_question, shared_beginnings(tuple(index)), choices)
 
 

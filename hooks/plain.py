@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from headspex.hooks.ablation import Ablation, hooks_of
-from headspex.hooks.answers import Answers, asked
+from headspex.hooks.answers import Answers, asked, read_off
 from headspex.hooks.batching import Work, batches
 from headspex.hooks.inputs import Inputs
 
@@ -45,7 +45,7 @@ class PlainPath:
             hooks = hooks_of(torch.from_numpy(work.keep[rows]), ablation)
             logits = self._logits(tokens, question.of_item, places, hooks, work.first)
             found = torch.log_softmax(logits, dim=-1).cpu()
-            values = found[question.item, question.column, question.token]
+            values = read_off(found, (question.item, question.column), question.token)
             yield batch, Answers(torch.from_numpy(rows)[question.item], question.choice, values)
 
     def forget(self, batch_tokens: int) -> None:

@@ -4,14 +4,21 @@ import os
 from collections.abc import Callable, Sequence
 
 from headspex.errors import UsageError
+from headspex.tasks.harness import lm_eval_task
 from headspex.tasks.jsonl import jsonl
 from headspex.tasks.mini import mini
 from headspex.tasks.mmlu import mmlu
-from headspex.tasks.questions import Task, near
+from headspex.tasks.python_file import python_file
+from headspex.tasks.questions import near
+from headspex.tasks.task import Task
+from headspex.tasks.text import text
 
 Loader = Callable[[Sequence[str] | None, "str | os.PathLike[str] | None"], Task]
 
 TASKS: dict[str, Loader] = {"mini": mini, "mmlu": mmlu}
+
+
+WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or the path of a .jsonl file"
 
 
 def load_task(
@@ -20,21 +27,58 @@ def load_task(
     subjects: Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Task:
-    """A task by its name in `TASKS`, or from a file whose name ends in .jsonl.
+    """A task by its name in `TASKS`, or by what it is and where.
+
+    Args:
+        name: in `TASKS`; `lm-eval:arc_easy` for any task of lm-eval that compares likelihoods;
+            `text:FILE` for the loss of a text; `file.py:function` for a metric; a .jsonl file.
+        subjects: some of the task's; all when None.
+        data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
 
     Raises:
         UsageError: unknown name (the near matches are named), or what the task itself raises.
     """
-    if name in TASKS:
-        return TASKS[name](subjects, data_dir)
-    if name.endswith(".jsonl"):
-        if data_dir is not None:
-            raise UsageError(
-                f"a JSONL task is one file, but --data-dir {os.fspath(data_dir)} was given; "
-                "leave it out"
-            )
-        return jsonl(name, subjects)
+    load = TASKS.get(name) or _from_name(name)
+    if load is not None:
+        return load(subjects, data_dir)
     raise UsageError(
-        f"no task {name!r}{near(name, TASKS)}; known: {', '.join(sorted(TASKS))}, "
-        "or the path of a .jsonl file"
+        f"no task {name!r}{near(name, TASKS)}; known: {', '.join(sorted(TASKS))}, {WRITTEN}"
     )
+
+
+def _from_name(name: str) -> Loader | None:
+    if name.startswith("lm-eval:"):
+        return lambda subjects, folder: lm_eval_task(
+            name.removeprefix("lm-eval:"), subjects, include=folder
+        )
+    if name.startswith("text:"):
+        return lambda subjects, folder: _alone(
+            lambda: text(name.removeprefix("text:")), name, subjects, folder
+        )
+    if name.rpartition(":")[0].endswith(".py"):
+        return lambda subjects, folder: _alone(lambda: python_file(name), name, subjects, folder)
+    if name.endswith(".jsonl"):
+        return lambda subjects, folder: _alone(lambda: jsonl(name, subjects), name, None, folder)
+    return None
+
+
+def _alone(
+    load: Callable[[], Task],
+    name: str,
+    subjects: Sequence[str] | None,
+    folder: str | os.PathLike[str] | None,
+) -> Task:
+    """A task that is one file.
+
+    Raises:
+        UsageError: subjects or a folder were given.
+    """
+    if folder is not None:
+        raise UsageError(
+            f"task {name} is one file, but --data-dir {os.fspath(folder)} was given; leave it out"
+        )
+    if subjects:
+        raise UsageError(
+            f"task {name} has no subjects, but {subjects[0]!r} was asked; leave it out"
+        )
+    return load()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.tasks.questions import Question, Task, answer_index, checked, near
+from headspex.tasks.questions import Question, answer_index, near
+from headspex.tasks.task import Task, checked
 
 FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}  # split -> folder and file suffix
 CHOICES = 4

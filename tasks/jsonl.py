@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.tasks.questions import LETTERS, Question, Task, answer_index, checked, near
+from headspex.tasks.questions import LETTERS, Question, answer_index, near
+from headspex.tasks.task import Task, checked
 
 KEYS = {"question", "choices", "answer", "subject", "split"}
 PARTS = ("test", "validation", "dev")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headspex.errors import UsageError
 from headspex.tasks.csv_layout import read_layout
-from headspex.tasks.questions import Task
+from headspex.tasks.task import Task
 
 
 def mini(

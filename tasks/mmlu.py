@@ -8,7 +8,8 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.tasks.csv_layout import read_layout, subjects_in
-from headspex.tasks.questions import Question, Task, checked, near
+from headspex.tasks.questions import Question, near
+from headspex.tasks.task import Task, checked
 
 HUB_NAME = "cais/mmlu"
 PARTS = ("dev", "validation", "test")

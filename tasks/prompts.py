@@ -1,69 +1,161 @@
 """From a question to token ids, exactly as lm-eval 0.4.13 does for its `mmlu` tasks."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.tasks.questions import LETTERS, Question, Task
+from headspex.tasks.questions import LETTERS, Question
 
 
 @dataclass(frozen=True)
 class EncodedQuestion:
     """Token ids of a prompt and of each answer's continuation (" A", " B", ...).
 
-    `context` begins with whatever the tokenizer puts first (a BOS token, usually).
+    Attributes:
+        context: begins with whatever the tokenizer puts first (a BOS token, usually).
+        continuations: follow the context, one at a time.
+        scored: how many tokens at the end of each continuation count; None: all of them.
+        greedy: whether it is also asked how many of these tokens greedy decoding would miss; the
+            counts follow the log-likelihoods.
+        rounded: whether sums of several tokens are rounded to the model's own type, as lm-eval's.
     """
 
     context: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
+    scored: tuple[int, ...] | None = None
+    greedy: bool = False
+    rounded: bool = True
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """How many tokens of each continuation count."""
+        return tuple(map(len, self.continuations)) if self.scored is None else self.scored
+
+    @property
+    def width(self) -> int:
+        """How many numbers are measured."""
+        return len(self.continuations) * (2 if self.greedy else 1)
 
 
-def header(subject: str) -> str:
+@dataclass(frozen=True)
+class Style:
+    """How prompts of multiple choice are written.
+
+    Attributes:
+        gap: what stands before the subject in the header.
+        strips: whether blanks at the question's ends are removed.
+        fits: whether worked examples are dropped until the prompt fits into the context; else the
+            prompt loses its beginning.
+    """
+
+    gap: str
+    strips: bool
+    fits: bool
+
+
+STYLES = {
+    "lm-eval": Style(gap=" ", strips=True, fits=False),
+    # The code of Hendrycks et al. 2021, arXiv 2009.03300.
+    "hendrycks": Style(gap="  ", strips=False, fits=True),
+}
+
+
+def header(subject: str, style: str = "lm-eval") -> str:
     """The line above all questions, followed by an empty one."""
-    about = f" about {subject.replace('_', ' ')}" if subject else ""
+    about = f" about{STYLES[style].gap}{subject.replace('_', ' ')}" if subject else ""
     return f"The following are multiple choice questions (with answers){about}.\n\n"
 
 
-def body(question: Question) -> str:
-    """The question, its lettered choices and "Answer:"; only the question is stripped of blanks."""
+def body(question: Question, style: str = "lm-eval") -> str:
+    """The question, its lettered choices and "Answer:"; choices keep their blanks."""
+    text = question.question.strip() if STYLES[style].strips else question.question
     lines = [f"{LETTERS[i]}. {choice}" for i, choice in enumerate(question.choices)]
-    return "\n".join([question.question.strip(), *lines, "Answer:"])
+    return "\n".join([text, *lines, "Answer:"])
 
 
-def prompt(question: Question, shots: Sequence[Question] = ()) -> str:
+def examples(question: Question, shots: Sequence[Question], style: str = "lm-eval") -> str:
+    """Worked examples, each followed by an empty line, and the question up to "Answer:"."""
+    worked = "".join(f"{body(shot, style)} {LETTERS[shot.answer]}\n\n" for shot in shots)
+    return worked + body(question, style)
+
+
+def prompt(question: Question, shots: Sequence[Question] = (), style: str = "lm-eval") -> str:
     """Header, worked examples joined by empty lines, and the question up to "Answer:"."""
-    worked = "".join(f"{body(shot)} {LETTERS[shot.answer]}\n\n" for shot in shots)
-    return header(question.subject) + worked + body(question)
+    return header(question.subject, style) + examples(question, shots, style)
 
 
-def encode(question: Question, tokenizer: Any, shots: Sequence[Question] = ()) -> EncodedQuestion:
+def encode(
+    question: Question,
+    tokenizer: Any,
+    shots: Sequence[Question] = (),
+    *,
+    style: str = "lm-eval",
+    chat: bool = False,
+    n_ctx: int | None = None,
+) -> EncodedQuestion:
     """Tokenize one question: see `encode_texts` for the continuation rule."""
-    return encode_texts(
-        prompt(question, shots), [f" {letter}" for letter in LETTERS[: len(question.choices)]],
-        tokenizer,
-    )  # fmt: skip
+    letters = LETTERS[: len(question.choices)]
+    if chat:
+        # As lm-eval's --apply_chat_template: the header is the system's, no blank before a letter.
+        text = in_chat(header(question.subject, style), examples(question, shots, style), tokenizer)
+        found = encode_texts(text, list(letters), tokenizer)
+    else:
+        text = prompt(question, shots, style)
+        found = encode_texts(text, [f" {letter}" for letter in letters], tokenizer)
+    if n_ctx is not None and shots and STYLES[style].fits and longest_input(found) > n_ctx:
+        return encode(question, tokenizer, shots[:-1], style=style, chat=chat, n_ctx=n_ctx)
+    return found
 
 
-def encode_task(
-    task: Task, questions: Sequence[Question], tokenizer: Any, *, shots: int = 0
-) -> list[EncodedQuestion]:
-    """Tokenize questions of a task, each behind the first `shots` dev questions of its subject."""
-    worked = {s: task.shots(s, shots) for s in dict.fromkeys(q.subject for q in questions)}
-    return [encode(q, tokenizer, worked[q.subject]) for q in questions]
+def longest_input(question: EncodedQuestion) -> int:
+    """Tokens of the longest input that a question needs, before anything is cut."""
+    return len(question.context) + max(map(len, question.continuations)) - 1
+
+
+def in_chat(system: str, user: str, tokenizer: Any) -> str:
+    """A system's and a user's message in the tokenizer's chat template, up to the answer.
+
+    A template that knows no system loses its message, as in lm-eval.
+
+    Raises:
+        UsageError: the tokenizer has no template.
+    """
+    from jinja2.exceptions import TemplateError
+
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(
+            "--chat-template needs a tokenizer with a chat template, but this one has none; "
+            "take an instruct model, or leave it out"
+        )
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": user})
+    try:
+        return _templated(messages, tokenizer)
+    except TemplateError:
+        _say_once("the chat template takes no system message: prompts go without their header")
+        return _templated(messages[-1:], tokenizer)
 
 
 def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> EncodedQuestion:
     """Token ids by lm-eval's rule: a continuation is what `context + continuation` adds.
 
     The rule counts tokens, `tok(context + continuation)[len(tok(context)):]`; where a continuation
-    takes several tokens, all of them are scored.
+    takes several tokens, all of them are scored. Blanks at the context's end are the
+    continuation's; a context that brings its own BOS gets no other; an empty one is a BOS alone.
 
     Raises:
         UsageError: a continuation adds no token, so there is nothing to score.
     """
+    if not context:
+        return _encode_without_context(continuations, tokenizer)
+    blanks = context[len(context.rstrip()) :]
+    context = context.removesuffix(blanks)
+    texts = [context, *(context + blanks + c for c in continuations)]
     # verbose=False: longer than the model's context is expected here, it is cut from the left.
-    ids = tokenizer([context, *(context + c for c in continuations)], verbose=False)["input_ids"]
+    ids = tokenizer(texts, verbose=False, **_special(context, tokenizer))["input_ids"]
     start = len(ids[0])
     encoded = tuple(tuple(whole[start:]) for whole in ids[1:])
     if not all(encoded):
@@ -73,3 +165,62 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
             "use the model's own tokenizer"
         )
     return EncodedQuestion(tuple(ids[0]), encoded)
+
+
+def encode_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> EncodedQuestion:
+    """Pairs of context and continuation by the same rule; contexts may differ."""
+    if len({context for context, _ in pairs}) == 1:
+        return encode_texts(pairs[0][0], [continuation for _, continuation in pairs], tokenizer)
+    parts = [encode_texts(context, [continuation], tokenizer) for context, continuation in pairs]
+    whole = [part.context + part.continuations[0] for part in parts]
+    common = _common(whole, most=min(len(part.context) for part in parts))
+    return EncodedQuestion(
+        whole[0][:common],
+        tuple(ids[common:] for ids in whole),
+        scored=tuple(len(part.continuations[0]) for part in parts),
+    )
+
+
+def _encode_without_context(continuations: Sequence[str], tokenizer: Any) -> EncodedQuestion:
+    first = _prefix(tokenizer)
+    if first is None:
+        raise UsageError(
+            "a text without context needs a BOS or EOS token before it, but the tokenizer has "
+            "neither; put some text before it"
+        )
+    ids = tokenizer(list(continuations), add_special_tokens=False, verbose=False)["input_ids"]
+    # A text that begins with the token needs no second one.
+    encoded = tuple(tuple(one[1:] if one and one[0] == first else one) for one in ids)
+    if not all(encoded):
+        raise UsageError("a text to be scored has no token; leave empty texts out")
+    return EncodedQuestion((first,), encoded)
+
+
+def _prefix(tokenizer: Any) -> int | None:
+    """What stands before a text without context: BOS, or EOS where there is none."""
+    bos = getattr(tokenizer, "bos_token_id", None)
+    return bos if bos is not None else getattr(tokenizer, "eos_token_id", None)
+
+
+def _special(context: str, tokenizer: Any) -> dict[str, bool]:
+    first = _prefix(tokenizer)
+    if first is not None and context.startswith(tokenizer.decode(first)):
+        return {"add_special_tokens": False}
+    return {}
+
+
+def _common(rows: Sequence[tuple[int, ...]], most: int) -> int:
+    columns = zip(*(row[:most] for row in rows), strict=True)
+    return next((n for n, column in enumerate(columns) if len(set(column)) > 1), most)
+
+
+def _templated(messages: list[dict[str, str]], tokenizer: Any) -> str:
+    text: str = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, continue_final_message=False
+    )
+    return text
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    print(f"headspex: {sentence}", file=sys.stderr)

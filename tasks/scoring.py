@@ -46,6 +46,9 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 }
 
 
+SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
+
+
 def wilson(correct: float, total: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927); it never leaves 0..1."""
     if total < 1 or not 0 <= correct <= total:
@@ -76,8 +79,8 @@ def mean_interval(values: Scores) -> tuple[float, float]:
 
 
 def interval(metric: str, values: Scores) -> tuple[float, float]:
-    """95 % interval of the average score: Wilson for accuracy, t for the others."""
-    if metric == "accuracy":
+    """95 % interval of the average score: Wilson for shares of questions, t for the others."""
+    if metric in SHARES:
         return wilson(float(values.sum()), len(values))
     return mean_interval(values)
 

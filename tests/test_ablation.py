@@ -208,7 +208,7 @@ def test_layers_left_whole_get_no_hook(llama_bridge: Any) -> None:
         ({"keep_masks": np.ones(12, dtype=bool)}, r"\[batch, 3, 4\].*\[12\]"),
         ({"keep_masks": np.ones((3, 4))}, "bool.*float64"),
         ({"keep_masks": "all"}, "bool.*no array"),
-        ({"ablation": "resample"}, "known: zero, mean"),
+        ({"ablation": "patch"}, "known: zero, mean, resample"),
         ({"ablation": "mean"}, r"\[3, 4, 8\].*None"),
         ({"ablation": "mean", "fill": torch.zeros(3, 4)}, r"\[3, 4, 8\].*\[3, 4\]"),
         ({"fill": torch.zeros(3, 4, 8)}, "mean ablation only"),

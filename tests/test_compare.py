@@ -125,7 +125,7 @@ def test_a_second_comparison_scores_nothing_and_gives_the_same_bytes_and_one_jso
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {name: (run / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("headspex.judge.answer_log_probs", _refuse)
+    monkeypatch.setattr("headspex.judge.measure", _refuse)
     assert main(["compare", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": str(run), **_compared(run)}
     for name, content in before.items():

@@ -60,7 +60,7 @@ def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     before = (run / "run.json").read_bytes()
-    monkeypatch.setattr("headspex.judge.answer_log_probs", _refuse)
+    monkeypatch.setattr("headspex.judge.measure", _refuse)
     monkeypatch.setattr("headspex.run.allocate", _refuse)
     assert main(_words(model_folder, run)) == 0
     assert (run / "run.json").read_bytes() == before

@@ -276,4 +276,4 @@ def test_a_study_refuses_an_unknown_metric() -> None:
     import headspex
 
     with pytest.raises(UsageError, match="--metric"):
-        headspex.Study("tiny", "mini", metric="f1")
+        _ = headspex.Study("tiny", "mini", metric="f1").task

@@ -177,7 +177,7 @@ def test_a_finished_run_is_told_again_from_its_files_and_a_lost_file_is_made_ane
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("what is stored was measured again")
 
-    monkeypatch.setattr("headspex.judge.answer_log_probs", refuse)
+    monkeypatch.setattr("headspex.judge.measure", refuse)
     with monkeypatch.context() as patch:
         patch.setattr("headspex.run.find", refuse)
         assert main(_words(model_folder, out)) == 0

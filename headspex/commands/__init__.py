@@ -10,7 +10,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Protocol
 
-from headspex.commands import compare, eval, export, merge, plot, prune, score, status
+from headspex.commands import compare, eval, export, lm_eval, merge, plot, prune, score, status
 
 
 class Module(Protocol):
@@ -44,5 +44,8 @@ COMMANDS = {
     "status": Command("say how far a run is", status),
     "score": Command("measure a share of a run's scores", score),
     "merge": Command("join the shares of a run", merge),
+    "lm-eval": Command(
+        "lm-eval's own command line, with --model headspex for masked models", lm_eval
+    ),
     "export": Command("write a pruning mask of a finished run", export),
 }

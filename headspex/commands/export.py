@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     players = Players.of_run(results)
     size = n_pruned(options.sparsity, len(players))
     schedule = Schedule.from_json(read_text(folder.schedule), players)
-    judged = of_method(read_curve(folder.curve), "proxyspex", "accuracy")
+    judged = of_method(read_curve(folder.curve), "proxyspex", results["own_metric"])
     score = next((point.score for point in judged if point.n_pruned == size), None)
     if options.to.exists():
         raise UsageError(f"--to must be a new folder, but {options.to} exists")
@@ -49,5 +49,5 @@ def run(options: argparse.Namespace) -> int:
     judged_as = (
         "not judged at this size" if score is None else f"{results['unpruned']:.3f} -> {score:.3f}"
     )
-    print(f"held-out accuracy {judged_as}   {path}")
+    print(f"held-out {results['own_metric']} {judged_as}   {path}")
     return 0

@@ -1,0 +1,65 @@
+"""lm-eval's `--model headspex`: any of its tasks, also generation, on a model under a mask.
+
+lm-eval finds models that have registered themselves; importing this module does. On the command
+line `headspex lm-eval` is `lm_eval` with this model:
+
+    headspex lm-eval --model headspex --model_args pretrained=tiny,mask=masks/016.json --tasks mmlu
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.registry import model_registry, register_model
+from lm_eval.models.huggingface import HFLM
+
+from headspex.fill import read_fill
+from headspex.hooks import ablation_hooks, load_model
+from headspex.mask_file import read_mask
+
+NAME = "headspex"
+
+
+class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
+    """A model whose heads and MLPs are off as a mask file says.
+
+    The forward pass is the model's own, with TransformerLens hooks and eager attention: scores
+    equal those of a checkpoint whose `o_proj` columns are zero.
+
+    Args:
+        pretrained: as `headspex.hooks.load_model` takes it: "tiny", an alias, a Hub name, a folder.
+        mask: a mask file of that model; none: the whole model.
+        revision, device, dtype: as in `load_model`.
+        options: of lm-eval's own `hf` model, such as batch_size and max_length.
+
+    Raises:
+        UsageError: no such model or mask, or one that was made for another model.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        mask: str | None = None,
+        revision: str | None = None,
+        device: str | None = "cpu",
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        model = load_model(pretrained, revision=revision, device=device or "cpu", dtype=dtype)
+        super().__init__(model.bridge.original_model, tokenizer=model.tokenizer, **options)
+        if mask is None:
+            return
+        path = Path(mask)
+        found = read_mask(path)
+        found.check_fits(model.fingerprint, pretrained)
+        hooks = ablation_hooks(
+            model.bridge, found.keep_grid(), keep_mlps=found.keep_mlps(), ablation=found.ablation,
+            fill=read_fill(found, path), rescale=found.rescale,
+        )  # fmt: skip
+        for name, hook in hooks:
+            model.bridge.add_hook(name, hook)
+
+
+if NAME not in model_registry:
+    register_model(NAME)(MaskedLM)

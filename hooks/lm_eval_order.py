@@ -1,0 +1,118 @@
+"""lm-eval's own way to score: its order, its batches, full logits, for scores that equal its own.
+
+Slower than `headspex.hooks.forward`, and equal to lm-eval 0.4.13 on the same weights with eager
+attention to the last bit.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch.nn.utils.rnn import pad_sequence
+
+from headspex.errors import UsageError
+from headspex.hooks.ablation import ablated, refuse_resample
+from headspex.tasks.prompts import EncodedQuestion
+
+
+@torch.no_grad()
+def harness_log_probs(
+    model: Any,
+    encoded: Sequence[EncodedQuestion],
+    keep_mask: Any = None,
+    *,
+    batch_size: int = 1,
+    progress: Callable[[int], object] = lambda answers: None,
+    **ablation: Any,
+) -> Float[np.ndarray, "rows choices"]:
+    """Log-likelihood in nats of each choice of each question, as lm-eval computes it.
+
+    Args:
+        model: a LoadedModel or a TransformerBridge.
+        encoded: the questions.
+        keep_mask: bool [n_layers, n_heads], one mask for all; None for all heads.
+        batch_size: inputs of one forward pass, lm-eval's `--batch_size`; scores depend on it in
+            their last bits.
+        progress: told how many answers each input finished.
+        ablation: further arguments of `headspex.hooks.ablated`.
+
+    Returns:
+        As `answer_log_probs`.
+
+    Raises:
+        UsageError: as `ablated`; a batch size below 1; an input that does not fit.
+    """
+    if batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, but is {batch_size}")
+    refuse_resample(ablation.get("ablation", "zero"))
+    bridge = getattr(model, "bridge", model)
+    device = bridge.original_model.device
+    n_ctx = int(bridge.original_model.config.max_position_embeddings)
+    width = max((question.width for question in encoded), default=0)
+    result = np.full((len(encoded), width), -np.inf)
+    inputs = _in_order(encoded)
+    with ablated(bridge, keep_mask, **ablation):
+        for start in range(0, len(inputs), batch_size):
+            batch = inputs[start : start + batch_size]
+            tokens = pad_sequence([torch.tensor(one.tokens[-n_ctx:]) for one in batch], True)
+            tables = torch.log_softmax(bridge(tokens.to(device)), dim=-1)
+            for one, table in zip(batch, tables, strict=True):
+                end = min(len(one.tokens), n_ctx)
+                for answer in one.answers:
+                    if len(answer.tokens) > end:
+                        raise UsageError(
+                            f"an answer of {len(answer.tokens)} tokens is longer than the model's "
+                            f"context of {n_ctx}; shorten it"
+                        )
+                    own = table[end - len(answer.tokens) : end]
+                    wanted = torch.tensor(answer.tokens, device=own.device)
+                    value = own.gather(1, wanted[:, None]).sum()
+                    result[answer.row, answer.choice] = float(value)
+                    if answer.greedy_in is not None:
+                        missed = (own.argmax(dim=-1) != wanted).sum()
+                        result[answer.row, answer.greedy_in] = int(missed)
+                progress(len(one.answers))
+    return result
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A continuation: the scored tokens, and where its numbers stand."""
+
+    row: int
+    choice: int
+    tokens: tuple[int, ...]
+    greedy_in: int | None  # the column of its misses
+
+
+@dataclass(frozen=True)
+class _Input:
+    """An input before it is cut, and all that is read off it."""
+
+    tokens: tuple[int, ...]
+    answers: tuple[_Answer, ...]
+
+
+def _in_order(encoded: Sequence[EncodedQuestion]) -> list[_Input]:
+    """The longest first, as lm-eval sorts them: by all tokens, the last one included.
+
+    One input serves all continuations that differ in their last token alone, of whatever question.
+    """
+    groups: dict[tuple[int, ...], list[_Answer]] = {}
+    for row, question in enumerate(encoded):
+        total = len(question.continuations)
+        answers = zip(question.continuations, question.counted, strict=True)
+        for choice, (continuation, counted) in enumerate(answers):
+            greedy_in = total + choice if question.greedy else None
+            groups.setdefault((question.context + continuation)[:-1], []).append(
+                _Answer(row, choice, continuation[-counted:], greedy_in)
+            )
+
+    def place(one: _Input) -> tuple[int, tuple[int, ...]]:
+        longest = max(one.answers, key=lambda answer: len(answer.tokens))
+        return -len(one.tokens), (*one.tokens, longest.tokens[-1])
+
+    return sorted((_Input(key, tuple(found)) for key, found in groups.items()), key=place)

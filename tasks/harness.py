@@ -1,0 +1,225 @@
+"""Tasks of lm-eval: its own prompts and its own metrics, under our masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headspex.errors import UsageError
+from headspex.tasks.kinds import Kind, Prompting, Scores, Values
+from headspex.tasks.prompts import EncodedQuestion, encode_pairs
+from headspex.tasks.questions import Question, near
+from headspex.tasks.task import checked
+
+if TYPE_CHECKING:
+    from headspex.tasks.task import Task
+
+SEED = 1234  # lm-eval's own, of the draw of worked examples
+TYPES = ("multiple_choice", "loglikelihood")
+
+
+def lm_eval_task(
+    name: str,
+    subjects: Sequence[str] | None = None,
+    *,
+    include: str | os.PathLike[str] | None = None,
+) -> Task:
+    """A task, group or tag of lm-eval, `arc_easy` or `mmlu`; its subjects are lm-eval's tasks.
+
+    Shots, where they are more than none, replace the task's own number of them.
+
+    Args:
+        name: as lm-eval's `--tasks` takes it, one alone.
+        subjects: some of the tasks of a group; all when None.
+        include: a folder with more of lm-eval's YAML files.
+
+    Raises:
+        UsageError: lm-eval is not installed, has no such task or not its data, or the task compares
+            no likelihoods.
+    """
+    tasks = _loaded(name, include)
+    for subject in subjects or ():
+        if subject not in tasks:
+            raise UsageError(f"lm-eval's {name} has no task {subject!r}{near(subject, tasks)}")
+    tasks = {key: task for key, task in tasks.items() if not subjects or key in subjects}
+    for key, task in tasks.items():
+        if task.OUTPUT_TYPE not in TYPES:
+            raise UsageError(
+                f"headspex takes tasks of lm-eval that compare likelihoods ({', '.join(TYPES)}), "
+                f"but {key} is of the type {task.OUTPUT_TYPE}; take another task"
+            )
+    return _Harness(tasks).task(f"lm-eval:{name}")
+
+
+class _Harness:
+    """The tasks of lm-eval behind one of ours, and which document each question is."""
+
+    def __init__(self, tasks: Mapping[str, Any]) -> None:
+        self._tasks = tasks
+        self._docs = {key: list(task.eval_docs) for key, task in tasks.items()}
+        self._questions = [
+            _question(key, tasks[key], doc) for key, docs in self._docs.items() for doc in docs
+        ]
+        numbers = [n for docs in self._docs.values() for n in range(len(docs))]
+        # By identity: lm-eval draws other shots for the same document in another place.
+        self._number = {id(q): n for q, n in zip(self._questions, numbers, strict=True)}
+        self._requests: dict[tuple[str, Prompting], dict[int, list[tuple[str, str]]]] = {}
+
+    def task(self, name: str) -> Task:
+        """The questions with this way to put and to score them."""
+        shared = [list(task.aggregation()) for task in self._tasks.values()]
+        metrics = [metric for metric in shared[0] if all(metric in other for other in shared)]
+        metrics.sort(key=lambda metric: metric != "acc")  # the first is what the task is told in
+        choices = all(task.OUTPUT_TYPE == "multiple_choice" for task in self._tasks.values())
+        kind = Kind(
+            metrics=tuple(metrics), encode=self._encode, score=self._score, guessing=choices,
+            summary=self._summary,
+        )  # fmt: skip
+        return checked(name, (), (), self._questions, kind=kind)
+
+    def _encode(
+        self, task: Task, questions: Sequence[Question], tokenizer: Any, how: Prompting
+    ) -> list[EncodedQuestion]:
+        found = []
+        for question in questions:
+            pairs = self._of_subject(question.subject, tokenizer, how)[self._number[id(question)]]
+            encoded = encode_pairs(pairs, tokenizer)
+            if self._needs_greedy(question.subject):
+                encoded = EncodedQuestion(
+                    encoded.context, encoded.continuations, encoded.scored, greedy=True
+                )
+            found.append(encoded)
+        return found
+
+    def _of_subject(
+        self, subject: str, tokenizer: Any, how: Prompting
+    ) -> dict[int, list[tuple[str, str]]]:
+        """Document -> pairs of context and continuation."""
+        key = (subject, how)
+        if key not in self._requests:
+            self._requests[key] = _requests(self._tasks[subject], tokenizer, how)
+        return self._requests[key]
+
+    def _needs_greedy(self, subject: str) -> bool:
+        task = self._tasks[subject]
+        return (
+            task.OUTPUT_TYPE == "loglikelihood"
+            or "exact_match" in task.aggregation()
+            or callable(task.config.process_results)
+        )
+
+    def _results(self, question: Question, values: np.ndarray) -> dict[str, Any]:
+        """What lm-eval makes of a document's log-likelihoods."""
+        task = self._tasks[question.subject]
+        found = values[~np.isneginf(values)].tolist()
+        if self._needs_greedy(question.subject):
+            half = len(found) // 2
+            results = [
+                (one, missed == 0) for one, missed in zip(found[:half], found[half:], strict=True)
+            ]
+        else:
+            results = [(one, False) for one in found]
+        if task.OUTPUT_TYPE == "loglikelihood":
+            results = results[:1]
+        doc = self._docs[question.subject][self._number[id(question)]]
+        return dict(task.process_results(doc, results))
+
+    def _score(
+        self, metric: str, values: Values, questions: Sequence[Question],
+        encoded: Sequence[EncodedQuestion],
+    ) -> Scores:  # fmt: skip
+        scores = np.zeros(len(questions))
+        for row, question in enumerate(questions):
+            score = self._results(question, values[row])[metric]
+            if not isinstance(score, int | float | np.number):
+                raise UsageError(
+                    f"lm-eval's {metric} gives no number for a single question of "
+                    f"{question.subject}; take another --metric"
+                )
+            scores[row] = score
+        return scores
+
+    def _summary(self, questions: Sequence[Question], values: Values) -> dict[str, Any]:
+        """lm-eval's task -> metric -> its aggregate."""
+        found: dict[str, dict[str, list[Any]]] = {}
+        for question, row in zip(questions, values, strict=True):
+            own = found.setdefault(question.subject, {})
+            for metric, value in self._results(question, row).items():
+                own.setdefault(metric, []).append(value)
+        return {
+            subject: {
+                metric: float(self._tasks[subject].aggregation()[metric](own))
+                for metric, own in metrics.items()
+            }
+            for subject, metrics in found.items()
+        }
+
+
+@cache  # it reads thousands of files
+def _manager(include: str | None) -> Any:
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError as error:
+        raise UsageError(
+            "a task of lm-eval needs lm-eval, which is not installed; "
+            "run `pip install 'headspex[lm-eval]'`"
+        ) from error
+    return TaskManager(include_path=include)
+
+
+def _loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
+    manager = _manager(None if include is None else os.fspath(include))
+    if name not in manager.all_tasks:
+        raise UsageError(f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}")
+    # The errors of a missing network, an empty cache and a broken file share no narrower class.
+    try:
+        return dict(manager.load(name)["tasks"])
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"lm-eval cannot load {name} ({first}); check the network, or fill the Hugging Face "
+            "cache first"
+        ) from error
+
+
+def _question(subject: str, task: Any, doc: Any) -> Question:
+    asked, target = task.doc_to_text(doc), task.doc_to_target(doc)
+    if task.OUTPUT_TYPE == "loglikelihood":
+        return Question(subject, str(asked), (str(target),))
+    choices = tuple(map(str, task.doc_to_choice(doc)))
+    # Where the choices stand in the contexts, lm-eval's "text" is the number of the right one.
+    text, right = (target, asked) if task.multiple_input else (asked, target)
+    return Question(subject, str(text), choices, right if isinstance(right, int) else 0)
+
+
+def _requests(task: Any, tokenizer: Any, how: Prompting) -> dict[int, list[tuple[str, str]]]:
+    if how.shots and task.get_config("num_fewshot") != 0:
+        task.set_config(key="num_fewshot", value=how.shots)
+    elif task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=SEED)
+    task.build_all_requests(
+        apply_chat_template=how.chat,
+        chat_template=partial(_in_chat, tokenizer) if how.chat else None,
+    )
+    found: dict[int, list[tuple[str, str]]] = {}
+    for instance in task.instances:
+        found.setdefault(instance.doc_id, []).append(instance.args)
+    return found
+
+
+def _in_chat(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(
+            "--chat-template needs a tokenizer with a chat template, but this one has none; "
+            "take an instruct model, or leave it out"
+        )
+    text: str = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=add_generation_prompt,
+        continue_final_message=not add_generation_prompt,
+    )  # fmt: skip
+    return text

@@ -1,0 +1,59 @@
+"""`--task file.py:function`: a metric and its prompts from a Python file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from headspex.errors import UsageError
+from headspex.tasks.game import game
+from headspex.tasks.questions import near
+from headspex.tasks.task import Task
+
+
+def python_file(name: str) -> Task:
+    """A task from `path.py:function`; the file is executed.
+
+    The function is a metric, see `headspex.tasks.game`. The file also holds `PROMPTS`, a list of
+    texts or token ids, and may hold `CORRUPTED`, as many of them for resample ablation.
+
+    Raises:
+        UsageError: the file cannot be read or raises, or lacks one of these.
+    """
+    place, _, function = name.rpartition(":")
+    path = Path(place).expanduser()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; check the path") from error
+    module = _executed(path)
+    if not callable(metric := getattr(module, function, None)):
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise UsageError(
+            f"{path} has no function {function!r}{near(function, known)}; define it as "
+            f"{function}(logits, batch)"
+        )
+    if not hasattr(module, "PROMPTS"):
+        raise UsageError(
+            f"{path} has no PROMPTS, the texts that {function} is asked about; add such a list"
+        )
+    return game(
+        metric, module.PROMPTS, corrupted=getattr(module, "CORRUPTED", None),
+        name=f"{path.name}:{function}", source=hashlib.sha256(source).hexdigest(),
+    )  # fmt: skip
+
+
+def _executed(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"headspex_task_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file; name one as path/to/file.py:function")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's own code raises
+        raise UsageError(
+            f"{path} cannot be executed: {type(error).__name__}: {error}; mend the file"
+        ) from error
+    return module

@@ -1,0 +1,217 @@
+"""What a task is: questions in subjects, how they are split, and how their answers are scored."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from headspex.errors import UsageError
+from headspex.tasks.choice import CHOICE
+from headspex.tasks.kinds import Kind, Prompting, Scores, Values
+from headspex.tasks.prompts import EncodedQuestion
+from headspex.tasks.questions import Question
+
+HALF = Fraction(1, 2)
+SPLITS = ("dev", "validation", "test", "search", "heldout")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Questions of one benchmark, in file order; `dev` holds the worked examples (shots).
+
+    `kind` says how questions are put and scored: multiple choice, unless it is given.
+    """
+
+    name: str
+    test: tuple[Question, ...]
+    validation: tuple[Question, ...] = ()
+    dev: tuple[Question, ...] = ()
+    kind: Kind = CHOICE
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects in the order in which they first occur in the pool."""
+        return tuple(dict.fromkeys(q.subject for q in self.pool))
+
+    @cached_property
+    def pool(self) -> tuple[Question, ...]:
+        """Test, then validation questions, without repetitions and without the shots' questions.
+
+        Two questions are the same when text (blanks at its ends aside) and choices agree, in
+        whatever subject they stand: a repeated question must not be searched and held out.
+        """
+        seen = {_content(q) for q in self.dev}
+        pool = []
+        for question in (*self.test, *self.validation):
+            if _content(question) not in seen:
+                seen.add(_content(question))
+                pool.append(question)
+        return tuple(pool)
+
+    @property
+    def metric(self) -> str:
+        """The task's own metric, "accuracy" for multiple choice."""
+        return self.kind.metrics[0]
+
+    @property
+    def chance(self) -> float | None:
+        """Expected score of guessing on the pool, 0.25 for four choices; None: nothing to guess."""
+        if not self.kind.guessing:
+            return None
+        return sum(1 / len(q.choices) for q in self.pool) / len(self.pool)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over all questions and answers, in order."""
+        rows = [[q.id, q.answer] for part in (self.dev, self.validation, self.test) for q in part]
+        text = json.dumps(rows) + self.kind.fingerprint
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def encode(
+        self,
+        questions: Sequence[Question],
+        tokenizer: Any,
+        prompting: Prompting = Prompting(),  # noqa: B008 - it is frozen
+    ) -> list[EncodedQuestion]:
+        """Questions of this task as tokens."""
+        return list(self.kind.encode(self, questions, tokenizer, prompting))
+
+    def scores(
+        self,
+        metric: str,
+        values: Values,
+        questions: Sequence[Question],
+        encoded: Sequence[EncodedQuestion],
+    ) -> Scores:
+        """The score of each row, more is better, from what the model gave.
+
+        Args:
+            metric: one of `kind.metrics`.
+            values: what was measured, one row per question: log-likelihoods, usually.
+            questions, encoded: of each row.
+        """
+        return self.kind.score(metric, values, questions, encoded)
+
+    def check_metric(self, metric: str) -> None:
+        """Refuse a metric that the task does not have.
+
+        Raises:
+            UsageError: the known ones are named.
+        """
+        if metric not in self.kind.metrics:
+            raise UsageError(
+                f"--metric must be one of {', '.join(self.kind.metrics)} for task {self.name}, "
+                f"but is {metric!r}"
+            )
+
+    def shots(self, subject: str, count: int) -> tuple[Question, ...]:
+        """The first `count` worked examples of a subject.
+
+        Raises:
+            UsageError: the subject has fewer than `count`.
+        """
+        if count < 0:
+            raise UsageError(f"the number of shots must be 0 or more, but got {count}")
+        shots = tuple(q for q in self.dev if q.subject == subject) if count else ()
+        if len(shots) < count:
+            raise UsageError(
+                f"--shots {count} needs as many dev questions in every subject, but "
+                f"{self.name} has {len(shots)} for {subject!r}; ask for fewer shots"
+            )
+        return shots[:count]
+
+    def questions(self, part: str) -> tuple[Question, ...]:
+        """The questions of one split: dev, validation, test, search or heldout."""
+        if part not in SPLITS:
+            raise UsageError(f"no split {part!r}; known: {', '.join(SPLITS)}")
+        if part in ("search", "heldout"):
+            return split(self)[part == "heldout"]
+        chosen: tuple[Question, ...] = getattr(self, part)
+        if not chosen:
+            raise UsageError(f"task {self.name} has no {part} questions; take another split")
+        return chosen
+
+
+def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """Cut the pool into `(search, heldout)`, each in file order.
+
+    Within each subject the questions are ranked by their id (a hash): the first ones, a `share`
+    of them rounded up, are searched. So it depends on nothing but the questions.
+
+    Raises:
+        UsageError: the task is too small to hold questions out.
+    """
+    search: set[str] = set()
+    for subject in task.subjects:
+        ranked = sorted(q.id for q in task.pool if q.subject == subject)
+        search.update(ranked[: ceil(len(ranked) * share)])
+    heldout = tuple(q for q in task.pool if q.id not in search)
+    if not heldout:
+        raise UsageError(
+            f"task {task.name} has {len(task.pool)} different questions that are no shots, too few "
+            "to hold some out; give it at least two in one subject"
+        )
+    return tuple(q for q in task.pool if q.id in search), heldout
+
+
+def in_proportion(
+    questions: tuple[Question, ...], count: int, *, rng: np.random.Generator
+) -> list[Question]:
+    """`count` of the questions in the given order, each subject by its share.
+
+    Largest remainders decide where a share is not a whole number.
+    """
+    if count >= len(questions):
+        return list(questions)
+    subjects = list(dict.fromkeys(question.subject for question in questions))
+    own = {s: [i for i, q in enumerate(questions) if q.subject == s] for s in subjects}
+    share = np.array([len(own[s]) * count / len(questions) for s in subjects])
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: count - quota.sum()]] += 1
+    chosen = {
+        own[s][i]
+        for s, n in zip(subjects, quota, strict=True)
+        for i in rng.permutation(len(own[s]))[:n]
+    }
+    return [question for i, question in enumerate(questions) if i in chosen]
+
+
+def encode_task(
+    task: Task,
+    questions: Sequence[Question],
+    tokenizer: Any,
+    *,
+    shots: int = 0,
+    style: str = "lm-eval",
+    chat: bool = False,
+    n_ctx: int | None = None,
+) -> list[EncodedQuestion]:
+    """Questions of a task as tokens; the options are those of `headspex.tasks.kinds.Prompting`."""
+    return task.encode(questions, tokenizer, Prompting(shots, style, chat, n_ctx))
+
+
+def checked(
+    name: str,
+    dev: Sequence[Question],
+    validation: Sequence[Question],
+    test: Sequence[Question],
+    *,
+    kind: Kind = CHOICE,
+) -> Task:
+    """A task that has at least one question to ask."""
+    task = Task(name, tuple(test), tuple(validation), tuple(dev), kind)
+    if not task.pool:
+        raise UsageError(
+            f"task {name} holds no question that is not a shot; give it test questions"
+        )
+    return task
+
+
+def _content(question: Question) -> tuple[str, tuple[str, ...]]:
+    return question.question.strip(), question.choices

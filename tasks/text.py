@@ -1,0 +1,89 @@
+"""The loss of a text file: its passages are the questions, scored by the mean log-probability."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headspex.errors import UsageError
+from headspex.tasks.kinds import Kind, Prompting, Scores, Values
+from headspex.tasks.prompts import EncodedQuestion, encode_texts
+from headspex.tasks.questions import Question
+from headspex.tasks.task import checked
+
+if TYPE_CHECKING:
+    from headspex.tasks.task import Task
+
+PASSAGE = 1_000  # characters, about 250 tokens of English
+
+
+def text(path: str | os.PathLike[str]) -> Task:
+    """A task from a text file in UTF-8, cut between words into passages of about 1,000 characters.
+
+    A passage's score is the mean log-probability of its tokens in nats, each passage behind a BOS
+    token: minus the loss. What does not fit into the model's context is left out and told.
+
+    Raises:
+        UsageError: the file cannot be read, or holds nothing but blanks.
+    """
+    file = Path(path).expanduser()
+    try:
+        content = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} must be UTF-8 ({error}); save it as UTF-8") from error
+    if not content.strip():
+        raise UsageError(f"{file} holds no text; name a file with at least two passages")
+    found = [Question("", passage) for passage in passages(content)]
+    return checked(f"text:{file.stem}", (), (), found, kind=TEXT)
+
+
+def passages(content: str) -> Iterator[str]:
+    """Pieces of at most `PASSAGE` characters, longer words aside; together they are the text."""
+    piece = ""
+    for word in re.findall(r"\s*\S+|\s+$", content):
+        if piece and len(piece) + len(word) > PASSAGE:
+            yield piece
+            piece = ""
+        piece += word
+    yield piece
+
+
+def _encode(
+    task: Task, questions: Sequence[Question], tokenizer: Any, how: Prompting
+) -> list[EncodedQuestion]:
+    if how.shots or how.chat:
+        raise UsageError(
+            "a text is scored as it stands, but --shots or --chat-template was given; leave it out"
+        )
+    encoded = [encode_texts("", [question.question], tokenizer) for question in questions]
+    lengths = [len(one.continuations[0]) for one in encoded]
+    most = how.n_ctx or max(lengths)
+    if left_out := sum(max(0, length - most) for length in lengths):
+        print(
+            f"headspex: {left_out:,} of {sum(lengths):,} tokens are left out: their passages are "
+            f"longer than the model's {most} tokens",
+            file=sys.stderr,
+        )
+    # In half precision a rounded sum of hundreds of tokens would be off by whole nats.
+    return [
+        replace(one, continuations=(one.continuations[0][:most],), rounded=False) for one in encoded
+    ]
+
+
+def _score(
+    metric: str, values: Values, questions: Sequence[Question], encoded: Sequence[EncodedQuestion]
+) -> Scores:
+    lengths = np.array([len(one.continuations[0]) for one in encoded])
+    return np.asarray(values[:, 0] / lengths, dtype=np.float64)
+
+
+TEXT = Kind(metrics=("logprob",), encode=_encode, score=_score)

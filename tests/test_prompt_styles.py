@@ -1,0 +1,221 @@
+"""Chat templates, the prompts of MMLU's authors, and the loss of a text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from headspex.cli import main
+from headspex.errors import UsageError
+from headspex.hooks import load_model
+from headspex.tasks import Question, Task, encode_task, load_task, prompt, split
+from headspex.tasks.text import passages
+from headspex.tiny.tokenizer import build_tokenizer
+
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    + TEMPLATE
+)
+
+
+def question(n: int) -> Question:
+    return Question(
+        "us_history", f" What is the home of the fox {n}? ", ("den", "sea", "a", "b"), n % 4
+    )
+
+
+TASK = Task("t", test=tuple(map(question, range(3))), dev=tuple(map(question, range(10, 15))))
+
+
+def text_of(question: Any, tokenizer: Any) -> str:
+    return str(tokenizer.decode(question.context, skip_special_tokens=False))
+
+
+def chatty(template: str = TEMPLATE) -> Any:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+@pytest.mark.filterwarnings("ignore")  # lm-eval's and its dependencies' own
+@pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM])
+@pytest.mark.parametrize("shots", [0, 2])
+def test_a_chat_template_gives_the_tokens_that_lm_eval_gives_with_it(
+    shots: int, template: str, model_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.models.huggingface import HFLM
+    from reference_lm_eval import offline, write_dataset
+
+    parts = {
+        part: [
+            {"question": q.question, "subject": "us_history", "choices": list(q.choices),
+             "answer": q.answer} for q in questions
+        ] for part, questions in (("test", TASK.test), ("dev", TASK.dev))
+    }  # fmt: skip
+    write_dataset(tmp_path, "cais/mmlu", {"us_history": parts})
+    tokenizer = chatty(template)
+    model = HFLM(load_model(model_folder).bridge.original_model, tokenizer=tokenizer)
+    with offline(tmp_path):
+        theirs = ConfigurableTask(config={
+            "task": "mmlu_us_history", "dataset_path": "cais/mmlu", "dataset_name": "us_history",
+            "test_split": "test", "fewshot_split": "dev", "fewshot_config": {"sampler": "first_n"},
+            "output_type": "multiple_choice", "num_fewshot": shots,
+            "description": "The following are multiple choice questions (with answers) about us "
+                           "history.\n\n",
+            "doc_to_text": "{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\n"
+                           "C. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:",
+            "doc_to_choice": ["A", "B", "C", "D"], "doc_to_target": "answer",
+            "metric_list": [{"metric": "acc"}],
+        })  # fmt: skip
+        theirs.build_all_requests(apply_chat_template=True, chat_template=model.apply_chat_template)
+    expected = [model._encode_pair(*instance.args) for instance in theirs.instances]
+    ours = encode_task(TASK, TASK.test, tokenizer, shots=shots, chat=True)
+    found = [(list(q.context), list(answer)) for q in ours for answer in q.continuations]
+    assert found == expected
+
+
+def test_a_chat_template_is_recorded_and_asked_of_the_tokenizer(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", "--model", str(model_folder), "--chat-template", "--out", str(tmp_path / "a"),
+             "--budget", "400", "--verify-budget", "2640", "--threads", "1"]  # fmt: skip
+    assert main(words) == 2
+    assert "needs a tokenizer with a chat template" in capsys.readouterr().err
+    import shutil
+
+    shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "model/chat_template.jinja").write_text(TEMPLATE)
+    words[2] = str(tmp_path / "model")
+    assert main(words) == 0
+    run = json.loads((tmp_path / "a/run.json").read_text())
+    assert run["identity"]["chat_template"] is True
+    assert "--chat-template" in (tmp_path / "a/report.html").read_text()
+
+
+def original(questions: list[Question], subject: str) -> str:
+    """gen_prompt and format_example of the authors' evaluate.py, the last answer left open."""
+    named = "".join(" " + entry for entry in subject.split("_"))
+    text = f"The following are multiple choice questions (with answers) about {named}.\n\n"
+    for number, q in enumerate(questions):
+        text += q.question
+        for letter, choice in zip("ABCD", q.choices, strict=True):
+            text += f"\n{letter}. {choice}"
+        text += "\nAnswer:"
+        if number < len(questions) - 1:
+            text += f" {'ABCD'[q.answer]}\n\n"
+    return text
+
+
+def test_hendrycks_prompts_are_the_authors_to_the_letter() -> None:
+    asked = prompt(TASK.test[0], TASK.dev[:2], "hendrycks")
+    assert asked == original([*TASK.dev[:2], TASK.test[0]], "us_history")
+    assert "about  us history" in asked
+
+
+def test_hendrycks_drops_shots_until_the_prompt_fits() -> None:
+    tokenizer = build_tokenizer()
+    by_shots = {
+        k: len(encode_task(TASK, TASK.test[:1], tokenizer, shots=k, style="hendrycks")[0].context)
+        for k in range(6)
+    }
+    for kept in range(6):
+        (found,) = encode_task(
+            TASK, TASK.test[:1], tokenizer, shots=5, style="hendrycks", n_ctx=by_shots[kept]
+        )
+        assert len(found.context) == by_shots[kept]
+    (cut,) = encode_task(TASK, TASK.test[:1], tokenizer, shots=5, n_ctx=by_shots[1])
+    assert len(cut.context) > by_shots[4]
+
+
+def test_eval_takes_the_protocol_of_the_authors(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", "--model", str(model_folder), "--limit", "4", "--json"]
+    assert main(words) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main([*words, "--protocol", "hendrycks"]) == 0
+    theirs = json.loads(capsys.readouterr().out)
+    assert plain["ids"] == theirs["ids"]
+    assert main([*words, "--protocol", "hendrix"]) == 2
+    assert "paper or hendrycks" in capsys.readouterr().err
+
+
+STORY = " ".join(
+    f"the fox {n} is in the den , and the owl {n % 7} is in the sea ." for n in range(400)
+)
+
+
+def test_passages_are_the_text_cut_between_words() -> None:
+    found = list(passages(STORY + "\n"))
+    assert "".join(found) == STORY + "\n"
+    assert all(len(piece) <= 1_001 for piece in found)
+    assert len(found) > 10
+
+
+def test_the_loss_of_a_text_is_the_mean_over_tokens_of_plain_transformers(
+    stories260k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = tmp_path / "story.txt"
+    path.write_text(STORY)
+    model = AutoModelForCausalLM.from_pretrained(stories260k, attn_implementation="eager")
+    tokenizer = AutoTokenizer.from_pretrained(stories260k)
+    expected = []
+    for piece in list(passages(STORY))[:6]:
+        ids = tokenizer(piece, add_special_tokens=False)["input_ids"][:512]
+        tokens = torch.tensor([[tokenizer.bos_token_id, *ids]])
+        with torch.no_grad():
+            logits = model(tokens[:, :-1]).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits, tokens[0, 1:])
+        expected.append(-float(loss))
+    for batch in ("1", "auto"):
+        assert main([
+            "eval", "--model", str(stories260k), "--task", f"text:{path}", "--limit", "6",
+            "--batch-size", batch, "--json",
+        ]) == 0  # fmt: skip
+        found = json.loads(capsys.readouterr().out)
+        assert found["metric"] == "logprob"
+        np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
+
+
+def test_a_text_is_pruned_for_and_its_halves_differ(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "story.txt"
+    path.write_text(STORY + STORY.replace("fox", "bear"))
+    search, heldout = split(load_task(f"text:{path}"))
+    assert abs(len(search) - len(heldout)) <= 1
+    out = tmp_path / "run"
+    assert main([
+        "prune", "--model", str(model_folder), "--task", f"text:{path}", "--budget", "300",
+        "--verify-budget", "2500", "--threads", "1", "--out", str(out),
+    ]) == 0  # fmt: skip
+    assert "Whole model: logprob -" in capsys.readouterr().out
+    results = json.loads((out / "run.json").read_text())["results"]
+    assert (results["own_metric"], results["chance"]) == ("logprob", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("nowhere.txt", None, "cannot read"), ("empty.txt", " \n", "holds no text"),
+     ("bytes.txt", b"\xff\xfe", "UTF-8")],
+)  # fmt: skip
+def test_texts_that_cannot_be_read_are_refused(
+    name: str, content: str | bytes | None, message: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError, match=message):
+        load_task(f"text:{tmp_path / name}")
+    with pytest.raises(UsageError, match="is one file"):
+        load_task("text:a.txt", data_dir=tmp_path)
