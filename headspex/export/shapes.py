@@ -1,0 +1,108 @@
+"""Which masks a stock architecture can express with fewer heads, and which shape that takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from headspex.errors import UsageError
+
+Grid = Bool[np.ndarray, "layers heads"]  # True = the head stays on
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """How many heads every layer has: the same in all, as configurations hold one number.
+
+    Attributes:
+        groups: KV heads of each layer.
+        heads: query heads of each KV head.
+    """
+
+    groups: int
+    heads: int
+
+    @property
+    def per_layer(self) -> int:
+        """Query heads of each layer."""
+        return self.groups * self.heads
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """Read "3x2": three KV groups of two query heads.
+
+        Raises:
+            UsageError: not of this form.
+        """
+        found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip(), flags=re.ASCII)
+        if found is None or not int(found[1]) or not int(found[2]):
+            raise UsageError(
+                f"a shape is written like 3x2 (KV groups x heads of each), but got {text!r}"
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.groups}x{self.heads}"
+
+
+def shapes_within(whole: Shape) -> Iterator[Shape]:
+    """Every shape that a model of shape `whole` can be cut to, the largest first."""
+    for groups in range(whole.groups, 0, -1):
+        for heads in range(whole.heads, 0, -1):
+            yield Shape(groups, heads)
+
+
+def nearest_shape(whole: Shape, per_layer: float) -> Shape:
+    """The shape whose number of heads is nearest; of equal ones fewer heads, then fewer groups."""
+    return min(
+        shapes_within(whole), key=lambda s: (abs(s.per_layer - per_layer), s.per_layer, s.groups)
+    )
+
+
+def shape_of(keep: Grid, n_kv_heads: int) -> Shape | None:
+    """The shape of a mask; None where its layers, or the groups in them, differ.
+
+    Layers without any head fit every shape, as they stay as zeros.
+    """
+    counts = _per_group(keep, n_kv_heads)
+    found = {Shape(int((row > 0).sum()), int(row.max())) for row in counts if row.any()}
+    even = all(len(set(row[row > 0].tolist())) <= 1 for row in counts)
+    if not even or len(found) > 1:
+        return None
+    return found.pop() if found else Shape(1, 1)
+
+
+def kept_heads(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
+    """The heads that each layer keeps, ascending; those of a layer without any only take room.
+
+    Raises:
+        UsageError: the mask has no shape.
+    """
+    shape = shape_of(keep, n_kv_heads)
+    if shape is None:
+        raise UsageError(_ragged(keep, n_kv_heads))
+    size = keep.shape[1] // n_kv_heads
+    placeholder = [
+        group * size + head for group in range(shape.groups) for head in range(shape.heads)
+    ]
+    return np.array([np.flatnonzero(row) if row.any() else placeholder for row in keep])
+
+
+def _per_group(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
+    return keep.reshape(len(keep), n_kv_heads, -1).sum(axis=2)
+
+
+def _ragged(keep: Grid, n_kv_heads: int) -> str:
+    whole = Shape(n_kv_heads, keep.shape[1] // n_kv_heads)
+    busy = keep[keep.any(axis=1)]
+    near = nearest_shape(whole, float(busy.sum(axis=1).mean()))
+    counts = ", ".join(map(str, keep.sum(axis=1)[:12])) + (", ..." if len(keep) > 12 else "")
+    return (
+        "a smaller model has as many KV groups, and heads in each, in every layer, but this mask "
+        f"keeps {counts} heads of its layers, unevenly; the nearest such shape is {near}: use "
+        f"--shape {near}, or --format zeroed"
+    )
