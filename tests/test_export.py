@@ -14,11 +14,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from headspex.cli import main
 from headspex.errors import UsageError
 from headspex.export.checkpoint import Removal
 from headspex.export.exporting import Exported, export_mask
 from headspex.export.proof import hooked_logits, read_back
-from headspex.export.shapes import Shape, kept_heads, nearest_shape, shape_of
+from headspex.export.shapes import Shape, kept_heads, nearest_shapes, shape_of
 from headspex.export.sizes import sizes
 from headspex.export.stored import read_checkpoint, write_checkpoint
 from headspex.hooks import ablated, load_model
@@ -377,8 +378,9 @@ def test_shapes_are_read_off_masks() -> None:
     assert shape_of(grid, 2) is None
     np.testing.assert_array_equal(kept_heads(grid, 3), [[0, 4], [1, 2], [0, 2]])
     assert shape_of(np.ones((2, 6), dtype=bool), 3) == Shape(3, 2)
-    assert nearest_shape(Shape(4, 2), 6) == Shape(3, 2)
-    assert nearest_shape(Shape(4, 2), 4) == Shape(2, 2)
+    assert nearest_shapes(Shape(4, 2), 6.4) == [Shape(3, 2)]
+    assert nearest_shapes(Shape(4, 2), 5) == [Shape(4, 1), Shape(2, 2)]
+    assert nearest_shapes(Shape(4, 2), 5, whole_groups=True) == [Shape(2, 2)]
     assert Shape.parse("12x2") == Shape(12, 2)
     with pytest.raises(UsageError, match="written like 3x2"):
         Shape.parse("3x0")
@@ -411,3 +413,103 @@ def test_the_check_before_an_export_sees_a_wrong_weight(model_folder: Path, tmp_
     expected = hooked_logits(load_model(str(model_folder)), wrong)
     with pytest.raises(UsageError, match="must answer as the hooked one"):
         check_exported(read_back(tmp_path / "out", torch.float32), expected, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def run(four_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the random model of four layers."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
+    assert main(["prune", "--model", str(four_layers), "--out", str(out), *words]) == 0
+    return out
+
+
+@pytest.mark.parametrize("how", ["zeroed", "shrunk"])
+def test_eval_of_an_exported_folder_says_what_the_mask_says(
+    how: str, run: Path, four_layers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "out"
+    words = ["export", str(run), "--sparsity", "0.5", "--shape", "--format", how, "--to", str(to)]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["difference"] < 1e-4
+    assert "the shape costs" in told["said"][1]
+    assert told["speed_after"]["prefill"] > 0
+    answers = []
+    for named in (["--model", str(to)],
+                  ["--model", str(four_layers), "--mask", str(to / "headspex_mask.json")]):  # fmt: skip
+        assert main(["eval", *named, "--split", "heldout", "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    np.testing.assert_allclose(
+        answers[0]["log_likelihoods"], answers[1]["log_likelihoods"], atol=1e-4
+    )
+    heldout = json.loads((run / "questions.json").read_text())["heldout"]
+    correct = dict(zip(answers[0]["ids"], answers[0]["correct"], strict=True))
+    assert told["score"] == pytest.approx(np.mean([correct[q] for q in heldout]))
+
+
+def test_export_takes_a_mask_file_and_refuses_what_does_not_go_together(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask, to = next((run / "masks").glob("*.json")), tmp_path / "out"
+    words = ["export", str(mask), "--format", "zeroed", "--no-timing", "--to", str(to)]
+    assert main(words) == 0
+    assert "logits differ" in capsys.readouterr().out
+    assert not (to / "headspex_timing.json").exists()
+    for more, sentence in (
+        ([str(mask), "--sparsity", "0.5"], "is a mask file; leave them out"),
+        ([str(run)], "--sparsity says which mask"),
+        ([str(run), "--shape", "9x9"], "within the model's 2x2"),
+        ([str(run), "--shape", "two"], "written like 3x2"),
+    ):
+        assert main(["export", *more, "--to", str(tmp_path / "x")]) == 2
+        assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_torch_prunes_what_the_mask_names(four_layers: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+    from torch.nn.utils import prune
+    from transformers import AutoModelForCausalLM
+
+    from headspex.export.masks import prune_modules, write_masks
+
+    keep = ragged(4, 4)
+    mask = mask_of(str(four_layers), keep, mlps_off=(3,))
+    write_masks(mask, None, tmp_path / "out")
+    stored = load_file(tmp_path / "out" / "headspex_mask.safetensors")
+    np.testing.assert_array_equal(stored["heads"], keep)
+    assert stored["mlps"].tolist() == [True, True, True, False]
+    model = AutoModelForCausalLM.from_pretrained(four_layers)
+    prune_modules(model, mask)
+    assert prune.is_pruned(model)
+    export(mask, tmp_path / "zeroed", "zeroed")
+    expected = AutoModelForCausalLM.from_pretrained(tmp_path / "zeroed")
+    tokens = torch.arange(12)[None]
+    torch.testing.assert_close(model(tokens).logits, expected(tokens).logits, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_quarter_and_half_of_the_heads_of_a_random_llama_save_weights_and_cache(
+    share: float, tmp_path: Path
+) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=512, hidden_size=256, intermediate_size=688, num_hidden_layers=8,
+        num_attention_heads=8, num_key_value_heads=4,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    shape = Shape(round(4 * (1 - share)), 2)
+    from headspex.export.checkpoint import shrunk as cut
+
+    checkpoint = read_checkpoint(find_source(str(tmp_path / "model")))
+    made = cut(checkpoint, Removal(even(8, 4, 2, shape), np.ones(8, dtype=bool)))
+    before = sizes(checkpoint.config, checkpoint.architecture, torch.float32)
+    after = sizes(made.config, made.architecture, torch.float32)
+    assert after.parameters == sum(weight.numel() for weight in made.state.values())
+    attention = 8 * 256 * 32 * 2 * (8 + 4)
+    assert before.parameters - after.parameters == round(share * attention)
+    assert after.kv_bytes == round((1 - share) * before.kv_bytes)

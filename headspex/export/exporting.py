@@ -52,6 +52,33 @@ class Exported:
     speed_before: Speed | None
     speed_after: Speed | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.architecture}, {self.shape} heads a layer; logits differ from the hooked "
+            f"model's by at most {self.difference:.1e}",
+            *(
+                f"{name:<22}{a:>16,} -> {b:>16,}  ({b / a - 1:+.1%})"
+                for name, a, b in (
+                    ("parameters", self.before.parameters, self.after.parameters),
+                    ("bytes", self.before.bytes, self.after.bytes),
+                    ("KV cache per token", self.before.kv_bytes, self.after.kv_bytes),
+                )
+            ),
+        ]
+        if self.speed_before is not None and self.speed_after is not None:
+            lines += [
+                f"{name:<22}{a:>16,.0f} -> {b:>16,.0f}  ({b / a - 1:+.1%})"
+                for name, a, b in (
+                    ("tokens/s, reading", self.speed_before.prefill, self.speed_after.prefill),
+                    ("tokens/s, writing", self.speed_before.decode, self.speed_after.decode),
+                )
+            ]
+        return "\n".join(lines)
+
 
 def export_mask(
     mask: MaskFile,

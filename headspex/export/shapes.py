@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,18 +48,24 @@ class Shape:
         return f"{self.groups}x{self.heads}"
 
 
-def shapes_within(whole: Shape) -> Iterator[Shape]:
-    """Every shape that a model of shape `whole` can be cut to, the largest first."""
-    for groups in range(whole.groups, 0, -1):
-        for heads in range(whole.heads, 0, -1):
-            yield Shape(groups, heads)
+def shapes_within(whole: Shape, *, whole_groups: bool = False) -> list[Shape]:
+    """Every shape that a model of shape `whole` can be cut to, the largest first.
+
+    With `whole_groups` groups go whole or not at all.
+    """
+    least = whole.heads if whole_groups else 1
+    return [
+        Shape(groups, heads)
+        for groups in range(whole.groups, 0, -1)
+        for heads in range(whole.heads, least - 1, -1)
+    ]
 
 
-def nearest_shape(whole: Shape, per_layer: float) -> Shape:
-    """The shape whose number of heads is nearest; of equal ones fewer heads, then fewer groups."""
-    return min(
-        shapes_within(whole), key=lambda s: (abs(s.per_layer - per_layer), s.per_layer, s.groups)
-    )
+def nearest_shapes(whole: Shape, per_layer: float, *, whole_groups: bool = False) -> list[Shape]:
+    """The shapes whose number of heads is nearest, all of one number; rather fewer than more."""
+    possible = shapes_within(whole, whole_groups=whole_groups)
+    best = min((abs(shape.per_layer - per_layer), shape.per_layer) for shape in possible)
+    return [shape for shape in possible if shape.per_layer == best[1]]
 
 
 def shape_of(keep: Grid, n_kv_heads: int) -> Shape | None:
@@ -99,7 +104,7 @@ def _per_group(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
 def _ragged(keep: Grid, n_kv_heads: int) -> str:
     whole = Shape(n_kv_heads, keep.shape[1] // n_kv_heads)
     busy = keep[keep.any(axis=1)]
-    near = nearest_shape(whole, float(busy.sum(axis=1).mean()))
+    near = nearest_shapes(whole, float(busy.sum(axis=1).mean()))[-1]  # the smallest cache
     counts = ", ".join(map(str, keep.sum(axis=1)[:12])) + (", ..." if len(keep) > 12 else "")
     return (
         "a smaller model has as many KV groups, and heads in each, in every layer, but this mask "

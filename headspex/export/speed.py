@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 PROMPT, NEW = 256, 16  # tokens read at once, and then written one by one
-REPEATS = 5  # the fastest counts: other work on a machine only ever slows it
+LARGE = 1e9  # parameters: of smaller models the fastest of many rounds costs little
+REPEATS, REPEATS_LARGE = 20, 3  # the fastest counts: other work only ever slows a machine
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ class Speed:
 
 
 @torch.no_grad()
-def speeds(models: Sequence[Any], *, repeats: int = REPEATS) -> list[Speed]:
-    """The speed of each of these transformers models.
+def speeds(models: Sequence[Any]) -> list[Speed]:
+    """The speed of each of these transformers models, which have their turns round by round.
 
     Args:
         models: on one device; each reads the same random tokens, up to its context.
-        repeats: rounds in which every model has its turn.
     """
+    large = max(model.num_parameters() for model in models) > LARGE
+    repeats = REPEATS_LARGE if large else REPEATS
     best = [(float("inf"), float("inf"))] * len(models)
     context = min(int(model.config.max_position_embeddings) for model in models)
     length = min(PROMPT, context - NEW)
