@@ -19,6 +19,7 @@ from headspex.fit import fit_spectrum
 from headspex.interactions_table import Interaction, interaction_table
 from headspex.judge import Judge
 from headspex.plan import RANDOM_SCHEDULES
+from headspex.refinement import Refined, refined
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, random_schedule
 from headspex.spectrum import Spectrum
@@ -45,6 +46,7 @@ class Findings:
         transfer: the same predictions on all held-out questions, mean difference removed.
         allocation: how the search was spent.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
+        refinement: of the schedule; None without it.
         chance: accuracy of guessing.
         at_chance: whether the whole model cannot be told from guessing.
     """
@@ -59,6 +61,7 @@ class Findings:
     allocation: Allocation
     passes: int
     passes_total: int
+    refinement: Refined | None
     chance: float
     at_chance: bool
 
@@ -69,7 +72,8 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, study.task.chance)
     with study.timed("search"):
-        data = sample.observed(search_scores(judge, sample, settings.metric))
+        scores = search_scores(judge, sample, settings.metric)
+        data = sample.observed(scores)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with study.timed("fit the spectrum"), threadpool_limits(1):
         spectrum = fit_spectrum(
@@ -87,8 +91,18 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
             sample.fresh, sample.questions, metrics=[settings.metric], what="fresh masks"
         )[settings.metric]
     predicted = spectrum.predict(sample.fresh)
+    best = prune_schedule(spectrum, study.players)
+    refinement = None
+    if settings.refine:
+        with study.timed("refine the schedule"):
+            refinement = refined(
+                judge, sample, scores, spectrum, rounds=settings.refine,
+                budget=plan.search_budget, steps=plan.sizes[-1], metric=settings.metric,
+                seed=settings.seed, threads=settings.threads,
+            )  # fmt: skip
+        best = refinement.schedule
     schedules = {
-        "proxyspex": [prune_schedule(spectrum, study.players)],
+        "proxyspex": [best],
         "lasso": [prune_schedule(lasso, study.players)],
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
@@ -111,7 +125,10 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
         ),
         allocation=allocation,
         passes=allocation.passes,
-        passes_total=allocation.passes + plan.verify_passes,
+        passes_total=allocation.passes
+        + plan.verify_passes
+        + (0 if refinement is None else refinement.passes),
+        refinement=refinement,
         chance=study.task.chance,
         at_chance=at_chance,
     )  # fmt: skip

@@ -116,6 +116,21 @@ class Judge:
         asked = np.tile(questions, (len(masks), 1))
         return self.ask(masks, asked, metrics=metrics, what=what)
 
+    def gate_gradients(
+        self, questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "questions layers switches"]:
+        """As `headspex.hooks.importance.gate_gradients`, of these questions."""
+        from headspex.hooks.importance import gate_gradients
+
+        asked = [self._encoded[number] for number in questions]
+        return gate_gradients(self._model.bridge, asked, self._answers[questions].tolist())
+
+    def output_norms(self) -> Float[np.ndarray, "layers switches"]:
+        """As `headspex.hooks.importance.output_norms`."""
+        from headspex.hooks.importance import output_norms
+
+        return output_norms(self._model.bridge)
+
 
 def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:
     """Tell on standard error how many prompts the model's context cuts at their beginning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,14 +36,13 @@ def exchanged(
     Ties go to the lower columns.
     """
     mask = mask.copy()
-    columns = padded_terms(spectrum)
-    coefficients = spectrum.coefficients[1:]
-    least = LEAST * float(np.abs(coefficients).sum())
+    flips = Flips(spectrum)
+    least = LEAST * float(np.abs(spectrum.coefficients).sum())
     for _ in range(rounds):
         off, on = np.setdiff1d(np.flatnonzero(~mask), removed), np.flatnonzero(mask)
         if not len(off) or not len(on):
             break
-        gains = _gains(spectrum, mask, columns, coefficients)[np.ix_(off, on)]
+        gains = flips.pair_gains(mask)[np.ix_(off, on)]
         gains[~_allowed(rules, mask, off, on)] = -np.inf
         row, column = np.unravel_index(int(gains.argmax()), gains.shape)
         if not gains[row, column] > least:
@@ -51,30 +51,45 @@ def exchanged(
     return mask
 
 
-def _gains(
-    spectrum: Spectrum,
-    mask: Bool[np.ndarray, " players"],
-    columns: Int[np.ndarray, "terms order"],
-    coefficients: Float[np.ndarray, " terms"],
-) -> Float[np.ndarray, "players players"]:
-    """What flipping both of two players changes; the diagonal means nothing."""
-    n, keep = spectrum.n_players, spectrum.keep
-    chi_on, chi_off = -np.sqrt((1 - keep) / keep), np.sqrt(keep / (1 - keep))
-    chi = np.append(np.where(mask, chi_on, chi_off), 1.0)
-    change = np.append(np.where(mask, chi_off / chi_on, chi_on / chi_off) - 1, 0.0)
-    current = coefficients * chi[columns].prod(axis=1)
-    single = np.zeros(n + 1)
-    pairs = np.zeros((n + 1) ** 2)
-    for a in range(columns.shape[1]):
-        i = columns[:, a]
-        np.add.at(single, i, current * change[i])
-        for b in range(columns.shape[1]):
-            if a != b:
-                j = columns[:, b]
-                at = i * (n + 1) + j
-                pairs += np.bincount(at, current * change[i] * change[j], minlength=len(pairs))
-    gains = pairs.reshape(n + 1, n + 1) + single[:, None] + single[None]
-    return gains[:n, :n]
+class Flips:
+    """What switching players changes in the value that a spectrum predicts.
+
+    Flipping player i multiplies every term with i by the ratio of its two characters.
+    """
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        self._columns = padded_terms(spectrum)
+        self._coefficients = spectrum.coefficients[1:]
+        keep = spectrum.keep
+        self._on, self._off = -np.sqrt((1 - keep) / keep), np.sqrt(keep / (1 - keep))
+
+    def gains(self, mask: Bool[np.ndarray, " players"]) -> Float[np.ndarray, " players"]:
+        """Of flipping each player alone."""
+        change, current = self._at(mask)
+        weights = current[:, None] * change[self._columns]
+        summed = np.bincount(self._columns.ravel(), weights.ravel(), len(mask) + 1)
+        return np.asarray(summed[:-1])
+
+    def pair_gains(
+        self, mask: Bool[np.ndarray, " players"]
+    ) -> Float[np.ndarray, "players players"]:
+        """Of flipping two players at once; the diagonal means nothing."""
+        change, current = self._at(mask)
+        size = len(mask) + 1
+        both = np.zeros(size**2)
+        for a, b in permutations(range(self._columns.shape[1]), 2):
+            i, j = self._columns[:, a], self._columns[:, b]
+            both += np.bincount(i * size + j, current * change[i] * change[j], size**2)
+        alone = self.gains(mask)
+        return np.asarray(both.reshape(size, size)[:-1, :-1] + alone[:, None] + alone[None])
+
+    def _at(
+        self, mask: Bool[np.ndarray, " players"]
+    ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " terms"]]:
+        """Ratio less 1 of each player, 0 for the filling of short terms; the terms as they are."""
+        now, other = np.where(mask, (self._on, self._off), (self._off, self._on))
+        change = np.append(other / now - 1, 0.0)
+        return change, self._coefficients * np.append(now, 1.0)[self._columns].prod(axis=1)
 
 
 def _allowed(
@@ -90,4 +105,3 @@ def _allowed(
         # A full limit may lose another of its columns only where one of them comes back.
         allowed &= row[off][:, None] | ~row[on][None]
     return allowed
-

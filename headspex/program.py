@@ -1,7 +1,7 @@
 """A spectrum as an integer program: which players to remove so that its value is highest.
 
-With u_i = 1 where player i is removed, a spectrum is a polynomial in u. Each product of several u is
-a variable z of its own, bounded by what a product of zeros and ones can be: z <= u_i for each i
+With u_i = 1 where player i is removed, a spectrum is a polynomial in u. Each product of several u
+is a variable z of its own, bounded by what a product of zeros and ones can be: z <= u_i for each i
 where its coefficient is positive, z >= sum u_i - (k - 1) where it is negative (Fortet 1960). So the
 value is linear, and HiGHS maximises it.
 

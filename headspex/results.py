@@ -38,6 +38,8 @@ def write_results(
         {"search": [q.id for q in search], "heldout": [q.id for q in heldout]},
     )
     write_text(folder.spectrum, spectrum.to_json() + "\n")
+    if findings.refinement is not None and findings.refinement.spectrum is not spectrum:
+        write_text(folder.near_spectrum, findings.refinement.spectrum.to_json() + "\n")
     write_interactions(folder.interactions, findings.interactions, spectrum)
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
@@ -116,6 +118,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "n_kv_heads": study.players.n_kv_heads,
         "passes": findings.passes,
         "passes_total": findings.passes_total,
+        "refine_passes": 0 if findings.refinement is None else findings.refinement.passes,
         "keep": findings.allocation.keep,
         "questions_per_mask": findings.allocation.questions_per_mask,
         "n_fresh": study.plan.n_fresh,
@@ -225,6 +228,8 @@ def spent(results: dict[str, Any]) -> list[str]:
     if pilot := allocation["pilot_passes"]:
         parts.append(f"{pilot:,} of them pilot")
     parts.append(f"{results['passes'] - pilot:,} of them search")
+    if walked := results.get("refine_passes"):
+        parts.append(f"{walked:,} of them refinement")
     return [*allocation["reasons"], ", ".join(parts)]
 
 

@@ -89,6 +89,12 @@ class Rules:
             free &= ~row
         return total + int(free.sum())
 
+    def free(self, mask: Bool[np.ndarray, " players"]) -> Bool[np.ndarray, " players"]:
+        """Columns that no full limit holds, whether they are on or off."""
+        members = self.members
+        full = (members & ~mask).sum(axis=1) >= self.room
+        return ~members[full].any(axis=0) if full.any() else np.ones_like(mask)
+
     def allows(self, mask: Bool[np.ndarray, " players"]) -> bool:
         """Whether a mask keeps to them."""
         return bool(((self.members & ~mask).sum(axis=1) <= self.room).all())

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 
-def weights_fingerprint(
-    state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None
-) -> str:
+def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None) -> str:
     """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names.
 
     With `dtype` it is that of the same weights in this precision; one of them at a time is turned.

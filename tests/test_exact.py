@@ -31,7 +31,7 @@ def random_spectrum(seed: int, n: int, *, most: int = 40) -> Spectrum:
 
 def all_masks(n: int, n_pruned: int) -> np.ndarray:
     masks = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
-    return masks[(~masks).sum(axis=1) == n_pruned]
+    return np.asarray(masks[(~masks).sum(axis=1) == n_pruned])
 
 
 def brute_force(spectrum: Spectrum, n_pruned: int, rules: Rules | None = None) -> float:
@@ -147,17 +147,16 @@ def test_the_program_is_the_spectrum_in_removed_players() -> None:
 
 @given(seeds, st.integers(1, 2), st.integers(1, 2))
 @settings(max_examples=30, deadline=None)
-def test_the_best_mask_of_a_shape_is_that_of_brute_force(seed: int, groups: int, heads: int) -> None:
+def test_the_best_mask_of_a_shape_is_that_of_brute_force(
+    seed: int, groups: int, heads: int
+) -> None:
     spectrum = random_spectrum(seed, 12)
     columns = np.arange(12).reshape(2, 3, 2)
     found = best_of_shape(spectrum, columns, groups, heads)
     shape = Shape(groups, heads)
     masks = all_masks(12, 12 - 2 * shape.per_layer)
     even = masks[
-        [
-            m.reshape(2, 6).any(axis=1).all() and shape_of(m.reshape(2, 6), 3) == shape
-            for m in masks
-        ]
+        [m.reshape(2, 6).any(axis=1).all() and shape_of(m.reshape(2, 6), 3) == shape for m in masks]
     ]
     assert shape_of(found.reshape(2, 6), 3) == shape
     value = float(spectrum.predict(found[None])[0])
@@ -180,9 +179,7 @@ def test_rules_of_players_protect_and_limit_layers() -> None:
     with pytest.raises(UsageError, match=r"within 0\.\.7, but got \[8\]"):
         Rules.of(players, protect=[8])
     with pytest.raises(UsageError, match="limits go with removal"):
-        prune_schedule(
-            Spectrum.from_dict({}, n_players=8), rules=rules, direction="build-up"
-        )
+        prune_schedule(Spectrum.from_dict({}, n_players=8), rules=rules, direction="build-up")
 
 
 @pytest.mark.slow

@@ -436,8 +436,8 @@ def test_eval_of_an_exported_folder_says_what_the_mask_says(
     assert "the shape costs" in told["said"][1]
     assert told["speed_after"]["prefill"] > 0
     answers = []
-    for named in (["--model", str(to)],
-                  ["--model", str(four_layers), "--mask", str(to / "headspex_mask.json")]):  # fmt: skip
+    masked = ["--model", str(four_layers), "--mask", str(to / "headspex_mask.json")]
+    for named in (["--model", str(to)], masked):
         assert main(["eval", *named, "--split", "heldout", "--json"]) == 0
         answers.append(json.loads(capsys.readouterr().out))
     np.testing.assert_allclose(

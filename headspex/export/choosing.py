@@ -132,7 +132,7 @@ def _projected(
     groups = players.n_kv_heads or players.n_heads
     whole = Shape(groups, players.n_heads // groups)
     by_group = players.unit == "kv-group"
-    spectrum = Spectrum.from_json(read_text(folder.spectrum))
+    spectrum = Spectrum.from_json(read_text(folder.pruning_spectrum))
     width = 1 if by_group else whole.heads
     columns = np.arange(len(players)).reshape(players.n_layers, groups, width)
 
@@ -141,7 +141,9 @@ def _projected(
 
     if shape == "nearest":
         kept = (1 - (sparsity or 0.0)) * players.n_heads
-        masks = np.stack([best(each) for each in nearest_shapes(whole, kept, whole_groups=by_group)])
+        masks = np.stack(
+            [best(each) for each in nearest_shapes(whole, kept, whole_groups=by_group)]
+        )
         nearest: Bool[np.ndarray, " players"] = masks[int(spectrum.predict(masks).argmax())]
         return nearest
     wanted = Shape.parse(shape)

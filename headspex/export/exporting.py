@@ -145,9 +145,7 @@ def export_mask(
     return Exported(made.architecture, str(made.shape), difference, before, after, *measured)
 
 
-def removal_of(
-    mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None
-) -> Removal:
+def removal_of(mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None) -> Removal:
     """What a mask file says, as arrays."""
     return Removal(mask.keep_grid(), mask.keep_mlps(), fill, mask.rescale)
 

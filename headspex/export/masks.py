@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,6 @@ def write_masks(
 
     with new_folder(to) as folder:
         if fill is not None:
-            from dataclasses import replace
-
             mask = replace(mask, fill=write_fill(folder, fill))
         mask.write(folder / "headspex_mask.json")
         tensors = {"heads": mask.keep_grid(), "mlps": mask.keep_mlps()}
@@ -66,7 +65,12 @@ def prune_modules(model: Any, mask: MaskFile) -> None:
         if not heads.all():
             columns = torch.from_numpy(np.repeat(heads, module.in_features // len(heads)))
             kept = columns.expand_as(module.weight)
-            prune.custom_from_mask(module, "weight", kept.to(module.weight.device))
+            _prune(module, "weight", kept)
         if not mlp:
             for name, weight in list(layer.mlp.down_proj.named_parameters()):
-                prune.custom_from_mask(layer.mlp.down_proj, name, torch.zeros_like(weight))
+                _prune(layer.mlp.down_proj, name, torch.zeros_like(weight))
+
+
+def _prune(module: torch.nn.Module, name: str, kept: torch.Tensor) -> None:
+    on_its_device = kept.to(getattr(module, name).device)
+    prune.custom_from_mask(module, name, on_its_device)  # type: ignore[no-untyped-call]

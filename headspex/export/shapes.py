@@ -98,7 +98,7 @@ def kept_heads(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
 
 
 def _per_group(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
-    return keep.reshape(len(keep), n_kv_heads, -1).sum(axis=2)
+    return np.asarray(keep.reshape(len(keep), n_kv_heads, -1).sum(axis=2))
 
 
 def _ragged(keep: Grid, n_kv_heads: int) -> str:
