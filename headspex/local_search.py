@@ -52,44 +52,55 @@ def exchanged(
 
 
 class Flips:
-    """What switching players changes in the value that a spectrum predicts.
-
-    Flipping player i multiplies every term with i by the ratio of its two characters.
-    """
+    """What switching players changes in the value that a spectrum predicts."""
 
     def __init__(self, spectrum: Spectrum) -> None:
         self._columns = padded_terms(spectrum)
         self._coefficients = spectrum.coefficients[1:]
-        keep = spectrum.keep
-        self._on, self._off = -np.sqrt((1 - keep) / keep), np.sqrt(keep / (1 - keep))
+        self._keep = spectrum.keep
 
-    def gains(self, mask: Bool[np.ndarray, " players"]) -> Float[np.ndarray, " players"]:
-        """Of flipping each player alone."""
-        change, current = self._at(mask)
-        weights = current[:, None] * change[self._columns]
-        summed = np.bincount(self._columns.ravel(), weights.ravel(), len(mask) + 1)
-        return np.asarray(summed[:-1])
+    def gains(
+        self, mask: Bool[np.ndarray, " players"], *, stay: float = 1.0
+    ) -> Float[np.ndarray, " players"]:
+        """Of flipping each player alone.
+
+        Args:
+            mask: True = the player is on.
+            stay: the probability with which the players that are on stay on later. Below 1 gains
+                are means over what is removed next, each player with probability 1 - `stay`.
+        """
+        now, change = self._factors(mask, stay)
+        gains = np.zeros(len(mask) + 1)
+        for a in range(self._columns.shape[1]):
+            others = now[np.delete(self._columns, a, axis=1)].prod(axis=1)
+            flipped = self._columns[:, a]
+            weights = self._coefficients * others * change[flipped]
+            gains += np.bincount(flipped, weights, len(gains))
+        return np.asarray(gains[:-1])
 
     def pair_gains(
         self, mask: Bool[np.ndarray, " players"]
     ) -> Float[np.ndarray, "players players"]:
         """Of flipping two players at once; the diagonal means nothing."""
-        change, current = self._at(mask)
-        size = len(mask) + 1
+        now, change = self._factors(mask, 1.0)
+        size = len(now)
         both = np.zeros(size**2)
-        for a, b in permutations(range(self._columns.shape[1]), 2):
-            i, j = self._columns[:, a], self._columns[:, b]
-            both += np.bincount(i * size + j, current * change[i] * change[j], size**2)
+        for pair in permutations(range(self._columns.shape[1]), 2):
+            others = now[np.delete(self._columns, pair, axis=1)].prod(axis=1)
+            i, j = self._columns[:, pair].T
+            weights = self._coefficients * others * change[i] * change[j]
+            both += np.bincount(i * size + j, weights, size**2)
         alone = self.gains(mask)
         return np.asarray(both.reshape(size, size)[:-1, :-1] + alone[:, None] + alone[None])
 
-    def _at(
-        self, mask: Bool[np.ndarray, " players"]
-    ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " terms"]]:
-        """Ratio less 1 of each player, 0 for the filling of short terms; the terms as they are."""
-        now, other = np.where(mask, (self._on, self._off), (self._off, self._on))
-        change = np.append(other / now - 1, 0.0)
-        return change, self._coefficients * np.append(now, 1.0)[self._columns].prod(axis=1)
+    def _factors(
+        self, mask: Bool[np.ndarray, " players"], stay: float
+    ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+        """Each player's factor in its terms, and its change; 1 and 0 for what fills short terms."""
+        scale = np.sqrt(self._keep * (1 - self._keep))
+        on, off = (self._keep - stay) / scale, self._keep / scale
+        now, other = np.where(mask, (on, off), (off, on))
+        return np.append(now, 1.0), np.append(other - now, 0.0)
 
 
 def _allowed(
