@@ -98,9 +98,10 @@ class Flips:
     ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
         """Each player's factor in its terms, and its change; 1 and 0 for what fills short terms."""
         scale = np.sqrt(self._keep * (1 - self._keep))
-        on, off = (self._keep - stay) / scale, self._keep / scale
-        now, other = np.where(mask, (on, off), (off, on))
-        return np.append(now, 1.0), np.append(other - now, 0.0)
+        off = self._keep / scale
+        now = np.where(mask, off - stay / scale, off)  # the mean of those that may go later
+        change = np.where(mask, 1.0, -1.0) / scale  # of the player itself, which is there
+        return np.append(now, 1.0), np.append(change, 0.0)
 
 
 def _allowed(

@@ -60,7 +60,7 @@ class Settings:
     verify_budget: int | None = None
     questions_per_mask: int | Literal["auto", "all"] = "auto"
     keep: float | Literal["auto"] = "auto"
-    refine: int = 0
+    refine: int = 1
     ablation: str = "zero"
     rescale: bool = False
     protocol: str | None = None

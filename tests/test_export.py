@@ -513,3 +513,32 @@ def test_a_quarter_and_half_of_the_heads_of_a_random_llama_save_weights_and_cach
     attention = 8 * 256 * 32 * 2 * (8 + 4)
     assert before.parameters - after.parameters == round(share * attention)
     assert after.kv_bytes == round((1 - share) * before.kv_bytes)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("how", ["zeroed", "shrunk"])
+def test_lm_eval_scores_an_exported_folder_as_the_mask_is_scored(how: str, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    from headspex.hooks import answer_log_probs
+    from headspex.tasks import encode_task, load_task
+    from headspex.tasks.prompts import prompt
+
+    mask = mask_of("tiny", even(6, 4, 2, Shape(3, 2)))
+    export(mask, tmp_path / "out", how)
+    task, model = load_task("mini"), load_model("tiny")
+    questions = task.test[::60]
+    expected = answer_log_probs(
+        model, encode_task(task, questions, model.tokenizer), mask.keep_grid()
+    )
+    lm = HFLM(pretrained=str(tmp_path / "out"), dtype="float32", device="cpu", batch_size=1)
+    asked = [
+        Instance("loglikelihood", {}, (prompt(question), f" {letter}"), index)
+        for index, (question, letter) in enumerate((q, x) for q in questions for x in "ABCD")
+    ]
+    found = np.array([score for score, _ in lm.loglikelihood(asked)]).reshape(-1, 4)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()

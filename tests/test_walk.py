@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.local_search import Flips
 from headspex.players import Players
 from headspex.rules import Rules
 from headspex.schedule import prune_schedule
@@ -55,13 +56,14 @@ def test_without_noise_a_walk_that_asks_about_everyone_is_greedy_on_the_model() 
     true = game()
     model = Model(true, 0.0)
     found = walk(
-        blurred(true, 1.0), model, 30, steps=14, per_candidate=4, candidates=14,
+        blurred(true, 1.0), model, 30, steps=14, per_candidate=4, candidates=14, stay=1.0,
         rng=np.random.default_rng(0),
     )  # fmt: skip
     # The first step trusts both sides equally; from then on the noise is known to be none.
     late = walk(
-        true, model, 30, steps=14, per_candidate=4, candidates=14, rng=np.random.default_rng(0)
-    )
+        true, model, 30, steps=14, per_candidate=4, candidates=14, stay=1.0,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
     assert late.schedule.order == prune_schedule(true).order
     assert damage(true, found.schedule.order) > damage(true, prune_schedule(blurred(true, 1)).order)
 
@@ -92,6 +94,23 @@ def test_walks_come_nearer_to_the_best_than_the_spectrum_they_begin_with() -> No
         better.append(gain)
     assert np.mean(better) > 0.1
     assert sum(gain > 0 for gain in better) >= 7
+
+
+def test_looking_ahead_spares_a_head_whose_backup_will_go() -> None:
+    # Either of 0 and 1 is enough, and worth 1; 2 and 3 are each worth .3.
+    masks = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(bool)
+    values = (masks[:, 0] | masks[:, 1]) + 0.3 * masks[:, 2] + 0.3 * masks[:, 3]
+    table = {
+        t: float((values * (1 - 2.0 * masks[:, list(t)]).prod(axis=1)).mean())
+        for k in range(5)
+        for t in combinations(range(4), k)
+    }
+    spectrum = Spectrum.from_dict(table, n_players=4)
+    flips = Flips(spectrum)
+    whole = np.ones(4, dtype=bool)
+    np.testing.assert_allclose(flips.gains(whole), [0, 0, -0.3, -0.3], atol=1e-12)
+    # With probability .5 the backup is gone when it counts.
+    np.testing.assert_allclose(flips.gains(whole, stay=0.5), [-0.5, -0.5, -0.3, -0.3], atol=1e-12)
 
 
 def test_trust_goes_to_whom_is_right() -> None:
