@@ -179,7 +179,7 @@ def test_refinement_is_counted_and_its_last_spectrum_is_kept(
     for rounds in ("0", "1", "2"):
         words = ["--out", str(tmp_path / rounds), "--refine", rounds, "--metric", "logprob"]
         told[rounds] = _json(capsys, "prune", "--model", str(model_folder), *words, *QUICK)
-    # 400 / 4 passes a round, for 5 candidates at 7 steps: 2 questions each; fewer players at the end
+    # 400 / 4 passes a round, 5 candidates at 7 steps: 2 questions each; fewer players at the end
     a_round = 2 * (4 * 5 + 4 + 3 + 2)
     for rounds, result in told.items():
         assert result["refine_passes"] == int(rounds) * a_round
