@@ -44,7 +44,7 @@ def costs(study: Study) -> Costs:
     from headspex.tasks import encode_task
 
     plan, model = study.plan, study.model
-    passes_total = plan.search_budget + plan.verify_passes
+    passes_total = plan.passes_total(study.settings.refine)
     search, heldout = study.questions
     asked = search + heldout
     sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ

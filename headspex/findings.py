@@ -96,9 +96,8 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     if settings.refine:
         with study.timed("refine the schedule"):
             refinement = refined(
-                judge, sample, scores, spectrum, rounds=settings.refine,
-                budget=plan.search_budget, steps=plan.sizes[-1], metric=settings.metric,
-                seed=settings.seed, threads=settings.threads,
+                judge, sample, scores, spectrum, plan=plan, rounds=settings.refine,
+                metric=settings.metric, seed=settings.seed, threads=settings.threads,
             )  # fmt: skip
         best = refinement.schedule
     schedules = {

@@ -10,16 +10,15 @@ from threadpoolctl import threadpool_limits
 
 from headspex.fit import fit_spectrum
 from headspex.judge import Judge
+from headspex.plan import Plan
 from headspex.rules import Rules
 from headspex.sample import Sample
 from headspex.schedule import Schedule, with_values
 from headspex.seeds import stream
 from headspex.spectrum import Spectrum
 from headspex.spread import mask_values
-from headspex.walk import CANDIDATES, Walk, walk
+from headspex.walk import Walk, walk
 
-ROUND_SHARE = 0.25  # of the search budget, that a round may spend
-FEWEST = 2  # questions of a candidate, from which their noise can be told
 NARROW = 0.05  # a player that nearly every mask keeps, or drops, counts as kept this often
 
 
@@ -44,9 +43,8 @@ def refined(
     scores: Float[np.ndarray, " passes"],
     spectrum: Spectrum,
     *,
+    plan: Plan,
     rounds: int,
-    budget: int,
-    steps: int,
     metric: str,
     seed: int,
     threads: int,
@@ -62,17 +60,14 @@ def refined(
         sample: of the run.
         scores: of its search.
         spectrum: fitted to them.
+        plan: says how many questions a candidate is asked.
         rounds: at least 1.
-        budget: passes of the search, of which every round may spend `ROUND_SHARE` more.
-        steps: removals that are decided on the model.
         metric: the value that the spectrum explains.
         seed: fixes the questions and the fits.
         threads: of xgboost.
         rules: what every mask keeps to.
     """
     n_questions = len(sample.search)
-    affordable = int(ROUND_SHARE * budget) // (steps * CANDIDATES)
-    per_candidate = min(n_questions, max(FEWEST, affordable))
     walks: list[Walk] = []
 
     def measure(
@@ -87,8 +82,9 @@ def refined(
                 spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
         walks.append(
             walk(
-                spectrum, measure, n_questions, steps=steps, per_candidate=per_candidate,
-                rules=rules, rng=stream(seed, f"refine {number}"),
+                spectrum, measure, n_questions, steps=plan.sizes[-1],
+                per_candidate=plan.walk_questions, rules=rules,
+                rng=stream(seed, f"refine {number}"),
             )
         )  # fmt: skip
     schedule = with_values(walks[-1].schedule, spectrum)
@@ -114,7 +110,9 @@ def _refitted(
     together, rows = np.concatenate(masks), np.concatenate(row)
     return fit_spectrum(
         together,
-        mask_values(np.concatenate(values), rows, np.concatenate(asked), len(sample.search)),
+        mask_values(
+            np.concatenate(values), rows, np.concatenate(asked), len(sample.search), together
+        ),
         keep=np.clip(together.mean(axis=0), NARROW, 1 - NARROW),
         weights=np.bincount(rows).astype(float), seed=seed, threads=threads,
     )  # fmt: skip

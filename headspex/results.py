@@ -71,7 +71,8 @@ def write_results(
     )
     masks = [folder.mask(point.n_pruned) for point in judged]
     tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
-    return [*tables, *masks, *pictures, folder.report]
+    near = [folder.near_spectrum] if folder.near_spectrum.is_file() else []
+    return [*tables, *near, *masks, *pictures, folder.report]
 
 
 def mask_of(

@@ -235,7 +235,7 @@ def _judged(
     ablation = study.settings.ablation
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {wish.method: [found], RUNS_OWN: [own]}
-    with ScoreStore(scores) as store:
+    with ScoreStore(scores, study.scored_by(fill)) as store:
         curve, verified = verify(
             study.judge(store, fill=fill), schedules, sizes, asked, metrics=["accuracy"]
         )

@@ -165,6 +165,7 @@ def _scored(
 ) -> tuple[float, list[str]]:
     """Held-out accuracy of a projected mask, and what the projection cost."""
     from headspex.compare import study_of
+    from headspex.lock import locked
     from headspex.store import ScoreStore
 
     study = study_of(path, identity)
@@ -173,7 +174,7 @@ def _scored(
     removed = int((~mask).sum())
     free = order.mask(min(removed, len(order.order)))
     masks = np.stack([np.ones_like(mask), free, mask])
-    with ScoreStore(RunFolder(path).scores) as store:
+    with locked(path), ScoreStore(RunFolder(path).scores, study.scored_by(fill)) as store:
         judge = study.judge(store, fill=fill)
         whole, before, after = judge.ask_all(
             masks, asked, metrics=["accuracy"], what="the shape"

@@ -65,7 +65,9 @@ def schedules_of(judge: Judge, seed: int, budget: int) -> dict[str, list[Schedul
     scores = judge.ask(masks, asked[:, None], metrics=["logprob"], what="search")["logprob"][:, 0]
 
     def values(count: int) -> np.ndarray:
-        return mask_values(scores[:count], np.arange(count), asked[:count], len(SEARCH))
+        return mask_values(
+            scores[:count], np.arange(count), asked[:count], len(SEARCH), masks[:count]
+        )
 
     def measure(some: np.ndarray, questions: np.ndarray) -> np.ndarray:
         return judge.ask_all(some, questions, metrics=["logprob"], what="walk")["logprob"]
