@@ -37,7 +37,7 @@ def lasso_pairs(data: Observations, *, seed: int = 0) -> Spectrum:
     return _lasso(data, _singles(n) + pairs, seed)
 
 
-def leave_one_out(data: Observations, *, seed: int = 0) -> Spectrum:
+def marginal(data: Observations, *, seed: int = 0) -> Spectrum:
     """Each player's mean value when on less its mean when off, all others ignored."""
     del seed
     centred = data.weights * (data.values - data.mean)
@@ -63,7 +63,7 @@ def best_of_n(data: Observations, *, seed: int = 0) -> Spectrum:
 BASELINES: dict[str, Callable[..., Spectrum]] = {
     "lasso": lasso_heads,
     "lasso-pairs": lasso_pairs,
-    "leave-one-out": leave_one_out,
+    "marginal": marginal,
     "best-of-n": best_of_n,
     "random": random_order,
 }

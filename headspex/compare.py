@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from headspex.files import read_text
 from headspex.fill import fill_of_run
 from headspex.findings import curve_metrics, random_schedules, search_scores
 from headspex.fits import (
-    Fits,
     faithfulness_points,
     fit_all,
     fit_own_masks,
@@ -28,9 +27,10 @@ from headspex.fits import (
 from headspex.judge import Judge
 from headspex.lock import locked
 from headspex.methods import OURS
+from headspex.orders import ORDERS, Known
 from headspex.run_folder import finished_run, first_difference
 from headspex.sample import Sample, draw_sample
-from headspex.schedule import prune_schedule
+from headspex.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.spectrum import Spectrum
 from headspex.standings import Evidence, best_predicting, best_pruning, standings
 from headspex.store import ScoreStore
@@ -80,7 +80,18 @@ def compare(
         fits, left_out = fit_all(searches, passes, settings, known=known)
         if spex is not None:
             fits["spex"] = [spex]
-        curve, correct = _pruned(judge, fits, study, sample)
+        schedules = {
+            method: [prune_schedule(several[-1].spectrum, study.players)]
+            for method, several in fits.items()
+        }
+        # The run may have refined its schedule on the model.
+        schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), study.players)]
+        schedules["random"] = random_schedules(len(study.players), seed=settings.seed)
+        with threadpool_limits(1):
+            importances = Known(judge, sample.search, metric, known)
+            for name, order in ORDERS.items():
+                schedules[name] = [schedule_from_scores(order.importance(importances))]
+        curve, correct = _pruned(judge, schedules, study, sample)
     values = fresh[metric][:, sample.search].mean(axis=1)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with threadpool_limits(1):
@@ -109,22 +120,18 @@ def compare(
 
 
 def _pruned(
-    judge: Judge, fits: Fits, study: Study, sample: Sample
+    judge: Judge, schedules: Mapping[str, Sequence[Schedule]], study: Study, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
     """The curve of every method's schedule, and its held-out accuracy on each question."""
-    schedules = {
-        method: [prune_schedule(several[-1].spectrum, study.players)]
-        for method, several in fits.items()
-    }
-    schedules["random"] = random_schedules(len(study.players), seed=study.settings.seed)
     metrics = curve_metrics(study.task.metric, study.metric)
     # Those that the run has judged, as it did: what is stored are whole blocks.
-    stored = {method: schedules.pop(method) for method in JUDGED}
+    stored = {method: schedules[method] for method in JUDGED}
+    new = {method: several for method, several in schedules.items() if method not in JUDGED}
     curve, verified = verify(judge, stored, study.plan.sizes, sample.heldout, metrics=metrics)
-    others, more = verify(judge, schedules, study.plan.sizes, sample.heldout, metrics=metrics)
+    others, more = verify(judge, new, study.plan.sizes, sample.heldout, metrics=metrics)
     curve += [point for point in others if point.n_pruned]
     verified |= more
-    return curve, {method: verified[method].mean(axis=0) for method in fits}
+    return curve, {method: verified[method].mean(axis=0) for method in schedules}
 
 
 def _allocation(path: Path, results: dict[str, Any]) -> Allocation:

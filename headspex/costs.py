@@ -43,7 +43,7 @@ def costs(study: Study) -> Costs:
     from headspex.hooks.budget import tokens_of
 
     plan, model = study.plan, study.model
-    passes_total = plan.search_budget + plan.verify_passes
+    passes_total = plan.passes_total(study.settings.refine)
     search, heldout = study.questions
     asked = search + heldout
     sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ

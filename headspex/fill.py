@@ -16,13 +16,15 @@ NAME = "fill.safetensors"
 _TENSOR = "mean_z"
 
 
-def write_fill(folder: Path, fill: Float[np.ndarray, "layers heads d_head"]) -> dict[str, str]:
+def write_fill(
+    folder: Path, fill: Float[np.ndarray, "layers heads d_head"], name: str = NAME
+) -> dict[str, str]:
     """Write the means; returns `{"path", "sha256"}` as mask files name them."""
     from safetensors.numpy import save
 
     data = save({_TENSOR: np.ascontiguousarray(fill)})
-    write_bytes(folder / NAME, data)
-    return {"path": NAME, "sha256": hashlib.sha256(data).hexdigest()}
+    write_bytes(folder / name, data)
+    return {"path": name, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers heads d_head"] | None:

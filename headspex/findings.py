@@ -19,6 +19,7 @@ from headspex.fit import fit_spectrum
 from headspex.interactions_table import Interaction, interaction_table
 from headspex.judge import Judge
 from headspex.plan import RANDOM_SCHEDULES
+from headspex.refinement import Refined, refined
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, random_schedule
 from headspex.spectrum import Spectrum
@@ -47,6 +48,7 @@ class Findings:
         allocation: how the search was spent.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
         own_metric: the task's own, in which schedules are judged.
+        refinement: of the schedule; None without it.
         chance: score of guessing; None where there is nothing to guess.
         at_chance: whether the whole model cannot be told from guessing.
     """
@@ -62,6 +64,7 @@ class Findings:
     passes: int
     passes_total: int
     own_metric: str
+    refinement: Refined | None
     chance: float | None
     at_chance: bool
 
@@ -73,7 +76,8 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, task)
     with study.timed("search"):
-        data = sample.observed(search_scores(judge, sample, metric))
+        scores = search_scores(judge, sample, metric)
+        data = sample.observed(scores)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with study.timed("fit the spectrum"), threadpool_limits(1):
         spectrum = fit_spectrum(
@@ -91,8 +95,17 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
             sample.fresh, sample.questions, metrics=[metric], what="fresh masks"
         )[metric]
     predicted = spectrum.predict(sample.fresh)
+    best = prune_schedule(spectrum, study.players)
+    refinement = None
+    if settings.refine:
+        with study.timed("refine the schedule"):
+            refinement = refined(
+                judge, sample, scores, spectrum, plan=plan, rounds=settings.refine,
+                metric=metric, seed=settings.seed, threads=settings.threads,
+            )  # fmt: skip
+        best = refinement.schedule
     schedules = {
-        "proxyspex": [prune_schedule(spectrum, study.players)],
+        "proxyspex": [best],
         "lasso": [prune_schedule(lasso, study.players)],
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
@@ -116,8 +129,11 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
         ),
         allocation=allocation,
         passes=allocation.passes,
-        passes_total=allocation.passes + plan.verify_passes,
+        passes_total=allocation.passes
+        + plan.verify_passes
+        + (0 if refinement is None else refinement.passes),
         own_metric=task.metric,
+        refinement=refinement,
         chance=task.chance,
         at_chance=at_chance,
     )  # fmt: skip

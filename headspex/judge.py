@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.block import Block
+from headspex.errors import UsageError
 from headspex.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
 from headspex.players import Players
@@ -119,6 +120,27 @@ class Judge:
         """Scores of each mask on the same questions, in every metric."""
         asked = np.tile(questions, (len(masks), 1))
         return self.ask(masks, asked, metrics=metrics, what=what)
+
+    def gate_gradients(
+        self, questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "questions layers switches"]:
+        """As `headspex.hooks.importance.gate_gradients`, of these questions."""
+        from headspex.hooks.importance import gate_gradients
+
+        if not self._task.kind.guessing:
+            raise UsageError(
+                "gradients of the heads' gates are those of the right choice's log-probability, "
+                f"but the task {self._task.name} has no choices; leave gradient importance out"
+            )
+        asked = [self._encoded[number] for number in questions]
+        answers = [self._questions[number].answer for number in questions]
+        return gate_gradients(self._model.bridge, asked, answers)
+
+    def output_norms(self) -> Float[np.ndarray, "layers switches"]:
+        """As `headspex.hooks.importance.output_norms`."""
+        from headspex.hooks.importance import output_norms
+
+        return output_norms(self._model.bridge)
 
 
 def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 from headspex.baselines import BASELINES
 from headspex.fit import fit_spectrum
 from headspex.observations import Observations
+from headspex.orders import ORDERS
 from headspex.proxy import boosted_trees
 from headspex.spectrum import Spectrum
 
@@ -27,7 +28,7 @@ class Method:
 
     Attributes:
         title: what people call it.
-        fit: None where the method needs masks that it chose itself.
+        fit: None where the method needs masks that it chose itself, or no masks at all.
         predicts: whether the spectrum's values are scores. Where they are not, they only put the
             heads in order: there is no R² to speak of.
     """
@@ -55,10 +56,11 @@ def _baseline(name: str) -> Method:
 _TITLES = {
     "lasso": "LASSO on heads",
     "lasso-pairs": "LASSO on heads and pairs",
+    "marginal": "mean on less mean off",
     "best-of-n": "best mask of the search",
     "random": "random, mean",
 }
-_ORDERS_ONLY = {"leave-one-out", "best-of-n", "random"}
+_ORDERS_ONLY = {"marginal", "best-of-n", "random"}
 
 METHODS: dict[str, Method] = {
     OURS: Method("ProxySPEX", _contest),
@@ -66,4 +68,5 @@ METHODS: dict[str, Method] = {
     "trees": Method("boosted trees alone", boosted_trees),
     "spex": Method("SPEX", None),
     **{name: _baseline(name) for name in BASELINES},
+    **{name: Method(order.title, None, predicts=False) for name, order in ORDERS.items()},
 }

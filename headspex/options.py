@@ -52,6 +52,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
         help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
+    add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
+        "schedule on the model, each a quarter of the search's passes on top of them "
+        "(default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
         "prompts (default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",

@@ -9,6 +9,7 @@ from headspex.protocol import PAPER_MASKS
 from headspex.schedule import n_pruned
 from headspex.settings import Settings
 from headspex.units import plural
+from headspex.walk import CANDIDATES
 
 SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 1_344  # default verify budget: the curve's intervals are then +-8 points
@@ -21,6 +22,8 @@ SPARSITIES = tuple(step / 10 for step in range(1, 10))
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
 FEWEST_MASKS = 10  # of the search; intervals need as many
+WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
+FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 
 
@@ -51,6 +54,23 @@ class Plan:
     def most_masks(self) -> int:
         """How many masks there are to search: all but those on which it is judged."""
         return _possible(self.n_players) - self.n_fresh - self.n_watched
+
+    @property
+    def walk_questions(self) -> int:
+        """That each candidate of a refining walk is asked."""
+        steps = self.sizes[-1]
+        affordable = int(WALK_SHARE * self.search_budget) // (steps * CANDIDATES)
+        return min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
+
+    @property
+    def walk_passes(self) -> int:
+        """Of one round of refinement; the last player on needs no measurement."""
+        left = (self.n_players - step for step in range(self.sizes[-1]))
+        return sum(min(CANDIDATES, n) for n in left if n > 1) * self.walk_questions
+
+    def passes_total(self, rounds: int) -> int:
+        """Of a whole run with so many rounds of refinement, at most."""
+        return self.search_budget + self.verify_passes + rounds * self.walk_passes
 
     @property
     def verify_passes(self) -> int:

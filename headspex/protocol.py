@@ -15,6 +15,7 @@ PAPER: Mapping[str, Any] = {
     "questions_per_mask": "all",
     "ablation": "zero",
     "rescale": True,
+    "refine": 0,
 }
 BUDGETS = ("budget", "verify_budget")
 

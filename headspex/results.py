@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from headspex.figures.of_run import FIGURES, draw
 from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
+from headspex.paired import free_size
 from headspex.players import Players
 from headspex.protocol import PAPER
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
 from headspex.units import plural, singular
+from headspex.verification import WHOLE
 
 if TYPE_CHECKING:
     from headspex.findings import Findings
@@ -39,6 +42,8 @@ def write_results(
         {"search": [q.id for q in search], "heldout": [q.id for q in heldout]},
     )
     write_text(folder.spectrum, spectrum.to_json() + "\n")
+    if findings.refinement is not None and findings.refinement.spectrum is not spectrum:
+        write_text(folder.near_spectrum, findings.refinement.spectrum.to_json() + "\n")
     write_interactions(folder.interactions, findings.interactions, spectrum)
     schedule = findings.schedules["proxyspex"][0]
     write_text(folder.schedule, schedule.to_json(players) + "\n")
@@ -67,7 +72,8 @@ def write_results(
     )
     masks = [folder.mask(point.n_pruned) for point in judged]
     tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
-    return [*tables, *masks, *pictures, folder.report]
+    near = [folder.near_spectrum] if folder.near_spectrum.is_file() else []
+    return [*tables, *near, *masks, *pictures, folder.report]
 
 
 def mask_of(
@@ -117,6 +123,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "n_kv_heads": study.players.n_kv_heads,
         "passes": findings.passes,
         "passes_total": findings.passes_total,
+        "refine_passes": 0 if findings.refinement is None else findings.refinement.passes,
         "keep": findings.allocation.keep,
         "questions_per_mask": findings.allocation.questions_per_mask,
         "n_fresh": study.plan.n_fresh,
@@ -130,6 +137,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "fit": None
         if report is None
         else {"method": report.method, "terms": len(findings.spectrum.terms) - 1},
+        "free": _free(findings, study.plan.sizes),
         "unpruned": whole.score,
         "unpruned_low": whole.low,
         "unpruned_high": whole.high,
@@ -178,6 +186,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
             f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
             f"{own} {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
         )
+    sentences.append(_free_sentence(results, heads))
     found = results["faithfulness"]
     sentences.append(
         "Every fresh mask scores the same: there is nothing to explain."
@@ -186,6 +195,25 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
         f"[{found['low']:.3f}, {found['high']:.3f}]."
     )
     return sentences
+
+
+def _free(findings: Findings, sizes: Sequence[int]) -> int | None:
+    """The most players that a paired comparison shows to be free."""
+    whole, pruned = findings.verified[WHOLE], findings.verified["proxyspex"]
+    return free_size(whole[0, 0], pruned[0], sizes)
+
+
+def _free_sentence(results: dict[str, Any], heads: str) -> str:
+    looked = len({p["n_pruned"] for p in results["curve"]} - {0})
+    if results["free"] is None:
+        return (
+            f"On {results['n_heldout']} questions none of the {looked} sizes can be shown to cost "
+            "less than a point (paired, 95 % for all of them)."
+        )
+    return (
+        f"{results['free']} {heads} are free: less than a point is lost, as a paired comparison "
+        f"shows (95 % for all {looked} sizes)."
+    )
 
 
 def _still_as_good(curve: list[CurvePoint], own: str) -> CurvePoint | None:
@@ -229,6 +257,8 @@ def spent(results: dict[str, Any]) -> list[str]:
     if pilot := allocation["pilot_passes"]:
         parts.append(f"{pilot:,} of them pilot")
     parts.append(f"{results['passes'] - pilot:,} of them search")
+    if walked := results.get("refine_passes"):
+        parts.append(f"{walked:,} of them refinement")
     return [*allocation["reasons"], ", ".join(parts)]
 
 

@@ -85,7 +85,7 @@ def at_work(
             print(f"headspex: {said}", file=sys.stderr)
         earlier = folder.begin(study.identity)
         plan = study.plan
-        study.watch = Watch(folder.status, plan.search_budget + plan.verify_passes)
+        study.watch = Watch(folder.status, study.plan.passes_total(study.settings.refine))
         fill, fill_entry = None, None
         if study.settings.ablation == "mean":
             fill = mean_fill(study.model, study.encoded[: plan.n_search])

@@ -41,6 +41,16 @@ class RunFolder:
         return self.path / "spectrum.json"
 
     @property
+    def near_spectrum(self) -> Path:
+        """The spectrum refitted near the schedule, where a run did that."""
+        return self.path / "near_spectrum.json"
+
+    @property
+    def pruning_spectrum(self) -> Path:
+        """The spectrum that knows most about masks near the schedule."""
+        return self.near_spectrum if self.near_spectrum.is_file() else self.spectrum
+
+    @property
     def interactions(self) -> Path:
         """Its terms, strongest first."""
         return self.path / "interactions.csv"

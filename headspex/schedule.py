@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.errors import UsageError
 from headspex.players import Masks, Players
+from headspex.rules import Rules
 from headspex.spectrum import Spectrum
 from headspex.units import plural
 
@@ -92,6 +93,7 @@ def prune_schedule(
     *,
     protect: Iterable[int] = (),
     direction: str = "removal",
+    rules: Rules | None = None,
 ) -> Schedule:
     """Remove, one by one, the player whose removal leaves the highest predicted value.
 
@@ -101,17 +103,24 @@ def prune_schedule(
         protect: columns that are never removed.
         direction: "removal", or "build-up": start from the protected players alone, add the
             player that helps most, and remove in the reverse sequence.
+        rules: limits for groups of players; the schedule ends where they leave none to remove.
 
     Ties go to the lower column (in "build-up", to be added). Cost is linear in the squared sizes of
     the terms: a second for 1,024 players and 20,000 terms.
 
     Raises:
-        UsageError: an unknown direction, or protected columns that do not exist.
+        UsageError: an unknown direction, protected columns that do not exist, or limits with
+            "build-up", which begins where they do not hold.
     """
     if players is not None:
         _check_players(spectrum.n_players, players)
     if direction not in ("removal", "build-up"):
         raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
+    if rules is not None and rules.limits and direction == "build-up":
+        raise UsageError(
+            "limits go with removal, as build-up begins with nothing but protected players; "
+            "leave one out"
+        )
     protected = sorted(set(protect))
     if protected and not 0 <= protected[0] <= protected[-1] < spectrum.n_players:
         raise UsageError(
@@ -122,12 +131,37 @@ def prune_schedule(
     start = np.ones(spectrum.n_players, dtype=np.bool_)
     if direction == "build-up":
         start = ~free
-    flips = _greedy_flips(spectrum, start, free)
+    flips = _greedy_flips(spectrum, start, free, rules or Rules(spectrum.n_players))
     schedule = Schedule(
         order=tuple(flips if direction == "removal" else reversed(flips)),
         n_players=spectrum.n_players,
     )
     return with_values(schedule, spectrum)
+
+
+def greedy_mask(
+    spectrum: Spectrum, n_pruned: int, *, rules: Rules, removed: Iterable[int] = ()
+) -> Bool[np.ndarray, " players"]:
+    """The mask of greedy removal at one size, within the rules.
+
+    Args:
+        removed: columns that go first.
+
+    Raises:
+        UsageError: fewer removals than `removed`, or more than the rules allow.
+    """
+    mask = np.ones(spectrum.n_players, dtype=np.bool_)
+    mask[sorted(set(removed))] = False
+    left = n_pruned - int((~mask).sum())
+    flips = _greedy_flips(spectrum, mask, mask, rules, steps=left) if left >= 0 else []
+    if left != len(flips) or not rules.allows(mask):
+        raise UsageError(
+            f"the rules and what is removed already leave {int((~mask).sum())} to "
+            f"{int((~mask).sum()) + len(flips)} of {spectrum.n_players} players to remove, but "
+            f"{n_pruned} are to go; protect fewer, or take another sparsity"
+        )
+    mask[flips] = False
+    return mask
 
 
 def schedule_from_scores(scores: npt.ArrayLike, *, protect: Iterable[int] = ()) -> Schedule:
@@ -176,15 +210,21 @@ def n_pruned(sparsity: float, n_players: int) -> int:
 
 
 def _greedy_flips(
-    spectrum: Spectrum, start: Bool[np.ndarray, " players"], free: Bool[np.ndarray, " players"]
+    spectrum: Spectrum,
+    start: Bool[np.ndarray, " players"],
+    free: Bool[np.ndarray, " players"],
+    rules: Rules,
+    steps: int | None = None,
 ) -> list[int]:
-    """Flip every free player once, each time the one that leaves the highest value.
+    """Flip free players once each, every time the one that leaves the highest value.
+
+    It ends after `steps`, or where the rules leave none.
 
     `current` holds coefficient * prod chi_i of every term at the present mask. Flipping player i
     multiplies the terms with i by ratio_i, so its gain is (ratio_i - 1) * sum of their `current`.
     """
     n_players, keep = spectrum.n_players, spectrum.keep
-    columns = _padded(spectrum)
+    columns = padded_terms(spectrum)
     by_player = _terms_by_player(columns, n_players)
     # chi_on = -sqrt((1 - p) / p) and chi_off = sqrt(p / (1 - p)).
     turning_off, turning_on = -keep / (1 - keep), -(1 - keep) / keep
@@ -199,7 +239,11 @@ def _greedy_flips(
 
     candidates = free.copy()
     flips: list[int] = []
-    for step in range(int(free.sum())):
+    members, room = rules.members, rules.room - (rules.members & ~start).sum(axis=1)
+    for step in range(int(free.sum()) if steps is None else steps):
+        candidates &= ~members[room <= 0].any(axis=0) if len(members) else True
+        if not candidates.any():
+            break
         if step % _SUM_AGAIN == 0:
             per_player = sums(columns, current)
             tie = _TIE * float(np.abs(current).sum()) * float(np.abs(ratio - 1).max())
@@ -210,11 +254,12 @@ def _greedy_flips(
         current[touched] += change
         per_player += sums(columns[touched], change)
         candidates[chosen] = False
+        room -= members[:, chosen]
         flips.append(chosen)
     return flips
 
 
-def _padded(spectrum: Spectrum) -> Int[np.ndarray, "terms order"]:
+def padded_terms(spectrum: Spectrum) -> Int[np.ndarray, "terms order"]:
     """The terms but the constant, filled up with the column `n_players`."""
     n_terms = len(spectrum.terms) - 1
     columns = np.full((n_terms, max(1, spectrum.order)), spectrum.n_players, dtype=np.int64)

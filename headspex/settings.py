@@ -11,6 +11,7 @@ from headspex.protocol import prescribed
 from headspex.units import parse_units
 
 LARGEST_BUDGET = 10**12
+MOST_ROUNDS = 20  # of refinement; each spends a quarter of the search's passes again
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Settings:
             pilot finds out how many pay best.
         keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
+        refine: rounds in which the schedule is walked on the model, a quarter of the search's
+            passes each, on top of the budget.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
         protocol: "paper" stands for its settings; see `headspex.protocol`. "hendrycks" writes
@@ -61,6 +64,7 @@ class Settings:
     verify_budget: int | None = None
     questions_per_mask: int | Literal["auto", "all"] = "auto"
     keep: float | Literal["auto"] = "auto"
+    refine: int = 1
     ablation: str = "zero"
     rescale: bool = False
     protocol: str | None = None
@@ -117,6 +121,8 @@ class Settings:
                 f"MLPs are only ever zeroed, but --ablation is {self.ablation} and --unit is "
                 f"{self.unit}; use --ablation zero"
             )
+        if not 0 <= self.refine <= MOST_ROUNDS:
+            raise UsageError(f"--refine must be 0 to {MOST_ROUNDS} rounds, but is {self.refine}")
         if self.seed < 0 or self.threads < 1:
             raise UsageError(
                 "--seed must not be negative and --threads must be at least 1, "

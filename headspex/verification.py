@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.curve import CurvePoint
 from headspex.judge import Judge
-from headspex.schedule import Schedule
+from headspex.players import Masks
 from headspex.tasks import interval, mean_interval
+
+
+class HasMasks(Protocol):
+    """A schedule, or sets that are not nested."""
+
+    def masks(self, n_pruned: Iterable[int], /) -> Masks:
+        """The masks with these numbers of players off."""
+
+
+WHOLE = "whole model"  # its name among the methods
 
 
 def verify(
     judge: Judge,
-    schedules: Mapping[str, Sequence[Schedule]],
+    schedules: Mapping[str, Sequence[HasMasks]],
     sizes: Sequence[int],
     heldout: Int[np.ndarray, " questions"],
     *,
@@ -31,8 +42,8 @@ def verify(
         metrics: the first is also returned question by question.
 
     Returns:
-        The points of the curve, the whole model first in each metric, and for each method the
-        scores of the first metric.
+        The points of the curve, the whole model first in each metric, and the scores of the first
+        metric for each method, and for the whole model as its one schedule's one size.
     """
     n_players = len(judge.players)
     whole = np.ones((1, n_players), dtype=bool)
@@ -41,7 +52,9 @@ def verify(
     points: list[CurvePoint] = []
     verified: dict[str, np.ndarray] = {}
     for metric, values in scores.items():
-        points.append(_point("whole model", 0, n_players, metric, values[:1]))
+        points.append(_point(WHOLE, 0, n_players, metric, values[:1]))
+        if metric == metrics[0]:
+            verified[WHOLE] = values[None, :1]
         row = 1
         for method, several in schedules.items():
             last = row + len(several) * len(sizes)

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 
 
-def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
-    """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names."""
+def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None) -> str:
+    """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names.
+
+    With `dtype` it is that of the same weights in this precision; one of them at a time is turned.
+    """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        tensor = state[name].detach().cpu().to(dtype).contiguous()
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         raw: Any = tensor.view(-1).view(torch.uint8).numpy()  # a view: no copy of gigabytes
         digest.update(raw)

@@ -36,11 +36,11 @@ def test_lasso_on_pairs_is_exact_where_nothing_is_of_higher_order() -> None:
     assert spectrum.to_dict()[1, 2] == pytest.approx(1.5 / 4, abs=0.02)
 
 
-def test_leave_one_out_is_the_difference_of_means() -> None:
+def test_the_marginal_effect_is_the_difference_of_means() -> None:
     keep = 0.7
     masks = np.random.default_rng(3).random((50_000, 4)) < keep
     values = 3.0 * masks[:, 1] + 1.0
-    coefficient = baselines.leave_one_out(observe(masks, values, keep=keep)).to_dict()[1,]
+    coefficient = baselines.marginal(observe(masks, values, keep=keep)).to_dict()[1,]
     # F = sqrt(p (1 - p)) (mean off - mean on).
     assert coefficient == pytest.approx(-3.0 * np.sqrt(0.7 * 0.3), rel=0.02)
 

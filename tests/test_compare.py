@@ -16,6 +16,7 @@ from headspex.errors import UsageError
 from headspex.faithfulness_table import read_faithfulness
 from headspex.fits import fit_all, fit_own_masks, search_parts
 from headspex.observations import observe
+from headspex.orders import ORDERS
 from headspex.plan import Plan
 from headspex.sample import draw_sample
 from headspex.settings import Settings
@@ -61,7 +62,7 @@ def _allocation(run: Path) -> Allocation:
 
 
 def test_the_methods_are_ours_the_trees_and_every_baseline(run: Path) -> None:
-    methods = ["proxyspex", "trees", *BASELINES]
+    methods = ["proxyspex", "trees", *BASELINES, *ORDERS]
     assert [m["method"] for m in _compared(run)["methods"]] == methods
     judged = {point.method for point in read_curve(run / "compare/curve.csv")}
     assert judged == {"whole model", *methods}
@@ -147,7 +148,10 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
     assert "predicts best, R² " in lines[0]
     assert "prunes best, accuracy " in lines[1]
     assert any(
-        line.endswith("order: leave-one-out; best mask of the search; random, mean")
+        line.endswith(
+            "order: mean on less mean off; best mask of the search; random, mean; Shapley values; "
+            "gradient importance; leave-one-out; magnitude of weights"
+        )
         for line in lines
     )
     assert lines[-1] == (
@@ -207,7 +211,7 @@ def test_another_model_in_the_same_place_is_refused(
     [
         ({"model": "nowhere/at-all/of-it"}, "must be at hand"),
         ({"sizes": None}, "is damaged"),
-        ({"n_fresh": "drop"}, "is damaged: 'n_fresh'"),
+        ({"n_fresh": "drop"}, "'n_fresh'; repeat the run"),
     ],
 )
 def test_a_run_that_cannot_be_had_again_is_refused(
@@ -250,7 +254,7 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
     assert set(fits) == {"proxyspex", "trees", *BASELINES} - {"lasso-pairs"}
     assert fits["proxyspex"][-1].spectrum is known
     assert [fit.passes for fit in fits["trees"]] == [80, 160]
-    assert [fit.masks for fit in fits["leave-one-out"]] == [80]  # smaller fits would show nothing
+    assert [fit.masks for fit in fits["marginal"]] == [80]  # smaller fits would show nothing
 
 
 def test_values_that_do_not_vary_give_every_method_the_constant() -> None:
@@ -296,8 +300,7 @@ def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
     words = ["prune", "--layers", "0-2", "--out", str(out), "--budget", "400"]
     assert main([*words, "--verify-budget", "2640"]) == 0
     assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "5000"]) == 0
-    spex = _compared(out)["methods"][-1]
-    assert spex["method"] == "spex"
+    (spex,) = (one for one in _compared(out)["methods"] if one["method"] == "spex")
     assert spex["faithfulness"] is not None
     points = read_faithfulness(out / "compare/faithfulness.csv")
     (passes,) = (point.passes for point in points if point.method == "spex")

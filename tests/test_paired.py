@@ -6,7 +6,7 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import r2_score
 
 from headspex.faithfulness import faithfulness
-from headspex.paired import r2_difference, score_difference
+from headspex.paired import free_size, r2_difference, score_difference
 
 
 def test_the_difference_of_r2_is_that_of_scikit_learns_two_scores() -> None:
@@ -80,3 +80,24 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(
         found = score_difference(differences, np.zeros(60))
         hits += found.low <= 0.4 * discordant <= found.high
     assert hits >= 364  # 95 % of 400 is 380; fewer than 364 happens once in 1,000 at 95 %
+
+
+def test_free_is_what_a_comparison_of_all_sizes_shows_to_cost_less_than_a_point() -> None:
+    whole = np.ones(600)
+    pruned = np.ones((3, 600))
+    pruned[1, :1] = 0  # lower end -.0073, by Agresti & Min's formula with z = 2.394
+    pruned[2, :2] = 0  # -.0102
+    assert free_size(whole, pruned, [4, 9, 14]) == 9
+    assert free_size(whole, pruned[2:], [14]) == 14  # looked at alone, -.0091 with z = 1.96
+    # The same answers to a hundred questions do not show it.
+    assert free_size(whole[:100], pruned[:1, :100], [4]) is None
+
+
+def test_more_looks_make_wider_intervals() -> None:
+    mine, other = np.ones(200), np.ones(200)
+    other[:9] = 0
+    one, nine = (score_difference(mine, other, looks=looks) for looks in (1, 9))
+    assert nine.low < one.low < one.value == nine.value < one.high < nine.high
+    spread = np.linspace(0, 1, 200)
+    one, nine = (score_difference(spread, 0.5 * spread, looks=looks) for looks in (1, 9))
+    assert nine.low < one.low < one.high < nine.high

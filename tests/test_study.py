@@ -172,6 +172,23 @@ def test_mean_ablation_runs_and_its_masks_carry_their_means(
     assert main(["export", str(out), "--sparsity", "0.5", "--to", str(tmp_path / "x")]) == 0
 
 
+def test_refinement_is_counted_and_its_last_spectrum_is_kept(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {}
+    for rounds in ("0", "1", "2"):
+        words = ["--out", str(tmp_path / rounds), "--refine", rounds, "--metric", "logprob"]
+        told[rounds] = _json(capsys, "prune", "--model", str(model_folder), *words, *QUICK)
+    # 400 / 4 passes a round, 5 candidates at 7 steps: 2 questions each; fewer players at the end
+    a_round = 2 * (4 * 5 + 4 + 3 + 2)
+    for rounds, result in told.items():
+        assert result["refine_passes"] == int(rounds) * a_round
+        assert result["passes_total"] == told["0"]["passes_total"] + int(rounds) * a_round
+        assert (tmp_path / rounds / "near_spectrum.json").exists() == (rounds == "2")
+    fitted = [(tmp_path / rounds / "spectrum.json").read_bytes() for rounds in told]
+    assert fitted[0] == fitted[1] == fitted[2]
+
+
 def test_layers_metric_and_rescale_reach_the_run(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +224,7 @@ WRONG = [
     (["prune", "--layers", "one"], "layers are written like"),
     (["prune", "--metric", "f1"], "--metric must be one of"),
     (["prune", "--questions-per-mask", "some"], "a number or one of auto, all"),
+    (["prune", "--refine", "-1"], "--refine must be 0 to 20 rounds, but is -1"),
     (["prune", "--keep", "most"], "a number or one of auto"),
     (["prune", "--protocol", "paper", "--keep", "0.7"], "--protocol paper has --keep 0.5"),
     (["prune", "--verbose"], "unrecognized arguments: --verbose"),

@@ -10,7 +10,18 @@ import argparse
 from dataclasses import dataclass
 from typing import Protocol
 
-from headspex.commands import compare, eval, export, lm_eval, merge, plot, prune, score, status
+from headspex.commands import (
+    compare,
+    eval,
+    export,
+    lm_eval,
+    merge,
+    plot,
+    prune,
+    schedule,
+    score,
+    status,
+)
 
 
 class Module(Protocol):
@@ -41,11 +52,12 @@ COMMANDS = {
     "eval": Command("score a model, whole or under a mask", eval),
     "plot": Command("draw a figure of a finished run", plot),
     "compare": Command("set other methods against a finished run's", compare),
+    "schedule": Command("make another schedule of finished runs, judged beside theirs", schedule),
+    "export": Command("write a mask of a finished run, or the model without its heads", export),
     "status": Command("say how far a run is", status),
     "score": Command("measure a share of a run's scores", score),
     "merge": Command("join the shares of a run", merge),
     "lm-eval": Command(
         "lm-eval's own command line, with --model headspex for masked models", lm_eval
     ),
-    "export": Command("write a pruning mask of a finished run", export),
 }

@@ -1,53 +1,53 @@
-"""`headspex export`: write a pruning mask of a finished run."""
+"""`headspex export`: write a pruning mask of a finished run, or the model without its heads."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-
-from headspex.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its flags."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument("--sparsity", type=float, required=True, help="share of players to remove")
-    parser.add_argument("--format", default="mask", choices=["mask"], help="mask (JSON)")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    add = parser.add_argument
+    add("source", type=Path, metavar="RUN", help="the run's folder, or a mask file")
+    add("--sparsity", type=float, help="share of a run's players to remove")
+    add("--format", default="mask", choices=["mask", "zeroed", "shrunk"],
+        help="mask: JSON and safetensors; zeroed: a checkpoint with zeros in place of heads; "
+        "shrunk: one with fewer heads (default: %(default)s)")  # fmt: skip
+    add("--shape", nargs="?", const="nearest", metavar="GxH", help="search again, for the best "
+        "mask with G KV groups of H heads in every layer (default: nearest to "
+        "--sparsity)")  # fmt: skip
+    add("--schedule", type=Path, metavar="FILE", help="another schedule.json of the run's players")
+    add("--no-timing", action="store_true", help="do not measure tokens per second")
+    add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.curve import of_method, read_curve
-    from headspex.files import read_text
-    from headspex.fill import fill_of_run, write_fill
-    from headspex.players import Players
-    from headspex.results import mask_of
-    from headspex.run_folder import finished_run
-    from headspex.schedule import Schedule, n_pruned
-    from headspex.units import plural
+    from headspex.export.choosing import chosen_mask
+    from headspex.export.exporting import export_mask
+    from headspex.export.masks import write_masks
 
-    folder, run = finished_run(options.run)
-    identity, results = run["identity"], run["results"]
-    players = Players.of_run(results)
-    size = n_pruned(options.sparsity, len(players))
-    schedule = Schedule.from_json(read_text(folder.schedule), players)
-    judged = of_method(read_curve(folder.curve), "proxyspex", results["own_metric"])
-    score = next((point.score for point in judged if point.n_pruned == size), None)
-    if options.to.exists():
-        raise UsageError(f"--to must be a new folder, but {options.to} exists")
-    fill = None
-    if identity["ablation"] == "mean":
-        values = fill_of_run(folder.path / "masks")
-        fill = None if values is None else write_fill(options.to, values)
-    mask = mask_of(identity, players, schedule.mask(size), score=score, fill=fill)
-    path = options.to / "headspex_mask.json"
-    mask.write(path)
-    total = len(players) // len(players.layers) * players.n_layers  # of the whole model
-    heads = plural(players.unit)
-    print(f"model {mask.model}   task {mask.task}   {heads} {total} -> {total - size}")
-    judged_as = (
-        "not judged at this size" if score is None else f"{results['unpruned']:.3f} -> {score:.3f}"
+    chosen = chosen_mask(
+        options.source, sparsity=options.sparsity, shape=options.shape, schedule=options.schedule
     )
-    print(f"held-out {results['own_metric']} {judged_as}   {path}")
+    exported = None
+    if options.format == "mask":
+        write_masks(chosen.mask, chosen.fill, options.to)
+    else:
+        exported = export_mask(
+            chosen.mask, options.to, how=options.format, fill=chosen.fill, dtype=chosen.dtype,
+            revision=chosen.revision, run=chosen.run, scores=chosen.sentences,
+            timed=not options.no_timing,
+        )  # fmt: skip
+    if options.json:
+        facts = {} if exported is None else exported.to_dict()
+        print(json.dumps({"to": str(options.to), **chosen.to_dict(), **facts}))
+        return 0
+    print("\n".join([chosen.headline, *chosen.sentences]))
+    if exported is not None:
+        print(exported)
+    print(f"{options.format} in {options.to}")
     return 0

@@ -1,0 +1,232 @@
+"""A checkpoint as a configuration and named weights, and two ways to take heads out of it.
+
+Nothing here changes its input: both ways return another checkpoint of a stock architecture, which
+any program loads that knows the architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from headspex.errors import UsageError
+from headspex.export.shapes import Shape, kept_heads, shapes_within
+
+LLAMA, MISTRAL = "LlamaForCausalLM", "MistralForCausalLM"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model that is not built.
+
+    Attributes:
+        config: as transformers reads it.
+        architecture: the class, such as "LlamaForCausalLM".
+        state: name -> weights; a tied unembedding is absent.
+    """
+
+    config: Any
+    architecture: str
+    state: Mapping[str, Tensor]
+
+    @property
+    def shape(self) -> Shape:
+        """Its KV groups, and the query heads of each."""
+        heads = int(self.config.num_attention_heads)
+        groups = int(getattr(self.config, "num_key_value_heads", None) or heads)
+        return Shape(groups, heads // groups)
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        size = getattr(self.config, "head_dim", None)
+        return int(size or self.config.hidden_size // self.config.num_attention_heads)
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What is taken out, and how; the same as `headspex.hooks.ablation_hooks` does.
+
+    Attributes:
+        heads: True = the head stays.
+        mlps: True = the layer's MLP stays.
+        fill: the mean output of each head, for mean ablation.
+        rescale: whether a layer's remaining heads are multiplied by H / kept.
+    """
+
+    heads: Bool[np.ndarray, "layers heads"]
+    mlps: Bool[np.ndarray, " layers"]
+    fill: Float[np.ndarray, "layers heads d_head"] | None = None
+    rescale: bool = False
+
+
+def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
+    """The same shapes, with zeros where heads and MLPs were.
+
+    Columns of `o_proj` become zero; what mean ablation puts in a head's place is a constant, and
+    goes into a bias of `o_proj`; rescaling is folded into the columns that stay.
+
+    Raises:
+        UsageError: rescale with a layer that keeps no head, or means for an architecture that has
+            no such bias.
+    """
+    if removal.rescale and not removal.heads.any(axis=1).all():
+        layer = int(np.flatnonzero(~removal.heads.any(axis=1))[0])
+        raise UsageError(
+            "rescale multiplies a layer's remaining heads by H / kept, but the mask leaves layer "
+            f"{layer} none; take a smaller sparsity"
+        )
+    if removal.fill is not None:
+        checkpoint = with_attention_bias(checkpoint)
+    state = dict(checkpoint.state)
+    width = checkpoint.d_head
+    for layer in np.flatnonzero(~removal.heads.all(axis=1)).tolist():
+        name = f"model.layers.{layer}.self_attn.o_proj"
+        weight, keep = state[f"{name}.weight"], removal.heads[layer]
+        if removal.fill is not None:
+            means = np.where(keep[:, None], 0.0, removal.fill[layer]).reshape(-1)
+            added = weight.double() @ torch.from_numpy(means).double()
+            bias = state[f"{name}.bias"]
+            state[f"{name}.bias"] = (bias.double() + added).to(bias.dtype)
+        scale = keep * (len(keep) / keep.sum() if removal.rescale else 1.0)
+        columns = torch.from_numpy(np.repeat(scale, width)).double()
+        state[f"{name}.weight"] = (weight.double() * columns).to(weight.dtype)
+    for layer in np.flatnonzero(~removal.mlps).tolist():
+        for part in ("weight", "bias"):
+            name = f"model.layers.{layer}.mlp.down_proj.{part}"
+            if name in state:
+                state[name] = torch.zeros_like(state[name])
+    return replace(checkpoint, state=state)
+
+
+def shrunk(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
+    """Heads really taken out; layers that lost all of them stay as zeros.
+
+    Raises:
+        UsageError: as `zeroed`, or layers would differ in shape, or no stock architecture has this
+            number of heads; the sentence names the nearest shape that can be.
+    """
+    kept = kept_heads(removal.heads, checkpoint.shape.groups)
+    checkpoint = zeroed(checkpoint, removal)
+    whole, width = checkpoint.shape, checkpoint.d_head
+    groups = kept // whole.heads
+    n_groups = len(set(groups[0].tolist()))
+    config, architecture = _smaller(checkpoint, Shape(n_groups, kept.shape[1] // n_groups))
+    state = dict(checkpoint.state)
+    for layer, (heads, of_head) in enumerate(zip(kept, groups, strict=True)):
+        empty = not removal.heads[layer].any()
+        query, pair = _rows(heads, width), _rows(np.unique(of_head), width)
+        for part, rows, axis in (
+            ("q_proj.weight", query, 0), ("q_proj.bias", query, 0),
+            ("k_proj.weight", pair, 0), ("k_proj.bias", pair, 0),
+            ("v_proj.weight", pair, 0), ("v_proj.bias", pair, 0),
+            ("o_proj.weight", query, 1),
+        ):  # fmt: skip
+            name = f"model.layers.{layer}.self_attn.{part}"
+            if name in state:
+                cut = state[name].index_select(axis, rows)
+                state[name] = torch.zeros_like(cut) if empty else cut
+    return Checkpoint(config, architecture, state)
+
+
+def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
+    """The same function with biases in attention, zero where there were none.
+
+    Raises:
+        UsageError: no stock architecture of these weights has a bias in `o_proj`.
+    """
+    if any(name.endswith("o_proj.bias") for name in checkpoint.state):
+        return checkpoint
+    config, architecture = checkpoint.config, checkpoint.architecture
+    if architecture == MISTRAL:
+        config, architecture = as_llama(config), LLAMA
+    if not hasattr(config, "attention_bias"):
+        raise UsageError(
+            "mean ablation leaves a constant behind, which needs a bias in o_proj, but "
+            f"{architecture} has none; use --ablation zero, or --format mask"
+        )
+    state = dict(checkpoint.state)
+    for layer in range(int(config.num_hidden_layers)):
+        for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            name = f"model.layers.{layer}.self_attn.{part}"
+            weight = state[f"{name}.weight"]
+            state.setdefault(f"{name}.bias", weight.new_zeros(len(weight)))
+    return Checkpoint(_changed(config, attention_bias=True), architecture, state)
+
+
+def as_llama(config: Any) -> Any:
+    """The configuration of a Llama that computes what this Mistral computes.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from transformers import LlamaConfig
+
+    if config.sliding_window is not None or config.hidden_size % config.num_attention_heads:
+        raise UsageError(
+            "mean ablation leaves a constant behind, which needs a bias in o_proj, but Mistral has "
+            "none and no Llama has this sliding window or number of heads; use --format mask"
+        )
+    content = _content(config)
+    del content["sliding_window"]
+    return LlamaConfig(**content)
+
+
+def _smaller(checkpoint: Checkpoint, shape: Shape) -> tuple[Any, str]:
+    """Configuration and architecture of the same model with fewer heads."""
+    from transformers import MistralConfig
+
+    config, architecture = checkpoint.config, checkpoint.architecture
+    heads = {
+        "num_attention_heads": shape.per_layer,
+        "num_key_value_heads": shape.groups,
+        "head_dim": checkpoint.d_head,
+    }
+    if not hasattr(config, "head_dim"):
+        raise UsageError(
+            f"fewer heads of the same width want a field for it, but {architecture} has none in "
+            "its configuration; use --format zeroed"
+        )
+    # Llama and Gemma 2 want a width that the number of heads divides; the others do not.
+    if architecture in (MISTRAL, "Qwen3ForCausalLM") or not config.hidden_size % shape.per_layer:
+        return _changed(config, **heads), architecture
+    biased = any(name.endswith(".bias") for name in checkpoint.state)
+    if architecture == LLAMA and not biased:
+        # Mistral without its window computes the same, and takes any number of heads.
+        content = _content(config)
+        for absent in ("attention_bias", "mlp_bias", "pretraining_tp"):
+            content.pop(absent, None)
+        return MistralConfig(**{**content, **heads, "sliding_window": None}), MISTRAL
+    possible = [s for s in shapes_within(checkpoint.shape) if not config.hidden_size % s.per_layer]
+    near = min(possible, key=lambda s: (abs(s.per_layer - shape.per_layer), s))
+    reason = (
+        "mean ablation needs a bias in o_proj, which only Llama has, and Llama"
+        if architecture == LLAMA
+        else architecture
+    )
+    raise UsageError(
+        f"{reason} wants a number of heads that divides its width {config.hidden_size}, but "
+        f"{shape} is {shape.per_layer} heads; the nearest shape that can be is {near}: use "
+        f"--shape {near}, or --format zeroed"
+    )
+
+
+def _changed(config: Any, **fields: Any) -> Any:
+    return type(config)(**{**_content(config), **fields})
+
+
+def _content(config: Any) -> dict[str, Any]:
+    content = config.to_dict()
+    for absent in ("model_type", "architectures", "_name_or_path", "transformers_version"):
+        content.pop(absent, None)
+    return dict(content)
+
+
+def _rows(heads: np.ndarray, width: int) -> Tensor:
+    return torch.from_numpy((heads[:, None] * width + np.arange(width)).reshape(-1))

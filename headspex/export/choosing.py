@@ -1,0 +1,187 @@
+"""Which mask an export writes: a run's, one projected to a shape, or one from a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from headspex.curve import of_method, read_curve
+from headspex.errors import UsageError
+from headspex.export.shapes import Shape, nearest_shapes, shapes_within
+from headspex.files import read_text
+from headspex.fill import fill_of_run, read_fill
+from headspex.mask_file import MaskFile, read_mask
+from headspex.paired import score_difference
+from headspex.players import Players
+from headspex.results import mask_of
+from headspex.run_folder import RunFolder, finished_run
+from headspex.schedule import Schedule, n_pruned
+from headspex.shape_search import best_of_shape
+from headspex.spectrum import Spectrum
+from headspex.units import plural
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A mask, and what is known of it.
+
+    Attributes:
+        fill: means, for mean ablation.
+        dtype, revision: with which the run loaded the model.
+        run: fingerprint of the run; None for a mask file.
+        headline, sentences: for people, and for the model card.
+    """
+
+    mask: MaskFile
+    fill: Float[np.ndarray, "layers heads d_head"] | None
+    dtype: str
+    revision: str | None
+    run: str | None
+    headline: str
+    sentences: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "sparsity": self.mask.sparsity,
+            "score": self.mask.score,
+            "pruned_heads": {str(k): list(v) for k, v in self.mask.pruned_heads.items()},
+            "said": list(self.sentences),
+        }
+
+
+def chosen_mask(
+    source: Path, *, sparsity: float | None, shape: str | None, schedule: Path | None
+) -> Chosen:
+    """The mask that the flags of `headspex export` name.
+
+    Raises:
+        UsageError: flags that do not go together, no run and no mask, or a shape that cannot be.
+    """
+    if source.is_file():
+        if sparsity is not None or shape is not None or schedule is not None:
+            raise UsageError(
+                f"--sparsity, --shape and --schedule choose a mask of a run, but {source} is a "
+                "mask file; leave them out"
+            )
+        return _of_file(source)
+    folder, run = finished_run(source)
+    if sparsity is None and (shape is None or shape == "nearest"):
+        raise UsageError("--sparsity says which mask of a run to export, but it is missing")
+    identity = run["identity"]
+    players = Players.of_run(run["results"])
+    fill = fill_of_run(folder.path / "masks") if identity["ablation"] == "mean" else None
+    order = Schedule.from_json(read_text(schedule or folder.schedule), players)
+    score, sentences = None, []
+    if shape is None:
+        size = n_pruned(sparsity or 0.0, len(players))
+        mask = order.mask(size)
+        own = run["results"]["own_metric"]
+        judged = of_method(read_curve(folder.curve), "proxyspex", own)
+        if schedule is None:
+            score = next((p.score for p in judged if p.n_pruned == size), None)
+        whole = run["results"]["unpruned"]
+        sentences.append(
+            f"held-out {own} not judged at this size"
+            if score is None
+            else f"held-out {own} {whole:.3f} -> {score:.3f}"
+        )
+    else:
+        mask = _projected(folder, players, shape, sparsity)
+        score, sentences = _scored(source, identity, order, mask, fill)
+    file = mask_of(identity, players, mask, score=score, fill=None)
+    removed = int((~mask).sum())
+    total = len(players) // len(players.layers) * players.n_layers  # of the whole model
+    return Chosen(
+        mask=file,
+        fill=fill,
+        dtype=identity["dtype"],
+        revision=identity["revision"],
+        run=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        headline=f"model {file.model}   task {file.task}   {plural(players.unit)} {total} -> "
+        f"{total - removed}",
+        sentences=tuple(sentences),
+    )
+
+
+def _of_file(path: Path) -> Chosen:
+    mask = read_mask(path)
+    said = "not judged" if mask.score is None else f"{mask.score:.3f}"
+    return Chosen(
+        mask=mask, fill=read_fill(mask, path), dtype="float32", revision=None, run=None,
+        headline=f"model {mask.model}   task {mask.task}   {mask.off} removed",
+        sentences=(f"held-out score {said}",),
+    )  # fmt: skip
+
+
+def _projected(
+    folder: RunFolder, players: Players, shape: str, sparsity: float | None
+) -> Bool[np.ndarray, " players"]:
+    """The best mask of a shape, by the run's spectrum."""
+    if players.unit not in ("head", "kv-group") or len(players.layers) < players.n_layers:
+        raise UsageError(
+            "--shape makes all layers equal, so that a run of all layers with --unit head or "
+            f"kv-group is needed, but this one has --unit {players.unit} and "
+            f"{len(players.layers)} of {players.n_layers} layers; use --format zeroed"
+        )
+    groups = players.n_kv_heads or players.n_heads
+    whole = Shape(groups, players.n_heads // groups)
+    by_group = players.unit == "kv-group"
+    spectrum = Spectrum.from_json(read_text(folder.pruning_spectrum))
+    width = 1 if by_group else whole.heads
+    columns = np.arange(len(players)).reshape(players.n_layers, groups, width)
+
+    def best(wanted: Shape) -> Bool[np.ndarray, " players"]:
+        return best_of_shape(spectrum, columns, wanted.groups, 1 if by_group else wanted.heads)
+
+    if shape == "nearest":
+        kept = (1 - (sparsity or 0.0)) * players.n_heads
+        masks = np.stack(
+            [best(each) for each in nearest_shapes(whole, kept, whole_groups=by_group)]
+        )
+        nearest: Bool[np.ndarray, " players"] = masks[int(spectrum.predict(masks).argmax())]
+        return nearest
+    wanted = Shape.parse(shape)
+    if wanted not in shapes_within(whole, whole_groups=by_group):
+        raise UsageError(
+            f"--shape must be within the model's {whole}"
+            + (f", whole groups of {whole.heads}" if by_group else "")
+            + f", but is {wanted}"
+        )
+    return best(wanted)
+
+
+def _scored(
+    path: Path,
+    identity: dict[str, Any],
+    order: Schedule,
+    mask: Bool[np.ndarray, " players"],
+    fill: Any,
+) -> tuple[float, list[str]]:
+    """Held-out score of a projected mask, and what the projection cost."""
+    from headspex.compare import study_of
+    from headspex.lock import locked
+    from headspex.store import ScoreStore
+
+    study = study_of(path, identity)
+    own = study.task.metric
+    search, heldout = study.questions
+    asked = np.arange(len(search), len(search) + len(heldout))
+    removed = int((~mask).sum())
+    free = order.mask(min(removed, len(order.order)))
+    masks = np.stack([np.ones_like(mask), free, mask])
+    with locked(path), ScoreStore(RunFolder(path).scores, study.scored_by(fill)) as store:
+        judge = study.judge(store, fill=fill)
+        whole, before, after = judge.ask_all(masks, asked, metrics=[own], what="the shape")[own]
+    lost = score_difference(after, before)
+    return float(after.mean()), [
+        f"held-out {own} {whole.mean():.3f} -> {after.mean():.3f}",
+        f"the schedule's own mask of this size, in no shape: {before.mean():.3f}; "
+        f"the shape costs {lost}",
+    ]

@@ -1,0 +1,160 @@
+"""From a mask to a checkpoint in a new folder, checked against the hooked model before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headspex.errors import UsageError
+from headspex.export.card import model_card
+from headspex.export.checkpoint import Checkpoint, Removal, shrunk, zeroed
+from headspex.export.folder import new_folder
+from headspex.export.proof import check_exported, hooked_logits, read_back
+from headspex.export.sizes import Sizes, sizes
+from headspex.export.speed import Speed, speeds
+from headspex.export.stored import fingerprint_as, read_checkpoint, write_checkpoint
+from headspex.files import write_json, write_text
+from headspex.fill import write_fill
+from headspex.hooks import load_model
+from headspex.hooks.sources import find_source
+from headspex.mask_file import MaskFile
+
+WAYS: Mapping[str, Callable[[Checkpoint, Removal], Checkpoint]] = {
+    "zeroed": zeroed,
+    "shrunk": shrunk,
+}
+# No *.safetensors, which loaders of models would take for weights.
+FILL_NAME = "headspex_mask.fill"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to.
+
+    Attributes:
+        architecture, shape: of the new model; the shape is KV groups x heads of each.
+        difference: largest difference of a logit from the hooked model, in float32.
+        before, after: sizes.
+        speed_before, speed_after: measured; None where that was not asked for.
+    """
+
+    architecture: str
+    shape: str
+    difference: float
+    before: Sizes
+    after: Sizes
+    speed_before: Speed | None
+    speed_after: Speed | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.architecture}, {self.shape} heads a layer; logits differ from the hooked "
+            f"model's by at most {self.difference:.1e}",
+            *(
+                f"{name:<22}{a:>16,} -> {b:>16,}  ({b / a - 1:+.1%})"
+                for name, a, b in (
+                    ("parameters", self.before.parameters, self.after.parameters),
+                    ("bytes", self.before.bytes, self.after.bytes),
+                    ("KV cache per token", self.before.kv_bytes, self.after.kv_bytes),
+                )
+            ),
+        ]
+        if self.speed_before is not None and self.speed_after is not None:
+            lines += [
+                f"{name:<22}{a:>16,.0f} -> {b:>16,.0f}  ({b / a - 1:+.1%})"
+                for name, a, b in (
+                    ("tokens/s, reading", self.speed_before.prefill, self.speed_after.prefill),
+                    ("tokens/s, writing", self.speed_before.decode, self.speed_after.decode),
+                )
+            ]
+        return "\n".join(lines)
+
+
+def export_mask(
+    mask: MaskFile,
+    to: Path,
+    *,
+    how: str,
+    fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+    revision: str | None = None,
+    dtype: str = "float32",
+    run: str | None = None,
+    scores: Sequence[str] = (),
+    timed: bool = True,
+) -> Exported:
+    """Write the mask's model to a new folder.
+
+    The folder holds weights, configuration, tokenizer, model card and `headspex_mask.json`, and is
+    there only once transformers has read it back and its logits were those of the hooked model.
+
+    Args:
+        mask: names the model, which must be the one it was made for.
+        to: the folder, which must not exist.
+        how: "zeroed" or "shrunk".
+        fill: the means, for mean ablation.
+        revision: of a model on the Hub.
+        dtype: in which the run loaded the model, which decides the fingerprint of its weights.
+        run: fingerprint of the run, for the card.
+        scores: sentences for the card.
+        timed: whether to measure tokens per second.
+
+    Raises:
+        UsageError: another model, a mask that this way cannot express, or a folder that cannot be
+            written; nothing is left then.
+    """
+    if how not in WAYS:
+        raise UsageError(f"no export {how!r}; known: {', '.join(WAYS)}")
+    source = find_source(mask.model, revision)
+    with new_folder(to) as folder:
+        whole = read_checkpoint(source)
+        mask.check_fits(fingerprint_as(whole, dtype), mask.model)
+        removal = removal_of(mask, fill)
+        made = WAYS[how](whole, removal)
+        stored = next(iter(made.state.values())).dtype
+        before = sizes(whole.config, whole.architecture, stored)
+        after = sizes(made.config, made.architecture, stored)
+        write_checkpoint(made, folder, source)
+        del whole
+        hooked = load_model(mask.model, revision=revision)
+        expected = hooked_logits(hooked, removal)
+        difference = check_exported(read_back(folder, torch.float32), expected, stored)
+        del hooked
+        if fill is not None:
+            mask = replace(mask, fill=write_fill(folder, fill, FILL_NAME))
+        mask.write(folder / "headspex_mask.json")
+        card = model_card(
+            mask, made, how=how, before=before, after=after, run=run, scores=scores,
+            hub_name=source.location if source.on_hub else None,
+        )  # fmt: skip
+        write_text(folder / "README.md", card)
+        measured = _speeds(source, folder, stored) if timed else (None, None)
+        if timed:
+            names = ("whole model", "this one")
+            content = {name: asdict(one) for name, one in zip(names, measured, strict=True) if one}
+            write_json(folder / "headspex_timing.json", {"tokens_per_second": content})
+    return Exported(made.architecture, str(made.shape), difference, before, after, *measured)
+
+
+def removal_of(mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None) -> Removal:
+    """What a mask file says, as arrays."""
+    return Removal(mask.keep_grid(), mask.keep_mlps(), fill, mask.rescale)
+
+
+def _speeds(source: Any, folder: Path, dtype: torch.dtype) -> tuple[Speed, Speed]:
+    from headspex.hooks.pretrained import read_config, read_weights
+
+    models = [read_weights(source, read_config(source), dtype), read_back(folder, dtype)]
+    for model in models:
+        model.set_attn_implementation("sdpa")  # as most programs run it
+    before, after = speeds(models)
+    return before, after

@@ -1,0 +1,76 @@
+"""A mask for other tools: JSON, safetensors, and `torch.nn.utils.prune`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch.nn.utils import prune
+
+from headspex.errors import UsageError
+from headspex.export.folder import new_folder
+from headspex.files import write_bytes
+from headspex.fill import write_fill
+from headspex.mask_file import MaskFile
+
+
+def write_masks(
+    mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None, to: Path
+) -> None:
+    """Write `headspex_mask.json`, and its booleans as `headspex_mask.safetensors`.
+
+    The tensors are `heads` [layers, heads] and `mlps` [layers], True = it stays; with mean ablation
+    the means lie beside them.
+
+    Raises:
+        UsageError: the folder exists or cannot be written; nothing is left then.
+    """
+    from safetensors.numpy import save
+
+    with new_folder(to) as folder:
+        if fill is not None:
+            mask = replace(mask, fill=write_fill(folder, fill))
+        mask.write(folder / "headspex_mask.json")
+        tensors = {"heads": mask.keep_grid(), "mlps": mask.keep_mlps()}
+        write_bytes(folder / "headspex_mask.safetensors", save(tensors))
+
+
+def prune_modules(model: Any, mask: MaskFile) -> None:
+    """Prune a transformers model in place with `torch.nn.utils.prune`, zero ablation only.
+
+    `o_proj` and `down_proj` modules then hold `weight_orig` and `weight_mask`; the pruned weights
+    stay zero while the others are trained, and `prune.remove` makes it lasting.
+
+    Raises:
+        UsageError: another model's shape, or a mask that zeros alone do not express.
+    """
+    if mask.ablation != "zero" or mask.rescale:
+        raise UsageError(
+            "torch.nn.utils.prune only sets weights to zero, but this mask has ablation "
+            f"{mask.ablation!r} and rescale {mask.rescale}; export it with --format zeroed"
+        )
+    layers = model.model.layers
+    config = model.config
+    if (len(layers), int(config.num_attention_heads)) != (mask.n_layers, mask.n_heads):
+        raise UsageError(
+            f"the mask is of {mask.n_layers} layers x {mask.n_heads} heads, but the model has "
+            f"{len(layers)} x {config.num_attention_heads}; use a mask of this model"
+        )
+    for layer, heads, mlp in zip(layers, mask.keep_grid(), mask.keep_mlps(), strict=True):
+        module = layer.self_attn.o_proj
+        if not heads.all():
+            columns = torch.from_numpy(np.repeat(heads, module.in_features // len(heads)))
+            kept = columns.expand_as(module.weight)
+            _prune(module, "weight", kept)
+        if not mlp:
+            for name, weight in list(layer.mlp.down_proj.named_parameters()):
+                _prune(layer.mlp.down_proj, name, torch.zeros_like(weight))
+
+
+def _prune(module: torch.nn.Module, name: str, kept: torch.Tensor) -> None:
+    on_its_device = kept.to(getattr(module, name).device)
+    prune.custom_from_mask(module, name, on_its_device)  # type: ignore[no-untyped-call]

@@ -1,0 +1,113 @@
+"""Which masks a stock architecture can express with fewer heads, and which shape that takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from headspex.errors import UsageError
+
+Grid = Bool[np.ndarray, "layers heads"]  # True = the head stays on
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """How many heads every layer has: the same in all, as configurations hold one number.
+
+    Attributes:
+        groups: KV heads of each layer.
+        heads: query heads of each KV head.
+    """
+
+    groups: int
+    heads: int
+
+    @property
+    def per_layer(self) -> int:
+        """Query heads of each layer."""
+        return self.groups * self.heads
+
+    @classmethod
+    def parse(cls, text: str) -> Shape:
+        """Read "3x2": three KV groups of two query heads.
+
+        Raises:
+            UsageError: not of this form.
+        """
+        found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip(), flags=re.ASCII)
+        if found is None or not int(found[1]) or not int(found[2]):
+            raise UsageError(
+                f"a shape is written like 3x2 (KV groups x heads of each), but got {text!r}"
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.groups}x{self.heads}"
+
+
+def shapes_within(whole: Shape, *, whole_groups: bool = False) -> list[Shape]:
+    """Every shape that a model of shape `whole` can be cut to, the largest first.
+
+    With `whole_groups` groups go whole or not at all.
+    """
+    least = whole.heads if whole_groups else 1
+    return [
+        Shape(groups, heads)
+        for groups in range(whole.groups, 0, -1)
+        for heads in range(whole.heads, least - 1, -1)
+    ]
+
+
+def nearest_shapes(whole: Shape, per_layer: float, *, whole_groups: bool = False) -> list[Shape]:
+    """The shapes whose number of heads is nearest, all of one number; rather fewer than more."""
+    possible = shapes_within(whole, whole_groups=whole_groups)
+    best = min((abs(shape.per_layer - per_layer), shape.per_layer) for shape in possible)
+    return [shape for shape in possible if shape.per_layer == best[1]]
+
+
+def shape_of(keep: Grid, n_kv_heads: int) -> Shape | None:
+    """The shape of a mask; None where its layers, or the groups in them, differ.
+
+    Layers without any head fit every shape, as they stay as zeros.
+    """
+    counts = _per_group(keep, n_kv_heads)
+    found = {Shape(int((row > 0).sum()), int(row.max())) for row in counts if row.any()}
+    even = all(len(set(row[row > 0].tolist())) <= 1 for row in counts)
+    if not even or len(found) > 1:
+        return None
+    return found.pop() if found else Shape(1, 1)
+
+
+def kept_heads(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
+    """The heads that each layer keeps, ascending; those of a layer without any only take room.
+
+    Raises:
+        UsageError: the mask has no shape.
+    """
+    shape = shape_of(keep, n_kv_heads)
+    if shape is None:
+        raise UsageError(_ragged(keep, n_kv_heads))
+    size = keep.shape[1] // n_kv_heads
+    placeholder = [
+        group * size + head for group in range(shape.groups) for head in range(shape.heads)
+    ]
+    return np.array([np.flatnonzero(row) if row.any() else placeholder for row in keep])
+
+
+def _per_group(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
+    return np.asarray(keep.reshape(len(keep), n_kv_heads, -1).sum(axis=2))
+
+
+def _ragged(keep: Grid, n_kv_heads: int) -> str:
+    whole = Shape(n_kv_heads, keep.shape[1] // n_kv_heads)
+    busy = keep[keep.any(axis=1)]
+    near = nearest_shapes(whole, float(busy.sum(axis=1).mean()))[-1]  # the smallest cache
+    counts = ", ".join(map(str, keep.sum(axis=1)[:12])) + (", ..." if len(keep) > 12 else "")
+    return (
+        "a smaller model has as many KV groups, and heads in each, in every layer, but this mask "
+        f"keeps {counts} heads of its layers, unevenly; the nearest such shape is {near}: use "
+        f"--shape {near}, or --format zeroed"
+    )

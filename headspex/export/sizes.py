@@ -1,0 +1,47 @@
+"""What a checkpoint takes: counted from its configuration, so that it need not be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a model.
+
+    Attributes:
+        parameters: tied ones once.
+        bytes: of its weights.
+        kv_bytes: of keys and values, per token of the context.
+    """
+
+    parameters: int
+    bytes: int
+    kv_bytes: int
+
+
+def sizes(config: Any, architecture: str, dtype: torch.dtype) -> Sizes:
+    """The sizes of a model of the transformers library, of any size: no weight is allocated.
+
+    Args:
+        config: of the model.
+        architecture: its class, such as "LlamaForCausalLM".
+        dtype: of its weights, keys and values.
+    """
+    import transformers
+
+    with torch.device("meta"):
+        model = getattr(transformers, architecture)(config)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+    width = int(
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    )
+    return Sizes(
+        parameters=parameters,
+        bytes=parameters * dtype.itemsize,
+        kv_bytes=2 * int(config.num_hidden_layers) * heads * width * dtype.itemsize,
+    )

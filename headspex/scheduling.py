@@ -1,0 +1,327 @@
+"""`headspex schedule`: another schedule from finished runs, judged beside the one they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.combination import WAYS, mean_spectrum, worst_case_schedule
+from headspex.compare import study_of
+from headspex.curve import CurvePoint, write_curve
+from headspex.errors import UsageError
+from headspex.exact import BestSets, best_sets
+from headspex.export.folder import new_folder
+from headspex.files import read_text, write_json, write_text
+from headspex.fill import fill_of_run, write_fill
+from headspex.paired import Difference, free_size, score_difference
+from headspex.players import Players
+from headspex.results import mask_of
+from headspex.rules import Rules
+from headspex.run_folder import RunFolder, finished_run
+from headspex.schedule import Schedule, prune_schedule
+from headspex.spectrum import Spectrum
+from headspex.store import ScoreStore
+from headspex.study import Study
+from headspex.tasks import mean_interval
+from headspex.text_loss import text_loss, text_windows
+from headspex.units import plural
+from headspex.verification import WHOLE, HasMasks, verify
+
+METHODS = ("greedy", "build-up", "exact", "nested")
+RUNS_OWN = "the run's schedule"
+TEXT_LOSS = "text loss"
+KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What kind of schedule is wanted.
+
+    Attributes:
+        method: one of `METHODS`.
+        protect: labels of players that stay, such as "L0H3".
+        per_layer: the most players that a layer may lose.
+        combine: how several runs count, "mean" or "worst".
+        weights: of the runs, for "mean".
+        keep_only: whether to judge what few players do, and not what is left of all.
+        text: a file whose loss is judged too.
+    """
+
+    method: str = "greedy"
+    protect: tuple[str, ...] = ()
+    per_layer: int | None = None
+    combine: str = "mean"
+    weights: tuple[float, ...] | None = None
+    keep_only: bool = False
+    text: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A schedule on the held-out questions of one run.
+
+    Attributes:
+        path: of the run.
+        curve: of the schedule, of the run's own, and of the whole model.
+        differences: accuracy less that of the run's own schedule, at each size.
+        free: the most players that are free, None where none can be shown to be.
+    """
+
+    path: Path
+    curve: list[CurvePoint]
+    differences: dict[int, Difference]
+    free: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scheduled:
+    """What came out; `write` it, or print it."""
+
+    wish: Wish
+    players: Players
+    found: Schedule | BestSets
+    judged: list[Judged]
+    sizes: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        gaps = {}
+        if isinstance(self.found, BestSets):
+            gaps = {size: best.gap for size, best in self.found.optima.items()}
+        return {
+            "method": self.wish.method,
+            "sizes": list(self.sizes),
+            "gaps": {str(size): gap for size, gap in gaps.items()},
+            "runs": [
+                {
+                    "run": str(one.path),
+                    "free": one.free,
+                    "curve": [
+                        {"method": p.method, "n_pruned": p.n_pruned, "metric": p.metric,
+                         "score": p.score, "low": p.low, "high": p.high}
+                        for p in one.curve
+                    ],
+                    "less_the_runs_own": {
+                        str(size): each.to_dict() for size, each in one.differences.items()
+                    },
+                }
+                for one in self.judged
+            ],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        heads, lines = plural(self.players.unit), []
+        if isinstance(self.found, BestSets):
+            open_ones = {s: o.gap for s, o in self.found.optima.items() if not o.proven}
+            lines.append(
+                "All sets are proven to be the best by the spectrum."
+                if not open_ones
+                else "Not proven within the solver's nodes, gap to its bound: "
+                + ", ".join(f"{size} removed {gap:.2g}" for size, gap in open_ones.items())
+            )
+        for one in self.judged:
+            free = (
+                "none of these sizes can be shown to cost less than a point"
+                if one.free is None
+                else f"{one.free} {heads} are free (less than a point, 95 % for all sizes)"
+            )
+            lines += ["", f"{one.path}: {free}", *_table(one)]
+        return "\n".join(lines).strip()
+
+
+def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
+    """Make the schedule, judge it on all held-out questions of each run, and write a new folder.
+
+    The folder holds `masks/NNN.json`, `curve.csv` (`curve-2.csv`, ... of further runs) and, where
+    sets are nested, `schedule.json`, which `headspex export --schedule` takes.
+
+    Raises:
+        UsageError: no finished runs, runs of other models or players, or a wish that cannot be.
+    """
+    _check(wish, len(paths))
+    opened = [finished_run(path) for path in paths]
+    contents = [content for _, content in opened]
+    players = Players.of_run(contents[0]["results"])
+    for path, content in zip(paths[1:], contents[1:], strict=True):
+        same = content["identity"]["weights"] == contents[0]["identity"]["weights"]
+        if not same or Players.of_run(content["results"]) != players:
+            raise UsageError(
+                f"runs are combined for the same model and players, but {path} and {paths[0]} have "
+                "different ones; repeat one of them"
+            )
+    spectra = [Spectrum.from_json(read_text(f.pruning_spectrum)) for f, _ in opened]
+    protect = [players.parse_label(label) for label in wish.protect]
+    rules = Rules.of(players, protect=protect, per_layer=wish.per_layer)
+    sizes = _sizes(wish, players, contents[0], rules)
+    found = _found(spectra, wish, rules, sizes)
+    with new_folder(to) as folder:
+        judged = [
+            _judged(path, run, content, found, sizes, wish, folder / f"scores-{number}.sqlite")
+            for number, (path, (run, content)) in enumerate(zip(paths, opened, strict=True), 1)
+        ]
+        _write(folder, opened[0], found, judged, players, sizes)
+    return Scheduled(wish, players, found, judged, sizes)
+
+
+def _check(wish: Wish, n_runs: int) -> None:
+    if wish.method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}, but is {wish.method!r}")
+    if wish.combine not in WAYS:
+        raise UsageError(f"--combine must be one of {', '.join(WAYS)}, but is {wish.combine!r}")
+    if wish.combine == "worst" and wish.method != "greedy":
+        raise UsageError(
+            f"--combine worst goes with --method greedy, but --method is {wish.method}; leave one "
+            "out"
+        )
+    if wish.weights is not None and (wish.combine == "worst" or len(wish.weights) != n_runs):
+        raise UsageError(
+            f"--weights are one number for each of {n_runs} runs under --combine mean, but there "
+            f"are {len(wish.weights)} under --combine {wish.combine}"
+        )
+    if wish.per_layer is not None and wish.per_layer < 1:
+        raise UsageError(f"--per-layer must be at least 1, but is {wish.per_layer}")
+
+
+def _sizes(wish: Wish, players: Players, content: dict[str, Any], rules: Rules) -> tuple[int, ...]:
+    most = rules.most()
+    if wish.keep_only:
+        sizes = {len(players) - kept for kept in KEPT if kept < len(players)}
+    else:
+        sizes = set(content["identity"]["sizes"])
+    possible = tuple(sorted(size for size in sizes if 0 < size <= most))
+    if not possible:
+        raise UsageError(
+            f"the rules leave {most} of {len(players)} {plural(players.unit)} to remove, fewer "
+            "than the smallest size; protect fewer"
+        )
+    return possible
+
+
+def _found(
+    spectra: Sequence[Spectrum], wish: Wish, rules: Rules, sizes: Sequence[int]
+) -> Schedule | BestSets:
+    if wish.combine == "worst" and len(spectra) > 1:
+        return worst_case_schedule(spectra, rules)
+    spectrum = spectra[0] if len(spectra) == 1 else mean_spectrum(spectra, wish.weights)
+    if wish.method in ("exact", "nested"):
+        return best_sets(spectrum, sizes, rules=rules, nested=wish.method == "nested")
+    if wish.method == "build-up":
+        if wish.per_layer is not None:
+            raise UsageError("--per-layer goes with removal, not with --method build-up")
+        protect = [column for limit in rules.limits for column in limit.columns]
+        return prune_schedule(spectrum, protect=protect, direction="build-up")
+    return prune_schedule(spectrum, rules=rules)
+
+
+def _judged(
+    path: Path,
+    run: RunFolder,
+    content: dict[str, Any],
+    found: Schedule | BestSets,
+    sizes: Sequence[int],
+    wish: Wish,
+    scores: Path,
+) -> Judged:
+    study = study_of(path, content["identity"])
+    # Few masks are judged here, so that each can be asked every question that was held out.
+    study.plan = replace(study.plan, n_heldout=len(study.halves[1]))
+    search, heldout = study.questions
+    asked = np.arange(len(search), len(search) + len(heldout))
+    own = Schedule.from_json(read_text(run.schedule), study.players)
+    ablation = study.settings.ablation
+    fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
+    schedules: dict[str, list[HasMasks]] = {wish.method: [found], RUNS_OWN: [own]}
+    with ScoreStore(scores, study.scored_by(fill)) as store:
+        curve, verified = verify(
+            study.judge(store, fill=fill), schedules, sizes, asked, metrics=[study.task.metric]
+        )
+    scores.unlink()
+    mine, theirs = verified[wish.method][0], verified[RUNS_OWN][0]
+    if wish.text is not None:
+        curve += _text_points(study, wish.text, schedules, sizes, fill)
+    return Judged(
+        path=path,
+        curve=curve,
+        differences={
+            size: score_difference(a, b, looks=len(sizes))
+            for size, a, b in zip(sizes, mine, theirs, strict=True)
+        },
+        free=free_size(verified[WHOLE][0, 0], mine, sizes),
+    )
+
+
+def _text_points(
+    study: Study,
+    text: Path,
+    schedules: Mapping[str, Sequence[HasMasks]],
+    sizes: Sequence[int],
+    fill: Any,
+) -> list[CurvePoint]:
+    model, settings, n = study.model, study.settings, len(study.players)
+    windows = text_windows(text, model.tokenizer, model.n_ctx)
+    masks = [np.ones((1, n), dtype=np.bool_)]
+    names = [(WHOLE, 0)]
+    for method, (schedule,) in schedules.items():
+        masks.append(schedule.masks(sizes))
+        names += [(method, size) for size in sizes]
+    losses: Float[np.ndarray, "masks windows"] = text_loss(
+        model, study.players, windows, np.concatenate(masks),
+        ablation=settings.ablation, fill=fill, rescale=settings.rescale,
+    )  # fmt: skip
+    return [
+        CurvePoint(
+            method, size, size / n, TEXT_LOSS, float(row.mean()), *mean_interval(row), len(row)
+        )
+        for (method, size), row in zip(names, losses, strict=True)
+    ]
+
+
+def _write(
+    folder: Path,
+    opened: tuple[RunFolder, dict[str, Any]],
+    found: Schedule | BestSets,
+    judged: Sequence[Judged],
+    players: Players,
+    sizes: Sequence[int],
+) -> None:
+    run, content = opened
+    identity, fill = content["identity"], None
+    if identity["ablation"] == "mean":
+        means = fill_of_run(run.path / "masks")
+        fill = None if means is None else write_fill(folder / "masks", means)
+    own = content["results"]["own_metric"]
+    scores = {p.n_pruned: p.score for p in judged[0].curve if p.metric == own
+              and p.method not in (WHOLE, RUNS_OWN)}  # fmt: skip
+    for size, mask in zip(sizes, found.masks(sizes), strict=True):
+        file = mask_of(identity, players, mask, score=scores[size], fill=fill)
+        file.write(folder / "masks" / f"{size:03d}.json")
+    if isinstance(found, Schedule):
+        write_text(folder / "schedule.json", found.to_json(players) + "\n")
+    else:
+        gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
+        write_json(folder / "gaps.json", gaps)
+    for number, one in enumerate(judged, 1):
+        write_curve(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)
+
+
+def _table(one: Judged) -> list[str]:
+    methods = list(dict.fromkeys(p.method for p in one.curve if p.method != WHOLE))
+    lines = []
+    for metric in dict.fromkeys(p.metric for p in one.curve):
+        points = {(p.method, p.n_pruned): p for p in one.curve if p.metric == metric}
+        whole = points[WHOLE, 0]
+        lines.append(f"  {metric}: whole model {whole.score:.3f}, {whole.n_questions} questions")
+        header = "".join(f"{name:>26}" for name in methods)
+        lines.append(f"  {'removed':<10}{header}" + (f"{'difference':>28}" * (metric != TEXT_LOSS)))
+        for size, difference in one.differences.items():
+            cells = "".join(
+                f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>26}"
+                for p in (points[name, size] for name in methods)
+            )
+            lines.append(f"  {size:<10}{cells}" + (f"{difference!s:>28}" * (metric != TEXT_LOSS)))
+    return lines

@@ -1,0 +1,53 @@
+"""What the guide to pruned checkpoints says, done."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headspex.cli import build_parser
+from headspex.export.exporting import export_mask
+from headspex.hooks import load_model
+from headspex.mask_file import MaskFile, pruned_heads
+
+GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "pruned-checkpoints.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+def test_its_commands_parse() -> None:
+    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        build_parser().parse_args(shlex.split(line)[1:])
+
+
+@pytest.mark.filterwarnings("default")
+def test_healing_with_peft_lowers_the_loss_of_a_shrunk_model(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="peft is not installed")
+    import torch
+    from transformers import AutoTokenizer
+
+    keep = np.ones((6, 8), dtype=bool)
+    keep[:, [0, 1]] = False
+    mask = MaskFile(
+        model="tiny", fingerprint=load_model("tiny").fingerprint, n_layers=6, n_heads=8,
+        pruned_heads=pruned_heads(keep), ablation="zero", rescale=False, sparsity=0.25,
+        task="mini", score=None,
+    )  # fmt: skip
+    export_mask(mask, tmp_path / "shrunk", how="shrunk", timed=False)
+    names: dict[str, Any] = {}
+    exec(next(text for _, text in BLOCKS if "def heal" in text), names)
+    heal: Callable[..., Any] = names["heal"]
+    text = "The home of the fox is the forest ."
+    rows = AutoTokenizer.from_pretrained(tmp_path / "shrunk")(text, return_tensors="pt")
+    losses = []
+    for steps in (0, 30):
+        torch.manual_seed(0)
+        model = heal(str(tmp_path / "shrunk"), [text], steps=steps)
+        with torch.no_grad():
+            losses.append(float(model(rows["input_ids"], labels=rows["input_ids"]).loss))
+    assert losses[1] < losses[0] - 0.1
