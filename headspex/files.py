@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from headspex.errors import UsageError
 
@@ -99,6 +99,10 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
@@ -108,7 +112,7 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise UsageError(f"{path} is larger than any file of headspex; is it the right one?")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

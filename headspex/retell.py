@@ -35,6 +35,9 @@ def told_again(study: Study, out: Path) -> tuple[dict[str, Any], str] | None:
         )
         return None
     results = content["results"]
-    return results, summary(
-        results, read_curve(folder.curve), read_interactions(folder.interactions)
-    )
+    return results, told_of(folder, results)
+
+
+def told_of(folder: RunFolder, results: dict[str, Any]) -> str:
+    """The summary of a finished run, from its files."""
+    return summary(results, read_curve(folder.curve), read_interactions(folder.interactions))

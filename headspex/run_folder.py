@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from headspex.errors import UsageError
 from headspex.files import TEMPORARY, read_json, sha256_of, write_json
 from headspex.lock import NAME as LOCK
+from headspex.run_schema import PARTS
 
 FORMAT = "headspex.run/1"
 
@@ -159,7 +161,13 @@ class RunFolder:
 
     def changed(self, files: dict[str, str]) -> list[str]:
         """Which of the files are missing or not as they were written."""
-        return [name for name, known in files.items() if sha256_of(self.path / name) != known]
+        # A name in a file must not lead out of the folder.
+        inside = {name for name in files if re.fullmatch(r"(\w+/)?\w+\.\w+", name, re.ASCII)}
+        return [
+            name
+            for name, known in files.items()
+            if name not in inside or sha256_of(self.path / name) != known
+        ]
 
 
 def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
@@ -189,21 +197,23 @@ def is_empty_folder(path: Path) -> bool:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of `run.json`.
+    """The content of `run.json`, all that is used of it checked.
 
     Raises:
-        UsageError: the folder holds no run of headspex.
+        UsageError: the folder holds no run of headspex, or a damaged one.
     """
     file = path / "run.json"
     if not file.is_file():
         raise UsageError(f"{path} holds no run (no run.json); name a folder `headspex prune` made")
     content = read_json(file)
-    if (
-        not isinstance(content, dict)
-        or content.get("format") != FORMAT
-        or not isinstance(content.get("identity"), dict)
-    ):
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{file} is no run of this version of headspex (format {FORMAT!r})")
+    for part, kind in PARTS.items():
+        if (part in content or part == "identity") and (where := kind(content.get(part))):
+            raise UsageError(
+                f"{file} is damaged: {where!r} in its {part} is missing or cannot be; repeat the "
+                "run in a new folder"
+            )
     return content
 
 

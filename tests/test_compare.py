@@ -211,7 +211,7 @@ def test_another_model_in_the_same_place_is_refused(
     [
         ({"model": "nowhere/at-all/of-it"}, "must be at hand"),
         ({"sizes": None}, "is damaged"),
-        ({"n_fresh": "drop"}, "'n_fresh'; repeat the run"),
+        ({"n_fresh": "drop"}, "is damaged: 'n_fresh' in its identity"),
     ],
 )
 def test_a_run_that_cannot_be_had_again_is_refused(

@@ -9,7 +9,10 @@ from headspex.cli import main
 from headspex.errors import UsageError
 from headspex.shards import Shard
 
-QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
+QUICK = [
+    "--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob",
+    "--refine", "0",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
