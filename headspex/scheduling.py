@@ -68,13 +68,13 @@ class Judged:
         path: of the run.
         curve: of the schedule, of the run's own, and of the whole model.
         differences: accuracy less that of the run's own schedule, at each size.
-        free: the most players that are free, None where none can be shown to be.
+        free: by method, the most players that are free; None where none can be shown to be.
     """
 
     path: Path
     curve: list[CurvePoint]
     differences: dict[int, Difference]
-    free: int | None
+    free: dict[str, int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +124,12 @@ class Scheduled:
                 + ", ".join(f"{size} removed {gap:.2g}" for size, gap in open_ones.items())
             )
         for one in self.judged:
-            free = (
-                "none of these sizes can be shown to cost less than a point"
-                if one.free is None
-                else f"{one.free} {heads} are free (less than a point, 95 % for all sizes)"
-            )
-            lines += ["", f"{one.path}: {free}", *_table(one)]
+            lines += ["", str(one.path), *_table(one)]
+            lines.append(f"  {heads} that are free, less than a point lost, 95 % for all sizes:")
+            lines += [
+                f"    {method}: {'none that can be shown' if free is None else free}"
+                for method, free in one.free.items()
+            ]
         return "\n".join(lines).strip()
 
 
@@ -250,7 +250,10 @@ def _judged(
             size: score_difference(a, b, looks=len(sizes))
             for size, a, b in zip(sizes, mine, theirs, strict=True)
         },
-        free=free_size(verified[WHOLE][0, 0], mine, sizes),
+        free={
+            method: free_size(verified[WHOLE][0, 0], verified[method][0], sizes)
+            for method in schedules
+        },
     )
 
 
