@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from headspex.energy import LayerEnergy as LayerEnergy
     from headspex.energy import layer_energy as layer_energy
     from headspex.errors import UsageError as UsageError
+    from headspex.exact import best_sets as best_sets
     from headspex.findings import Findings as Findings
     from headspex.fit import explain as explain
     from headspex.fit import fit_spectrum as fit_spectrum
@@ -26,6 +27,7 @@ _HOME = {
     "LayerEnergy": "energy",
     "layer_energy": "energy",
     "UsageError": "errors",
+    "best_sets": "exact",
     "explain": "fit",
     "fit_spectrum": "fit",
     "Players": "players",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,6 @@ from headspex.players import Masks, Players
 from headspex.rules import Rules
 from headspex.spectrum import Spectrum
 from headspex.units import plural
-
-FORMAT = "headspex.schedule/1"
 
 _SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed rounding error
 _TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
@@ -72,10 +69,9 @@ class Schedule:
 
         Heads stand as [layer, head], other units by their labels.
         """
-        _check_players(self.n_players, players)
-        heads = players.unit == "head"
-        order = [players[i] if heads else players.label(i) for i in self.order]
-        return json.dumps({"format": FORMAT, "unit": players.unit, "order": order})
+        from headspex.schedule_json import dump  # files are built on this module
+
+        return dump(self, players)
 
     @classmethod
     def from_json(cls, text: str, players: Players) -> Schedule:
@@ -84,7 +80,9 @@ class Schedule:
         Raises:
             UsageError: not a schedule of this format, or not of `players`.
         """
-        return _load(text, players)
+        from headspex.schedule_json import load
+
+        return load(text, players)
 
 
 def prune_schedule(
@@ -113,7 +111,7 @@ def prune_schedule(
             "build-up", which begins where they do not hold.
     """
     if players is not None:
-        _check_players(spectrum.n_players, players)
+        check_players(spectrum.n_players, players)
     if direction not in ("removal", "build-up"):
         raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
     if rules is not None and rules.limits and direction == "build-up":
@@ -281,42 +279,10 @@ def _terms_by_player(
     return [rows[a:b] for a, b in pairwise(cuts)]
 
 
-def _check_players(n_players: int, players: Players) -> None:
+def check_players(n_players: int, players: Players) -> None:
+    """Refuse players that a schedule is not of."""
     if len(players) != n_players:
         raise UsageError(
             f"the schedule is of {n_players} players, but {len(players)} "
             f"{plural(players.unit)} are given"
         )
-
-
-def _load(text: str, players: Players) -> Schedule:
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"not a schedule file: not JSON ({error})") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        _refuse(f'the field "format" must be "{FORMAT}"')
-    if document.keys() != {"format", "unit", "order"}:
-        _refuse("its fields must be format, unit and order, and no others")
-    if document["unit"] != players.unit:
-        _refuse(f'unit must be "{players.unit}", but it is {document["unit"]!r}')
-    order, heads = document["order"], players.unit == "head"
-    if not isinstance(order, list) or not all(map(_is_head if heads else _is_label, order)):
-        _refuse(f"order must be a list of {'[layer, head]' if heads else 'labels such as L13M'}")
-    try:
-        columns = tuple(players.index(*x) if heads else players.parse_label(x) for x in order)
-        return Schedule(columns, len(players))
-    except UsageError as error:
-        raise UsageError(f"not a schedule of these players: {error}") from error
-
-
-def _is_head(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(x) is int for x in value)
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise UsageError(f"not a schedule file: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from headspex.exact import BestSets, best_sets
 from headspex.export.folder import new_folder
 from headspex.files import read_text, write_json, write_text
 from headspex.fill import fill_of_run, write_fill
-from headspex.paired import Difference, free_size, score_difference
+from headspex.paired import free_size, score_difference
 from headspex.players import Players
 from headspex.results import mask_of
 from headspex.rules import Rules
 from headspex.run_folder import RunFolder, finished_run
 from headspex.schedule import Schedule, prune_schedule
+from headspex.scheduled import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
 from headspex.spectrum import Spectrum
 from headspex.store import ScoreStore
 from headspex.study import Study
@@ -32,106 +33,7 @@ from headspex.text_loss import text_loss, text_windows
 from headspex.units import plural
 from headspex.verification import WHOLE, HasMasks, verify
 
-METHODS = ("greedy", "build-up", "exact", "nested")
-RUNS_OWN = "the run's schedule"
-TEXT_LOSS = "text loss"
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What kind of schedule is wanted.
-
-    Attributes:
-        method: one of `METHODS`.
-        protect: labels of players that stay, such as "L0H3".
-        per_layer: the most players that a layer may lose.
-        combine: how several runs count, "mean" or "worst".
-        weights: of the runs, for "mean".
-        keep_only: whether to judge what few players do, and not what is left of all.
-        text: a file whose loss is judged too.
-    """
-
-    method: str = "greedy"
-    protect: tuple[str, ...] = ()
-    per_layer: int | None = None
-    combine: str = "mean"
-    weights: tuple[float, ...] | None = None
-    keep_only: bool = False
-    text: Path | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A schedule on the held-out questions of one run.
-
-    Attributes:
-        path: of the run.
-        curve: of the schedule, of the run's own, and of the whole model.
-        differences: accuracy less that of the run's own schedule, at each size.
-        free: the most players that are free, None where none can be shown to be.
-    """
-
-    path: Path
-    curve: list[CurvePoint]
-    differences: dict[int, Difference]
-    free: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Scheduled:
-    """What came out; `write` it, or print it."""
-
-    wish: Wish
-    players: Players
-    found: Schedule | BestSets
-    judged: list[Judged]
-    sizes: tuple[int, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        gaps = {}
-        if isinstance(self.found, BestSets):
-            gaps = {size: best.gap for size, best in self.found.optima.items()}
-        return {
-            "method": self.wish.method,
-            "sizes": list(self.sizes),
-            "gaps": {str(size): gap for size, gap in gaps.items()},
-            "runs": [
-                {
-                    "run": str(one.path),
-                    "free": one.free,
-                    "curve": [
-                        {"method": p.method, "n_pruned": p.n_pruned, "metric": p.metric,
-                         "score": p.score, "low": p.low, "high": p.high}
-                        for p in one.curve
-                    ],
-                    "less_the_runs_own": {
-                        str(size): each.to_dict() for size, each in one.differences.items()
-                    },
-                }
-                for one in self.judged
-            ],
-        }  # fmt: skip
-
-    def __str__(self) -> str:
-        heads, lines = plural(self.players.unit), []
-        if isinstance(self.found, BestSets):
-            open_ones = {s: o.gap for s, o in self.found.optima.items() if not o.proven}
-            lines.append(
-                "All sets are proven to be the best by the spectrum."
-                if not open_ones
-                else "Not proven within the solver's nodes, gap to its bound: "
-                + ", ".join(f"{size} removed {gap:.2g}" for size, gap in open_ones.items())
-            )
-        for one in self.judged:
-            free = (
-                "none of these sizes can be shown to cost less than a point"
-                if one.free is None
-                else f"{one.free} {heads} are free (less than a point, 95 % for all sizes)"
-            )
-            lines += ["", f"{one.path}: {free}", *_table(one)]
-        return "\n".join(lines).strip()
 
 
 def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
@@ -251,7 +153,10 @@ def _judged(
             size: score_difference(a, b, looks=len(sizes))
             for size, a, b in zip(sizes, mine, theirs, strict=True)
         },
-        free=free_size(verified[WHOLE][0, 0], mine, sizes),
+        free={
+            method: free_size(verified[WHOLE][0, 0], verified[method][0], sizes)
+            for method in schedules
+        },
     )
 
 
@@ -307,21 +212,3 @@ def _write(
         write_json(folder / "gaps.json", gaps)
     for number, one in enumerate(judged, 1):
         write_curve(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)
-
-
-def _table(one: Judged) -> list[str]:
-    methods = list(dict.fromkeys(p.method for p in one.curve if p.method != WHOLE))
-    lines = []
-    for metric in dict.fromkeys(p.metric for p in one.curve):
-        points = {(p.method, p.n_pruned): p for p in one.curve if p.metric == metric}
-        whole = points[WHOLE, 0]
-        lines.append(f"  {metric}: whole model {whole.score:.3f}, {whole.n_questions} questions")
-        header = "".join(f"{name:>26}" for name in methods)
-        lines.append(f"  {'removed':<10}{header}" + (f"{'difference':>28}" * (metric != TEXT_LOSS)))
-        for size, difference in one.differences.items():
-            cells = "".join(
-                f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>26}"
-                for p in (points[name, size] for name in methods)
-            )
-            lines.append(f"  {size:<10}{cells}" + (f"{difference!s:>28}" * (metric != TEXT_LOSS)))
-    return lines

@@ -40,6 +40,7 @@ def test_every_kind_of_schedule_is_judged_on_all_held_out_questions(
     assert {p.method for p in curve} == {"whole model", method, "the run's schedule"}
     assert {p.n_questions for p in curve} == {120}
     by_size = {p.n_pruned: p.score for p in curve if p.method == method}
+    assert set(told["runs"][0]["free"]) == {method, "the run's schedule"}
     assert set(by_size) == set(told["sizes"]) == set(range(1, 8))
     masks = [read_mask(path) for path in sorted((to / "masks").glob("*.json"))]
     for mask in masks:

@@ -26,7 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.scheduling import Wish, schedule_runs
+    from headspex.scheduled import Wish
+    from headspex.scheduling import schedule_runs
 
     wish = Wish(
         method=options.method, protect=tuple(options.protect), per_layer=options.per_layer,
