@@ -155,8 +155,7 @@ def ray_workers(
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
         )(Worker)
-        identity = ray.put(study.identity)
-        actors = [actor.remote(identity, fill) for _ in range(count)]
+        actors = [actor.remote(study.identity, fill) for _ in range(count)]
         for there_ in ray.get([one.scored_by.remote() for one in actors]):
             difference = first_difference(there_, study.scored_by(fill))
             if difference is not None:

