@@ -43,7 +43,7 @@ def test_a_mask_survives_the_file_and_names_the_heads_that_are_off(tmp_path: Pat
         ({"ablation": "noise"}, "ablation"),
         ({"rescale": "yes"}, "rescale"),
         ({"score": "high"}, "score"),
-        ({"score": float("nan")}, "score"),
+        ({"score": float("nan")}, "NaN is no number"),
         ({"fill": {"path": "/etc/passwd"}}, "fill"),
         ({"model": 3}, "model"),
     ],
