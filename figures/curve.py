@@ -86,7 +86,8 @@ def pruning_curves(
         if told is not None:
             _tell(rows[0, 0], told, theme)
         if methods:
-            below(figure, *rows[0, 0].get_legend_handles_labels(), columns=3)
+            lines, names = rows[0, 0].get_legend_handles_labels()
+            below(figure, lines, names, columns=3)
     return figure
 
 

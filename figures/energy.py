@@ -60,7 +60,7 @@ def _tiles(
     """Half of the symmetric matrix: the other half would say it again."""
     most = float(matrix.max(initial=0.0)) * 100 or 1.0  # no interactions: a scale to 1 %
     norm = PowerNorm(0.5, 0, most)
-    for row, column in zip(*np.tril_indices(len(matrix)), strict=True):
+    for row, column in np.argwhere(np.tri(len(matrix), dtype=bool)).tolist():
         share = float(matrix[row, column])
         axes.add_patch(
             Rectangle(
@@ -87,7 +87,7 @@ def _tiles(
     )  # fmt: skip
     even = [most * step**2 / 16 for step in range(5)]
     bar.set_ticks(even, labels=[f"{share:.2g}" for share in even])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _bars(axes: Axes, splits: Mapping[str, Split], theme: Theme) -> list[Any]:

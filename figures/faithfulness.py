@@ -57,7 +57,8 @@ def faithfulness_by_budget(
         if lowest < _FLOOR:
             axes.set_ylabel(f"R² on fresh masks (not drawn below {_FLOOR})")
         axes.grid(axis="y", linewidth=0.4, color=theme.faint)
-        below(figure, *axes.get_legend_handles_labels(), columns=3)
+        lines, names = axes.get_legend_handles_labels()
+        below(figure, lines, names, columns=3)
     return figure
 
 

@@ -104,7 +104,9 @@ def _shown(interactions: Sequence[Interaction], drawn: Sequence[Interaction]) ->
         return f"all {len(drawn)} interactions" if drawn else "no interactions"
     energy = sum(row.coefficient**2 for row in several) or 1.0
     share = sum(row.coefficient**2 for row in drawn) / energy
-    return f"the {len(drawn)} strongest of {len(several):,} interactions, {share:.0%} of their energy"
+    return (
+        f"the {len(drawn)} strongest of {len(several):,} interactions, {share:.0%} of their energy"
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class _Layout:
             if below_it is not None:
                 level += 0.8 + up[below_it] + down[layer]
             y.append(level)
-        at = {label: (i % columns, y[i // columns]) for i, label in enumerate(labels)}
+        at = {label: (float(i % columns), y[i // columns]) for i, label in enumerate(labels)}
         foot, top = 0.6 + down[players.layers[0]], y[-1] + 0.6 + up[players.layers[-1]]
         return cls(at, y, foot, top)
 

@@ -63,7 +63,7 @@ def head_importance(
         axes.tick_params(length=0)
         scale = ScalarMappable(Normalize(-reach, reach), opacities(theme.blue, theme.orange))
         bar = figure.colorbar(scale, ax=axes, label=f"effect on {unit}", aspect=14, pad=0.02)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.locator_params(nbins=5)
     return figure
 

@@ -264,13 +264,13 @@ FIGURES: dict[str, RunFigure] = {
     "heads": RunFigure(
         "What having each {head} on adds to the score, averaged over sampled masks.", _heads
     ),
-    "graph": RunFigure(
-        "{Heads} that act together. Within a layer synergy bends up and redundancy bends down; "
-        "the thicker, the stronger.", _graph,
-    ),
     "energy": RunFigure(
         "Interaction energy between layers, and its split by groups of layers: the score averaged "
         "over the {heads} of all other layers.", _energy,
+    ),
+    "graph": RunFigure(
+        "{Heads} that act together. Within a layer synergy bends up and redundancy bends down; "
+        "the thicker, the stronger.", _graph,
     ),
     "orders": RunFigure("Energy and size of interactions, by how many {heads} take part.", _orders),
 }  # fmt: skip

@@ -58,14 +58,22 @@ def interaction_orders(
             return figure
         _bars(bars, rows, players, theme)
         real = [row for row in rows if row.effect]  # a logarithm has no place for zeros
-        dots.plot([r.rank for r in real], [abs(r.effect) for r in real], color=theme.faint, zorder=1)
+        dots.plot(
+            [r.rank for r in real], [abs(r.effect) for r in real], color=theme.faint, zorder=1
+        )
         for row in real[:_POINTED]:
             dots.plot(
                 row.rank, abs(row.effect), marker="o" if row.effect > 0 else "v", markersize=3.5,
                 color=_colour(row.order, theme), markeredgewidth=0, linestyle="none", zorder=2,
                 gid=f"of {row.heads}",
             )  # fmt: skip
-        dots.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * len(rows) + 1), xlabel="rank", ylabel=f"|effect| on {unit}")
+        dots.set(
+            xscale="log",
+            yscale="log",
+            xlim=(0.8, 1.25 * len(rows) + 1),
+            xlabel="rank",
+            ylabel=f"|effect| on {unit}",
+        )
         dots.plot([], [], color=theme.ink, marker="o", linestyle="none", markersize=4, label="+")
         dots.plot([], [], color=theme.ink, marker="v", linestyle="none", markersize=4, label="−")
         dots.legend(loc="upper right", ncols=2, handletextpad=0.1, columnspacing=0.8)
@@ -85,7 +93,9 @@ def _bars(axes: Axes, rows: Sequence[Ranked], players: str, theme: Theme) -> Non
             f"{share:.1f} % in {len(own):,}", (share, place), xytext=(3, 0), fontsize=8,
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set(xlim=(0, 1.9 * most or 1), ylim=(max(len(orders), 3) - 0.4, -0.6), xlabel="% of the energy")
+    axes.set(
+        xlim=(0, 1.9 * most or 1), ylim=(max(len(orders), 3) - 0.4, -0.6), xlabel="% of the energy"
+    )
     axes.set_yticks(range(len(orders)), list(map(str, orders)))
     axes.set_ylabel(f"{players} that take part")
     axes.set_xticks([])

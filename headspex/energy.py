@@ -89,18 +89,14 @@ def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
     )
 
 
-def averaged_over_others(
-    spectrum: Spectrum, players: Players, layers: Sequence[int]
-) -> Spectrum:
+def averaged_over_others(spectrum: Spectrum, players: Players, layers: Sequence[int]) -> Spectrum:
     """The spectrum of the value averaged over sampled masks of all heads outside `layers`.
 
     Its terms are those of the heads of `layers` alone, with the same coefficients: the characters
     of all others have the mean 0.
     """
     others = frozenset(np.flatnonzero(~np.isin(players.layer_of, layers)).tolist())
-    kept = {
-        term: value for term, value in spectrum.to_dict().items() if others.isdisjoint(term)
-    }
+    kept = {term: value for term, value in spectrum.to_dict().items() if others.isdisjoint(term)}
     return Spectrum.from_dict(kept, n_players=spectrum.n_players, keep=spectrum.keep)
 
 

@@ -26,9 +26,9 @@ Layers = Sequence[int]
 
 @dataclass(frozen=True)
 class RangedPoint(CurvePoint):
-    """A point of a curve on which only heads of `layers` are removed; sparsity is the share of them.
+    """A point of a curve on which only heads of `layers` are removed; sparsity is their share.
 
-    Its first rows, with 0 removed, are of the whole model.
+    The first rows of each range, with 0 removed, are of the whole model.
     """
 
     layers: str = ""  # such as "13-15"

@@ -25,7 +25,8 @@ def drawing(figure: Figure, *, name: str, caption: str) -> str:
     svg = encoded(figure, "svg").decode()
     svg = svg[svg.index("<svg") :]  # the XML prologue has no place inside a page
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is below any screen's
+    # A hundredth of a point is below any screen's; numbers that people read stand outside of tags.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg)
     svg = re.sub(r'<svg .*?(viewBox="[^"]*").*?>', r"<svg \1>", svg, count=1, flags=re.DOTALL)
     for word, attribute in _NAMED.items():
         svg = re.sub(rf'id="{word} ([^"]*)"', rf'{attribute}="\1"', svg)
@@ -33,22 +34,15 @@ def drawing(figure: Figure, *, name: str, caption: str) -> str:
     for field, colour in asdict(LIGHT).items():
         svg = svg.replace(f": {colour}", f": var(--{field})")
     svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
-    width = figure.get_figwidth()
-    return svg.replace(
-        "<svg",
-        f'<svg role="img" aria-label="{escape(caption, quote=True)}" '
-        f'style="max-width: {width * 10:.1f}em"',
-        1,
-    )
+    label = f'<svg role="img" aria-label="{escape(caption, quote=True)}"'
+    return svg.replace("<svg", label, 1)
 
 
 def _own_ids(svg: str, name: str) -> str:
     """Ids that something refers to get the figure's name, as a page has each but once."""
     used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
     kept = {one or other for one, other in used}
-    svg = re.sub(
-        r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in kept else "", svg
-    )
+    svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in kept else "", svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from headspex.curve import read_curve
 from headspex.figures.of_run import COMPARED, FIGURES, Drawn, caption_of, picture
+from headspex.figures.style import LIGHT
 from headspex.files import read_text, write_text
 from headspex.interactions_table import Interaction
 from headspex.players import format_layers
@@ -21,21 +23,30 @@ STRONGEST = 500  # interactions listed on the page; interactions.csv has all
 _HERE = Path(__file__).parent
 
 
-def write_report(run: Drawn, identity: dict[str, Any], answer: Sequence[str]) -> Path:
+def write_report(
+    run: Drawn, identity: dict[str, Any], answer: Sequence[str], *, to: Path | None = None
+) -> Path:
     """Write the page of a run from the files of its folder.
 
     Args:
-        run: drawn in light colours; the page has the dark ones too.
+        run: what is told.
         identity: as in run.json.
         answer: the sentences that say what came out, the most important first.
+        to: the file; the folder's report.html by default.
     """
+    # Its colours are those of light paper; the page turns them dark where the reader likes it so.
+    run = replace(run, theme=LIGHT)
     title = f"{identity['model']} on {identity['task']}"
-    names = [*FIGURES, *(COMPARED if (run.folder.comparison / "faithfulness.csv").is_file() else ())]
+    names = [
+        *FIGURES,
+        *(COMPARED if (run.folder.comparison / "faithfulness.csv").is_file() else ()),
+    ]
+    figures = "".join(_figure(run, name) for name in names)
     parts = [
         f"<header><p>headspex</p><h1>{escape(title)}</h1>{_answer(answer, run.results)}</header>",
         "<main>",
         _section("What was run", _facts(run, identity)),
-        _section("Pictures", _hint(run), *(_figure(run, name) for name in names)),
+        _section("Pictures", _hint(run), f'<div class="figures">{figures}</div>'),
         _section(f"{_heads(run)} and interactions", _interactions(run)),
         _section("Schedule", _schedule(run)),
         _section("Held-out scores", _scores(run)),
@@ -43,14 +54,17 @@ def write_report(run: Drawn, identity: dict[str, Any], answer: Sequence[str]) ->
         _section("Repeat it", f"<pre><code>{escape(_command(run))}</code></pre>"),
         '</main><p id="told" role="status"></p>',
     ]
-    write_text(run.folder.report, _document(title, "\n".join(parts)))
-    return run.folder.report
+    path = to or run.folder.report
+    write_text(path, _document(title, "\n".join(parts)))
+    return path
 
 
 def _document(title: str, body: str) -> str:
     css, script = read_text(_HERE / "page.css"), read_text(_HERE / "page.js")
     # The policy refuses whatever is not in this file: no network, whoever edits the page.
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -67,7 +81,7 @@ def _answer(answer: Sequence[str], results: dict[str, Any]) -> str:
 
 
 def _section(title: str, *parts: str) -> str:
-    name = title.lower().replace(" ", "-")
+    name = f"about-{title.lower().replace(' ', '-')}"
     return f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>\n' + "\n".join(
         (*parts, "</section>")
     )
@@ -118,8 +132,8 @@ def _interactions(run: Drawn) -> str:
     heads = run.heads
     return (
         f'<p class="note">Effect: what having all these {heads} on adds to the '
-        f"{escape(run.metric)}, beyond what their smaller groups explain. Of two, a positive one is "
-        "synergy and a negative one redundancy."
+        f"{escape(run.metric)}, beyond what their smaller groups explain. Of two, a positive one "
+        "is synergy and a negative one redundancy."
         f"{' ' + shown if len(rows) > STRONGEST else ''}</p>"
     ) + table(
         "interactions",
@@ -153,15 +167,21 @@ def _schedule(run: Drawn) -> str:
         effect = own.get((label,), 0.0)
         measured = Cell("", -1e9) if score is None else Cell(f"{score:.3f}", score)
         cells = (
-            Cell(str(size), size), label, Cell(f"{effect:+.4f}", effect), Cell(f"{value:.3f}", value),
-            measured,
+            Cell(str(size), size), label, Cell(f"{effect:+.4f}", effect),
+            Cell(f"{value:.3f}", value), measured,
         )  # fmt: skip
         rows.append(Row(cells, label, gone=size))
     head = singular(players.unit)
     return table(
         "schedule",
         f"Which {head} goes first, second, ...",
-        ("goes as", head, "effect alone", f"{run.metric} predicted then", f"held-out {run.own_metric}"),
+        (
+            "goes as",
+            head,
+            "effect alone",
+            f"{run.metric} predicted then",
+            f"held-out {run.own_metric}",
+        ),
         rows,
     )
 
@@ -196,9 +216,10 @@ def _caveats(run: Drawn) -> list[str]:
         "Intervals are 95 %. That of random schedules covers the questions, not the draw of the "
         "schedules.",
         *([] if chance is None else [f"Guessing scores {chance:.3f}."]),
-        f"Energies are shares of the variance over masks sampled with {results['energy']['basis']}.",
-        f"Ablation changes what a model would have learnt without a {head}: a {head} that can go is "
-        f"not a {head} that does nothing, and what {heads} do for other tasks was not looked at.",
+        "Energies are shares of the variance over masks sampled with "
+        f"{results['energy']['basis']}.",
+        f"Ablation changes what a model would have learnt without a {head}: a {head} that can go "
+        f"is not a {head} that does nothing, and what {heads} do for other tasks was not asked.",
     ]
 
 
