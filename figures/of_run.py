@@ -21,7 +21,7 @@ from headspex.figures.faithfulness import faithfulness_by_budget
 from headspex.figures.graph import interaction_graph, strongest
 from headspex.figures.heads import head_importance
 from headspex.figures.orders import Ranked, interaction_orders, ranked
-from headspex.figures.shapiq_plots import PLOTS, TOP, shapiq_plot
+from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
 from headspex.figures.style import LIGHT, Theme, save
 from headspex.files import read_text, write_csv
 from headspex.indices import effects
@@ -244,10 +244,11 @@ def _faithfulness(run: Drawn) -> Picture:
 def _by_shapiq(name: str) -> RunFigure:
     def make(run: Drawn) -> Picture:
         figure = shapiq_plot(run.spectrum, run.players, name)
-        rows = [(" ".join(row.heads), row.effect) for row in run.interactions[:TOP]]
-        return Picture(figure, ("heads", "effect"), rows)
+        values = shapiq_values(run.spectrum, name)
+        rows = [(run.players.labels(term), value) for term, value in values.items()]
+        return Picture(figure, ("heads", "value"), rows)
 
-    return RunFigure(f"The {TOP} strongest {{heads}} and interactions, drawn by shapiq.", make)
+    return RunFigure("{Heads} and interactions, drawn by shapiq.", make)
 
 
 def _of_records(figure: Figure, kind: Any, records: Sequence[Any]) -> Picture:

@@ -31,7 +31,6 @@ def run(options: argparse.Namespace) -> int:
     from headspex.figures.of_run import FIGURES, Drawn, draw
     from headspex.figures.style import DARK, LIGHT
     from headspex.layer_ranges import parse_ranges
-    from headspex.ranged_curves import measure_ranges
     from headspex.run_folder import finished_run
 
     folder, content = finished_run(options.run)
@@ -44,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         ranges = parse_ranges(options.ranges, drawn.players)
         drawn = Drawn(folder, content["results"], theme=drawn.theme, ranges=ranges)
         if options.name == "curve":
+            from headspex.range_verification import measure_ranges  # it needs the model
+
             measure_ranges(options.run, ranges)
     if options.name == "report":
         print(_report(drawn, content, options.to))
