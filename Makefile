@@ -27,9 +27,7 @@ check: test-all lint types
 
 # The pictures of the README, drawn by the shipped run.
 gallery: prune
-	for name in curve heads energy; do \
-	    $(BIN)/headspex plot runs/tiny-mini $$name --to figures/gallery/$$name.png; \
-	done
+	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
 
 clean:
 	rm -rf .venv build *.egg-info

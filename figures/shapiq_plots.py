@@ -59,12 +59,14 @@ def shapiq_plot(spectrum: Spectrum, players: Players, name: str) -> Figure:
         raise UsageError(
             f"the figure {name} is drawn by shapiq; install it with pip install 'headspex[shapiq]'"
         ) from error
-    start = values.pop(())
+    start = values[()]
+    # A force plot wants the start among the values, the others beside them.
+    told = {term: value for term, value in values.items() if term or name == "force"}
     named = sorted({column for term in values for column in term})
     place = {column: i for i, column in enumerate(named)}
     found = InteractionValues(
-        {tuple(place[column] for column in term): value for term, value in values.items()},
-        index="BII", min_order=1, max_order=max(map(len, values)), n_players=len(named),
+        {tuple(place[column] for column in term): value for term, value in told.items()},
+        index="BII", min_order=min(map(len, told)), max_order=max(map(len, values)), n_players=len(named),
         baseline_value=start,
     )  # fmt: skip
     labels = np.array([players.label(column) for column in named])
