@@ -66,8 +66,8 @@ def shapiq_plot(spectrum: Spectrum, players: Players, name: str) -> Figure:
     place = {column: i for i, column in enumerate(named)}
     found = InteractionValues(
         {tuple(place[column] for column in term): value for term, value in told.items()},
-        index="BII", min_order=min(map(len, told)), max_order=max(map(len, values)), n_players=len(named),
-        baseline_value=start,
+        index="BII", min_order=min(map(len, told)), max_order=max(map(len, values)),
+        n_players=len(named), baseline_value=start,
     )  # fmt: skip
     labels = np.array([players.label(column) for column in named])
     with plt.rc_context({"backend": "agg"}):
