@@ -46,7 +46,8 @@ def interaction_graph(
     """Heads by layer and number, and a line between those that act together.
 
     Within a layer synergy bends up and redundancy bends down; three or more heads meet in a
-    diamond. A head's size is its own effect. Layers in which much happens get more room.
+    diamond, whose colour is the sign of what they add together. A head's size is its own effect.
+    Layers in which much happens get more room.
 
     Args:
         interactions: of one head and of several, any sequence.
@@ -85,7 +86,7 @@ def interaction_graph(
 
 
 def _legend(figure: Figure, drawn: Sequence[Interaction], unit: str, theme: Theme) -> None:
-    found = [row.effect for row in drawn]
+    found = [row.effect for row in drawn if len(row.heads) == 2]
     ends = {"synergy": max([0.0, *found]), "redundancy": min([0.0, *found])}
     names = [f"{name}, up to {end:+.2g}" if end else name for name, end in ends.items()]
     colours = (theme.orange, theme.blue)
@@ -93,7 +94,7 @@ def _legend(figure: Figure, drawn: Sequence[Interaction], unit: str, theme: Them
     dot = {"linestyle": "none", "marker": "o", "markersize": 7}
     dots = [Line2D([], [], color=colour, **dot) for colour in colours]  # type: ignore[arg-type]
     hub = Line2D([], [], color=theme.grey, marker="D", linestyle="none", markersize=5)
-    names += [f"helps {unit} alone", "harms it alone", "three or more"]
+    names += [f"helps {unit} alone", "harms it alone", "three or more, + or −"]
     below(figure, [*lines, *dots, hub], names, columns=3)
 
 

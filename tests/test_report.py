@@ -15,6 +15,27 @@ from headspex.run_folder import finished_run
 
 needs_browser = pytest.mark.skipif(found_browser() is None, reason="no Chromium on this machine")
 
+# Whether each figure is there, in the window.
+SEEN = """[...document.querySelectorAll('figure')].map((f) => {
+    const b = f.querySelector('svg').getBoundingClientRect();
+    return [f.id, b.width > 250 && b.height > 80 && b.right <= innerWidth] })"""
+
+# Words of figures that are cut off, or that lie on each other.
+WRONG_WORDS = """[...document.querySelectorAll('figure svg')].flatMap((svg) => {
+    const all = svg.getBoundingClientRect(), wrong = [];
+    const texts = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim());
+    const boxes = texts.map((t) => [t.textContent, t.getBoundingClientRect()]);
+    boxes.forEach(([text, a], i) => {
+        if (a.left < all.left - 2 || a.right > all.right + 2) wrong.push('cut: ' + text);
+        for (const [other, b] of boxes.slice(i + 1)) {
+            const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (x > 2 && y > 0.3 * Math.min(a.height, b.height)) wrong.push(text + ' | ' + other);
+        }
+    });
+    return wrong;
+})"""
+
 
 def _report(path: Path, **size: Any) -> Path:
     made_run(path, **size)
@@ -63,8 +84,33 @@ def test_numbers_in_pictures_are_those_of_the_figures(report: Path) -> None:
 
 @pytest.mark.slow
 def test_1024_heads_and_thousands_of_interactions_make_less_than_3_mb(tmp_path: Path) -> None:
-    page = _report(tmp_path, layers=32, heads=32, pairs=3000, triples=500)
-    assert page.stat().st_size < 3e6
+    report = _report(tmp_path / "run", layers=32, heads=32, pairs=3000, triples=500)
+    assert report.stat().st_size < 3e6
+    if found_browser() is None:
+        pytest.skip("small enough, but no Chromium on this machine to open it")
+    with browser(tmp_path / "browser") as page:
+        page.open(report)
+        for width in (1280, 390):
+            page.size(width)
+            assert page.run(SEEN) == [[f"figure-{name}", True] for name in FIGURES]
+            assert page.run(WRONG_WORDS) == []
+        page.size(1280)
+        page.point('#figure-heads [data-heads="L31H31"]')
+        assert page.run("document.getElementById('told').textContent").startswith("L31H31")
+        assert page.errors == []
+
+
+@needs_browser
+def test_the_report_of_a_real_run_opens_with_every_picture_and_no_error(tmp_path: Path) -> None:
+    gallery = Path(__file__).resolve().parents[1] / "figures/gallery/run"
+    folder, content = finished_run(gallery)
+    run = Drawn(folder, content["results"])
+    report = write_report(run, content["identity"], ["It can."], to=tmp_path / "report.html")
+    with browser(tmp_path / "browser") as page:
+        page.open(report)
+        assert page.run(SEEN) == [[f"figure-{name}", True] for name in FIGURES]
+        assert page.run(WRONG_WORDS) == []
+        assert page.errors == []
 
 
 @needs_browser
@@ -77,12 +123,7 @@ def test_it_opens_without_an_error_or_a_request(page: Page, report: Path) -> Non
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_figure_is_seen_and_nothing_sticks_out_of_the_page(page: Page, width: int) -> None:
     page.size(width)
-    seen = page.run(
-        "[...document.querySelectorAll('figure')].map((f) => {"
-        "const b = f.querySelector('svg').getBoundingClientRect();"
-        "return [f.id, b.width > 250 && b.height > 80 && b.right <= innerWidth] })"
-    )
-    assert seen == [[f"figure-{name}", True] for name in FIGURES]
+    assert page.run(SEEN) == [[f"figure-{name}", True] for name in FIGURES]
     assert page.run("document.documentElement.scrollWidth") <= width
 
 
@@ -90,24 +131,7 @@ def test_every_figure_is_seen_and_nothing_sticks_out_of_the_page(page: Page, wid
 @pytest.mark.parametrize("width", [1280, 390])
 def test_words_in_a_picture_stay_inside_of_it_and_off_each_other(page: Page, width: int) -> None:
     page.size(width)
-    wrong = page.run(
-        """[...document.querySelectorAll('figure svg')].flatMap((svg) => {
-            const all = svg.getBoundingClientRect(), wrong = [];
-            const texts = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim());
-            const boxes = texts.map((t) => [t.textContent, t.getBoundingClientRect()]);
-            boxes.forEach(([text, a], i) => {
-                if (a.left < all.left - 2 || a.right > all.right + 2) wrong.push('cut: ' + text);
-                for (const [other, b] of boxes.slice(i + 1)) {
-                    const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-                    const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-                    if (x > 2 && y > 0.3 * Math.min(a.height, b.height))
-                        wrong.push(text + ' | ' + other);
-                }
-            });
-            return wrong;
-        })"""
-    )
-    assert wrong == []
+    assert page.run(WRONG_WORDS) == []
 
 
 @needs_browser
