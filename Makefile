@@ -6,15 +6,17 @@ BIN := .venv/bin
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: prune test test-all lint types check gallery clean
+.PHONY: prune test test-slow test-all lint types check gallery clean
 prune: .venv/installed
 	$(BIN)/headspex prune
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/installed-dev
-	$(BIN)/python -m pytest
+test-slow: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -27,9 +29,7 @@ check: test-all lint types
 
 # The pictures of the README, drawn by the shipped run.
 gallery: prune
-	for name in curve heads energy; do \
-	    $(BIN)/headspex plot runs/tiny-mini $$name --to figures/gallery/$$name.png; \
-	done
+	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
 
 clean:
 	rm -rf .venv build *.egg-info

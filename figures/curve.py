@@ -1,58 +1,119 @@
 """Pruning curves: held-out score against the share of heads removed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, style
-
-_LOOKS = {
-    "proxyspex": (BLUE, "o", "ProxySPEX"),
-    "lasso": (ORANGE, "s", "LASSO on heads"),
-    "random": (GREY, "^", "random, mean"),
-}
+from headspex.figures.methods import colour_of, looks_of
+from headspex.figures.style import LIGHT, WIDTH, Theme, below, style
 
 Point = tuple[float, float, float, float]  # sparsity, score, low, high
+Curves = Mapping[str, Sequence[Point]]  # method -> points, ascending sparsity
+
+_SIDE_BY_SIDE = 0.6  # % between methods, or the intervals of one would hide those of another
 
 
 def pruning_curve(
-    curves: Mapping[str, Sequence[Point]],
+    curves: Curves,
     *,
     metric: str,
     unpruned: float,
     chance: float | None = None,
     players: str = "heads",
+    told: tuple[float, float, str] | None = None,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """One line a method, with its 95 % intervals, between the whole model and chance.
 
     Args:
-        curves: method -> (sparsity, score, low, high), ascending sparsity.
+        curves: method -> (sparsity, score, low, high), ascending sparsity; may be empty.
         metric: name of the score.
         unpruned: score of the whole model on the same questions.
         chance: score of guessing, if the metric has one.
         players: what is removed.
+        told: sparsity and score of a point, and what is said of it.
+        theme: the colours.
     """
-    with style():
-        figure = Figure(figsize=(6.4, 3.8))
-        axes = figure.add_subplot()
-        axes.axhline(unpruned, color="black", linewidth=0.8)
-        axes.annotate("whole model", (99, unpruned), va="bottom", ha="right", fontsize=8)
-        if chance is not None:
-            axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
-            axes.annotate("chance", (1, chance), va="bottom", fontsize=8, color=GREY)
-        spare = iter([GREEN, "#CC79A7", "#56B4E9"])
-        for number, (method, points) in enumerate(curves.items()):
-            colour, marker, label = _LOOKS.get(method) or (next(spare, GREY), "D", method)
-            # Side by side, or the intervals of one method would hide those of another.
-            x = [100 * point[0] + 0.7 * (number - (len(curves) - 1) / 2) for point in points]
-            y = [point[1] for point in points]
-            below = [max(0.0, p[1] - p[2]) for p in points]
-            above = [max(0.0, p[3] - p[1]) for p in points]
-            axes.errorbar(
-                x, y, [below, above], color=colour, marker=marker, markersize=4, capsize=2,
-                linewidth=1.4, elinewidth=0.8, label=label.replace("heads", players),
-            )  # fmt: skip
-        axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", ylabel=f"held-out {metric}")
-        axes.set_title(f"What is left when {players} go")
-        axes.legend(loc="best")
+    return pruning_curves(
+        {f"What is left when {players} go": curves}, metric=metric, unpruned=unpruned,
+        chance=chance, players=players, told=told, theme=theme,
+    )  # fmt: skip
+
+
+def pruning_curves(
+    panels: Mapping[str, Curves],
+    *,
+    metric: str,
+    unpruned: float,
+    chance: float | None = None,
+    players: str = "heads",
+    told: tuple[float, float, str] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """A panel for each part of the model, side by side, on one scale; see `pruning_curve`.
+
+    Args:
+        panels: title -> curves, such as {"layers 0-2": ..., "layers 13-15": ...}.
+        metric, unpruned, chance, players, told, theme: as for `pruning_curve`.
+    """
+    methods = list(dict.fromkeys(method for curves in panels.values() for method in curves))
+    looks = dict(looks_of(methods, players))
+    several = len(panels) > 1
+    with style(theme):
+        figure = Figure(figsize=(max(WIDTH, 2.3 * len(panels)), 2.9 if several else 3.5))
+        rows = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+        for axes, (title, curves) in zip(rows[0], panels.items(), strict=True):
+            _limits(axes, unpruned, chance, theme, words=axes is rows[0, 0])
+            for number, method in enumerate(methods):
+                shift = _SIDE_BY_SIDE * (number - (len(methods) - 1) / 2)
+                look, points = looks[method], curves.get(method, ())
+                axes.errorbar(
+                    [100 * point[0] + shift for point in points],
+                    [point[1] for point in points],
+                    [
+                        [max(0.0, p[1] - p[2]) for p in points],
+                        [max(0.0, p[3] - p[1]) for p in points],
+                    ],
+                    color=colour_of(look, theme), marker=look.marker, markersize=4, capsize=1.5,
+                    linewidth=1.5, elinewidth=0.8, label=look.title,
+                    zorder=3 - number / len(methods),
+                )  # fmt: skip
+            axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", title=title)
+        rows[0, 0].set_ylabel(f"held-out {metric}")
+        if told is not None:
+            _tell(rows[0, 0], told, theme)
+        if methods:
+            lines, names = rows[0, 0].get_legend_handles_labels()
+            below(figure, lines, names, columns=3)
     return figure
+
+
+def _limits(axes: Axes, unpruned: float, chance: float | None, theme: Theme, words: bool) -> None:
+    """The whole model, guessing, and two unseen lines by which a page finds 0 and 100 %."""
+    axes.axhline(unpruned, color=theme.ink, linewidth=0.8)
+    if chance is not None:
+        axes.axhline(chance, color=theme.grey, linewidth=0.8, linestyle=":")
+    for percent in (0, 100):
+        axes.axvline(percent, color=theme.grey, alpha=0.0, gid=f"at {percent}")
+    if words:
+        axes.annotate("whole model", (99, unpruned), va="bottom", ha="right", fontsize=8)
+    if words and chance is not None:
+        axes.annotate("chance", (1, chance), va="bottom", fontsize=8, color=theme.grey)
+
+
+def _tell(axes: Axes, told: tuple[float, float, str], theme: Theme) -> None:
+    """Above the whole model's line, where no curve runs."""
+    sparsity, score, sentence = told
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.12 * (high - low))
+    axes.annotate(
+        sentence, (100 * sparsity, score), xytext=(0.01, 0.99), textcoords="axes fraction",
+        ha="left", va="top", color=theme.blue, weight="bold",
+        arrowprops={
+            "arrowstyle": "-", "color": theme.blue, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 3,
+            "relpos": (0.5, 0),
+        },
+    )  # fmt: skip

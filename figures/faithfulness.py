@@ -10,49 +10,43 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from headspex.faithfulness_table import FaithfulnessPoint
-from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, style
+from headspex.figures.methods import colour_of, looks_of
+from headspex.figures.style import LIGHT, WIDTH, Theme, below, say, style
 
-_LOOKS = {
-    "proxyspex": (BLUE, "o", "ProxySPEX"),
-    "trees": (GREEN, "^", "boosted trees alone"),
-    "lasso": (ORANGE, "s", "LASSO on heads"),
-    "lasso-pairs": ("#CC79A7", "D", "LASSO on heads and pairs"),
-    "spex": ("#56B4E9", "v", "SPEX"),
-}
 _LABEL = 0.1  # width of a budget's label, as a share of the axis
 _FLOOR = -0.1  # an R² below it says no more than that nothing was learned
 _STEP = 0.05  # doublings between methods; side by side, or intervals would hide each other
 
 
 def faithfulness_by_budget(
-    points: Sequence[FaithfulnessPoint], *, players: str = "heads"
+    points: Sequence[FaithfulnessPoint], *, players: str = "heads", theme: Theme = LIGHT
 ) -> Figure:
     """One line a method: R² on the same fresh masks, with 95 % intervals.
 
     Args:
         points: as in `faithfulness.csv`; without any, the picture says so.
         players: what the columns of masks are.
+        theme: the colours.
     """
-    with style():
-        figure = Figure(figsize=(6.4, 3.8))
+    with style(theme):
+        figure = Figure(figsize=(WIDTH, 3.6))
         axes = figure.add_subplot()
         axes.set_title("How well masks never searched are predicted")
-        methods = list(dict.fromkeys(point.method for point in points))
-        for number, method in enumerate(methods):
-            colour, marker, label = _LOOKS.get(method, (GREY, "x", method))
+        if not points:
+            say(axes, "all fresh masks score the same")
+            return figure
+        methods = dict(looks_of(dict.fromkeys(point.method for point in points), players))
+        for number, (method, look) in enumerate(methods.items()):
             own = sorted((p for p in points if p.method == method), key=lambda p: p.passes)
             shift = 2 ** (_STEP * (number - (len(methods) - 1) / 2))
             axes.errorbar(
                 [p.passes * shift for p in own], [p.r2 for p in own],
                 [[max(0.0, p.r2 - p.low) for p in own], [max(0.0, p.high - p.r2) for p in own]],
-                color=colour, marker=marker, markersize=4, capsize=2, linewidth=1.4,
-                elinewidth=0.8, label=label.replace("heads", players),
+                color=colour_of(look, theme), marker=look.marker, markersize=4, capsize=1.5,
+                linewidth=1.5, elinewidth=0.8, label=look.title,
+                zorder=3 - number / len(methods),
             )  # fmt: skip
         axes.set(xlabel="forward passes of the search", ylabel="R² on fresh masks")
-        if not points:
-            axes.set(xticks=[], yticks=[])
-            axes.annotate("all fresh masks score the same", (0.5, 0.5), ha="center")
-            return figure
         passes = _ticks([point.passes for point in points])
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(passes))
@@ -62,8 +56,9 @@ def faithfulness_by_budget(
         axes.set_ylim(max(_FLOOR, min(0.0, lowest - 0.05)), 1)
         if lowest < _FLOOR:
             axes.set_ylabel(f"R² on fresh masks (not drawn below {_FLOOR})")
-        axes.grid(axis="y", linewidth=0.4, color="#dddddd")
-        axes.legend(loc="best")
+        axes.grid(axis="y", linewidth=0.4, color=theme.faint)
+        lines, names = axes.get_legend_handles_labels()
+        below(figure, lines, names, columns=3)
     return figure
 
 

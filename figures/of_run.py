@@ -2,29 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from headspex.curve import of_method, read_curve, whole_model
-from headspex.energy import layer_energy
+from headspex.curve import CurvePoint, of_method, read_curve, whole_model
+from headspex.energy import LayerEnergy, averaged_over_others, layer_energy
 from headspex.errors import UsageError
-from headspex.faithfulness_table import read_faithfulness
-from headspex.figures.curve import pruning_curve
+from headspex.faithfulness_table import FaithfulnessPoint, read_faithfulness
+from headspex.figures.curve import Curves, pruning_curve, pruning_curves
 from headspex.figures.energy import layer_interaction_energy
 from headspex.figures.faithfulness import faithfulness_by_budget
+from headspex.figures.graph import interaction_graph, strongest
 from headspex.figures.heads import head_importance
-from headspex.figures.style import save
-from headspex.files import read_text
+from headspex.figures.orders import Ranked, interaction_orders, ranked
+from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
+from headspex.figures.style import LIGHT, Theme, save
+from headspex.files import read_text, write_csv
 from headspex.indices import effects
-from headspex.players import Players
+from headspex.interactions_table import Interaction, read_interactions
+from headspex.layer_ranges import default_ranges
+from headspex.players import Players, format_layers
+from headspex.ranged_curves import RangedPoint, read_ranged
 from headspex.run_folder import RunFolder
 from headspex.spectrum import Spectrum
 from headspex.units import plural, singular
+
+SAME = 0.01  # of the score: no loss worth speaking of
+
+Layers = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and the table it was drawn from.
+
+    Attributes:
+        header, rows: of its CSV.
+    """
+
+    figure: Figure
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def save(self, path: Path) -> list[Path]:
+        """Write both, the table beside the figure; `path` ends in .svg, .png or .pdf."""
+        table = path.with_suffix(".csv")
+        write_csv(table, self.header, self.rows)
+        return [save(self.figure, path), table]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A run to be drawn.
+
+    Attributes:
+        folder: its files.
+        results: as in run.json.
+        theme: the colours.
+        ranges: groups of layers, for figures that tell them apart; () for their own choice.
+    """
+
+    folder: RunFolder
+    results: dict[str, Any]
+    theme: Theme = LIGHT
+    ranges: tuple[Layers, ...] = ()
+
+    @cached_property
+    def players(self) -> Players:
+        """What is switched."""
+        return Players.of_run(self.results)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """What was found."""
+        return Spectrum.from_json(read_text(self.folder.spectrum))
+
+    @cached_property
+    def interactions(self) -> list[Interaction]:
+        """The same in words, with intervals."""
+        return read_interactions(self.folder.interactions)
+
+    @property
+    def metric(self) -> str:
+        """What the spectrum explains."""
+        metric: str = self.results["metric"]
+        return metric
+
+    @property
+    def own_metric(self) -> str:
+        """In which schedules are judged."""
+        own: str = self.results.get("own_metric", "accuracy")
+        return own
+
+    @property
+    def heads(self) -> str:
+        """What is switched, in words."""
+        return plural(self.players.unit)
 
 
 @dataclass(frozen=True)
@@ -32,89 +111,205 @@ class RunFigure:
     """A picture of a run; its caption names a {head} and {heads}, or what stands for them."""
 
     caption: str
-    make: Callable[[RunFolder, dict[str, Any]], Figure]
+    make: Callable[[Drawn], Picture]
 
 
-def _spectrum(folder: RunFolder) -> Spectrum:
-    return Spectrum.from_json(read_text(folder.spectrum))
-
-
-def _heads(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    players, spectrum = Players.of_run(results), _spectrum(folder)
+def _heads(run: Drawn) -> Picture:
+    players = run.players
     importance = np.zeros((len(players.layers), len(players.names_in_layer)))
-    for term, effect in zip(spectrum.terms, effects(spectrum), strict=True):
+    for term, effect in zip(run.spectrum.terms, effects(run.spectrum), strict=True):
         if len(term) == 1:
             importance.flat[term[0]] = effect
-    return head_importance(
-        importance, layers=players.layers, unit=results["metric"], player=singular(players.unit),
-        names=players.names_in_layer,
+    labels = [players.label(column) for column in range(len(players))]
+    figure = head_importance(
+        importance, layers=players.layers, unit=run.metric, player=singular(players.unit),
+        names=players.names_in_layer, labels=labels, theme=run.theme,
     )  # fmt: skip
+    rows = zip(labels, players.layer_of.tolist(), importance.ravel().tolist(), strict=True)
+    return Picture(figure, ("head", "layer", "effect"), list(rows))
 
 
-def _energy(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    players = Players.of_run(results)
-    energy = layer_energy(_spectrum(folder), players)
+def _energy(run: Drawn) -> Picture:
+    energy = layer_energy(run.spectrum, run.players)
+    ranges = run.ranges or default_ranges(run.players.layers)
+    # One bar says it, where there is one range.
+    split = {} if ranges == (run.players.layers,) else {format_layers(r): r for r in ranges}
+    parts = {"all": energy} | {
+        name: layer_energy(averaged_over_others(run.spectrum, run.players, layers), run.players)
+        for name, layers in split.items()
+    }
     # The matrix has half of a pair of layers on each side; the picture shows one side.
     whole = energy.matrix + energy.matrix.T - np.diag(np.diag(energy.matrix))
-    return layer_interaction_energy(
+    figure = layer_interaction_energy(
         whole,
         layers=energy.layers,
-        linear=energy.linear,
-        within=energy.within,
-        across=energy.across,
+        splits={name: (part.linear, part.within, part.across) for name, part in parts.items()},
         basis=energy.basis,
-        players=plural(players.unit),
+        players=run.heads,
+        theme=run.theme,
     )
+    return Picture(figure, ("kind", "layers", "share", "basis"), _energy_rows(energy, whole, parts))
 
 
-def _curve(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    points, own = read_curve(folder.curve), results["own_metric"]
+def _energy_rows(
+    energy: LayerEnergy, whole: np.ndarray, parts: dict[str, LayerEnergy]
+) -> list[tuple[object, ...]]:
+    bars = [
+        (kind, name, getattr(part, kind), part.basis)
+        for name, part in parts.items()
+        for kind in ("linear", "within", "across")
+    ]
+    pairs = [
+        ("pair", f"{energy.layers[column]} {energy.layers[row]}", whole[row, column], energy.basis)
+        for row, column in zip(*np.tril_indices(len(whole)), strict=True)
+    ]
+    return [*bars, *pairs]
+
+
+def _graph(run: Drawn) -> Picture:
+    figure = interaction_graph(run.interactions, run.players, unit=run.metric, theme=run.theme)
+    single = [row for row in run.interactions if len(row.heads) == 1]
+    rows = [
+        (" ".join(row.heads), row.kind, row.effect, row.low, row.high)
+        for row in [*single, *strongest(run.interactions)]
+    ]
+    return Picture(figure, ("heads", "kind", "effect", "low", "high"), rows)
+
+
+def _curve(run: Drawn) -> Picture:
+    if run.ranges:
+        return _ranged_curves(run)
+    own, points = run.own_metric, read_curve(run.folder.curve)
+    methods = dict.fromkeys(p.method for p in points if p.n_pruned and p.metric == own)
     curves = {
         method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
-        for method in dict.fromkeys(p.method for p in points if p.n_pruned)
+        for method in methods
     }
-    return pruning_curve(
-        curves,
-        metric=own,
-        unpruned=whole_model(points, own).score,
-        chance=results["chance"],
-        players=plural(Players.of_run(results).unit),
-    )
+    whole = whole_model(points, own)
+    free = [p for p in of_method(points, "proxyspex", own) if p.score >= whole.score - SAME]
+    told = None
+    if free and not run.results["at_chance"]:
+        best, total = free[-1], run.results["players"]
+        sentence = f"{best.n_pruned} of {total} {run.heads} gone: {best.score:.3f}"
+        told = (best.sparsity, best.score, sentence)
+    figure = pruning_curve(
+        curves, metric=own, unpruned=whole.score, chance=run.results["chance"], players=run.heads,
+        told=told, theme=run.theme,
+    )  # fmt: skip
+    return _of_records(figure, CurvePoint, [p for p in points if p.metric == own])
 
 
-def _faithfulness(folder: RunFolder, results: dict[str, Any]) -> Figure:
-    table = folder.comparison / "faithfulness.csv"
-    if not table.is_file():
+def _ranged_curves(run: Drawn) -> Picture:
+    names = [format_layers(layers) for layers in run.ranges]
+    points = [p for p in read_ranged(run.folder) if p.layers in names]
+    missing = [name for name in names if all(p.layers != name for p in points)]
+    if missing:
         raise UsageError(
-            f"the figure faithfulness shows a comparison, but {folder.path} holds none; "
-            f"run `headspex compare {folder.path}` first"
+            f"curves of layers {', '.join(missing)} are not in {run.folder.ranged_curves}; "
+            f"`headspex plot {run.folder.path} curve --ranges ...` measures them first"
         )
-    players = plural(Players.of_run(results).unit)
-    return faithfulness_by_budget(read_faithfulness(table), players=players)
+    panels: dict[str, Curves] = {}
+    for name in names:
+        own = [p for p in points if p.layers == name and p.n_pruned]
+        panels[f"layers {name}"] = {
+            method: [(p.sparsity, p.score, p.low, p.high) for p in own if p.method == method]
+            for method in dict.fromkeys(p.method for p in own)
+        }
+    figure = pruning_curves(
+        panels, metric=run.own_metric, chance=run.results["chance"], players=run.heads,
+        unpruned=next(p.score for p in points if not p.n_pruned), theme=run.theme,
+    )  # fmt: skip
+    return _of_records(figure, RangedPoint, points)
 
 
-# Those that every run has.
+def _orders(run: Drawn) -> Picture:
+    rows = ranked(run.interactions)
+    figure = interaction_orders(rows, players=run.heads, unit=run.metric, theme=run.theme)
+    return _of_records(figure, Ranked, rows)
+
+
+def _faithfulness(run: Drawn) -> Picture:
+    table = run.folder.comparison / "faithfulness.csv"
+    if not table.is_file():
+        path = run.folder.path
+        raise UsageError(
+            f"the figure faithfulness shows a comparison, but {path} holds none; "
+            f"run `headspex compare {path}` first"
+        )
+    points = read_faithfulness(table)
+    figure = faithfulness_by_budget(points, players=run.heads, theme=run.theme)
+    return _of_records(figure, FaithfulnessPoint, points)
+
+
+def _by_shapiq(name: str) -> RunFigure:
+    def make(run: Drawn) -> Picture:
+        figure = shapiq_plot(run.spectrum, run.players, name)
+        values = shapiq_values(run.spectrum, name)
+        rows = [(run.players.labels(term), value) for term, value in values.items()]
+        return Picture(figure, ("heads", "value"), rows)
+
+    return RunFigure("{Heads} and interactions, drawn by shapiq.", make)
+
+
+def _of_records(figure: Figure, kind: Any, records: Sequence[Any]) -> Picture:
+    header = [field.name for field in fields(kind)]
+    return Picture(figure, header, [[getattr(r, name) for name in header] for r in records])
+
+
+# Those that every run has, the answer first.
 FIGURES: dict[str, RunFigure] = {
-    "curve": RunFigure("Held-out score as {heads} are removed, with 95 % intervals.", _curve),
-    "heads": RunFigure("What each {head} adds to the score, averaged over sampled masks.", _heads),
-    "energy": RunFigure("Interaction energy between layers, and its split.", _energy),
-}
+    "curve": RunFigure(
+        "Held-out score as {heads} are removed, with 95 % intervals, between the whole model and "
+        "guessing.", _curve,
+    ),
+    "heads": RunFigure(
+        "What having each {head} on adds to the score, averaged over sampled masks.", _heads
+    ),
+    "energy": RunFigure(
+        "Interaction energy between layers, and its split by groups of layers: the score averaged "
+        "over the {heads} of all other layers.", _energy,
+    ),
+    "graph": RunFigure(
+        "{Heads} that act together. Within a layer synergy bends up and redundancy bends down; "
+        "the thicker, the stronger.", _graph,
+    ),
+    "orders": RunFigure("Energy and size of interactions, by how many {heads} take part.", _orders),
+}  # fmt: skip
 
 # Those that a run has after `headspex compare`.
 COMPARED: dict[str, RunFigure] = {
     "faithfulness": RunFigure("R² of each method on fresh masks, by budget.", _faithfulness),
 }
 
+# Those that shapiq draws.
+BY_SHAPIQ: dict[str, RunFigure] = {name: _by_shapiq(name) for name in PLOTS}
 
-def draw(folder: RunFolder, results: dict[str, Any], name: str, path: Path) -> Path:
-    """Draw a figure of a run into `path`; its ending chooses svg, png or pdf.
+
+def caption_of(name: str, players: Players) -> str:
+    """The sentence under a figure."""
+    head, heads = singular(players.unit), plural(players.unit)
+    words = {"head": head, "heads": heads, "Heads": heads[0].upper() + heads[1:]}
+    return (FIGURES | COMPARED | BY_SHAPIQ)[name].caption.format(**words)
+
+
+def picture(run: Drawn, name: str) -> Picture:
+    """A figure of a run.
 
     Raises:
         UsageError: an unknown figure, or files that are missing or damaged.
     """
-    known = FIGURES | COMPARED
+    known = FIGURES | COMPARED | BY_SHAPIQ
     if name not in known:
         raise UsageError(f"the figures of a run are {', '.join(known)}, but got {name!r}")
+    return known[name].make(run)
+
+
+def draw(run: Drawn, name: str, path: Path) -> list[Path]:
+    """Draw a figure into `path` (.svg, .png or .pdf), its table beside it; what was written.
+
+    Raises:
+        UsageError: as `picture`, or another ending.
+    """
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise UsageError(f"a figure is an .svg, .png or .pdf file, but got {path.name!r}")
-    return save(known[name].make(folder, results), path)
+    return picture(run, name).save(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -86,6 +87,17 @@ def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
         linear_by_layer=linear_by_layer / total,
         basis=basis_name(spectrum.keep),
     )
+
+
+def averaged_over_others(spectrum: Spectrum, players: Players, layers: Sequence[int]) -> Spectrum:
+    """The spectrum of the value averaged over sampled masks of all heads outside `layers`.
+
+    Its terms are those of the heads of `layers` alone, with the same coefficients: the characters
+    of all others have the mean 0.
+    """
+    others = frozenset(np.flatnonzero(~np.isin(players.layer_of, layers)).tolist())
+    kept = {term: value for term, value in spectrum.to_dict().items() if others.isdisjoint(term)}
+    return Spectrum.from_dict(kept, n_players=spectrum.n_players, keep=spectrum.keep)
 
 
 def _same_layer(rows: Int[np.ndarray, "terms order"]) -> Bool[np.ndarray, " terms"]:

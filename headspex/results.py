@@ -11,7 +11,7 @@ import numpy as np
 
 from headspex.curve import CurvePoint, of_method, whole_model, write_curve
 from headspex.energy import layer_energy
-from headspex.figures.of_run import FIGURES, draw
+from headspex.figures.of_run import FIGURES, Drawn, draw
 from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
@@ -20,7 +20,7 @@ from headspex.players import Players
 from headspex.protocol import PAPER
 from headspex.report import write_report
 from headspex.run_folder import RunFolder
-from headspex.units import plural, singular
+from headspex.units import plural
 from headspex.verification import WHOLE
 
 if TYPE_CHECKING:
@@ -54,26 +54,15 @@ def write_results(
         file = mask_of(study.identity, players, mask, score=point.score, fill=fill)
         file.write(folder.mask(point.n_pruned))
     results = results_of(study, findings)
-    words = {"head": singular(players.unit), "heads": plural(players.unit)}
-    figures = {
-        figure.caption.format(**words): draw(folder, results, name, folder.figures / f"{name}.svg")
-        for name, figure in FIGURES.items()
-    }
-    pictures = [folder.figures / f"{name}.svg" for name in FIGURES]
-    write_report(
-        folder.report,
-        title=f"headspex: {study.settings.model} on {study.settings.task}",
-        answer=answer(results, findings.curve),
-        command=command_of(study),
-        results=results,
-        interactions=findings.interactions,
-        curve=findings.curve,
-        figures=figures,
-    )
+    drawn = Drawn(folder, results)
+    pictures = [
+        path for name in FIGURES for path in draw(drawn, name, folder.figures / f"{name}.svg")
+    ]
+    report = write_report(drawn, study.identity, answer(results, findings.curve))
     masks = [folder.mask(point.n_pruned) for point in judged]
     tables = [folder.questions, folder.spectrum, folder.interactions, folder.schedule, folder.curve]
     near = [folder.near_spectrum] if folder.near_spectrum.is_file() else []
-    return [*tables, *near, *masks, *pictures, folder.report]
+    return [*tables, *near, *masks, *pictures, report]
 
 
 def mask_of(
@@ -115,6 +104,7 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
     report = findings.spectrum.report
     whole = whole_model(findings.curve, findings.own_metric)
     return {
+        "command": command_of(study),
         "players": len(study.players),
         "unit": study.players.unit,
         "layers": list(study.players.layers),

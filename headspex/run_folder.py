@@ -68,6 +68,11 @@ class RunFolder:
         return self.path / "curve.csv"
 
     @property
+    def ranged_curves(self) -> Path:
+        """The same where only heads of some layers are removed; measured when they are drawn."""
+        return self.path / "ranges" / "curve.csv"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.path / "report.html"

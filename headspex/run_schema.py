@@ -86,6 +86,7 @@ ALLOCATION = record(
 
 RESULTS = record(
     {
+        "command": text,
         "players": _COUNT,
         "unit": text,
         "layers": rows(_COUNT),

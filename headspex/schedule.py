@@ -22,7 +22,7 @@ _SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed round
 _TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Schedule:
     """The sequence in which players are switched off.
 
@@ -63,6 +63,19 @@ class Schedule:
         """The mask [players] after `n_pruned` removals."""
         mask: Bool[np.ndarray, " players"] = self.masks([n_pruned])[0]
         return mask
+
+    def __repr__(self) -> str:
+        """One line: who goes first, and who stays."""
+        first = ", ".join(map(str, self.order[:8])) + (", ..." if len(self.order) > 8 else "")
+        kept = self.n_players - len(self.order)
+        stays = f", {kept} never" if kept else ""
+        return f"Schedule({self.n_players} players, first to go: {first or 'none'}{stays})"
+
+    def _repr_html_(self) -> str:
+        """The first to go, for a notebook."""
+        from headspex.notebook import schedule_html
+
+        return schedule_html(self)
 
     def to_json(self, players: Players) -> str:
         """One line of "headspex.schedule/1", first removed first.

@@ -291,6 +291,12 @@ class Spectrum:
 
         return interaction_values(self, index, order=order)
 
+    def _repr_html_(self) -> str:
+        """The strongest terms, for a notebook."""
+        from headspex.notebook import spectrum_html
+
+        return spectrum_html(self)
+
     def __repr__(self) -> str:
         """One line: size, basis, energy by order, and how well it was fitted."""
         text = (

@@ -40,6 +40,7 @@ from headspex.tasks import (
 )
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
+from headspex.units import plural
 from headspex.watch import Watch
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -99,6 +100,19 @@ class Study:
         )
         self.seconds: dict[str, float] = {}
         self.watch = Watch()
+
+    def __repr__(self) -> str:
+        """One line: what is switched, in which model, on which task."""
+        settings = self.settings
+        layers = "" if settings.layers is None else f" of layers {settings.layers}"
+        switched = f"{plural(settings.unit)}{layers}"
+        return f"Study({settings.model} on {settings.task}, {switched}, seed {settings.seed})"
+
+    def _repr_html_(self) -> str:
+        """What was asked for, for a notebook."""
+        from headspex.notebook import study_html
+
+        return study_html(self)
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Study:

@@ -1,31 +1,70 @@
-"""`headspex plot`: draw a figure of a finished run."""
+"""`headspex plot`: draw the figures and the report of a finished run."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headspex.errors import UsageError
+
+if TYPE_CHECKING:
+    from headspex.figures.of_run import Drawn
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its flags."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument("name", metavar="NAME", help="curve, energy or heads; faithfulness after "
-                      "compare")  # fmt: skip
-    parser.add_argument("--to", type=Path, metavar="FILE", help=".svg, .png or .pdf")
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="the run's folder")
+    add("name", nargs="?", metavar="NAME", help="curve, heads, energy, graph, orders or report; "
+        "faithfulness after compare; upset, waterfall or force by shapiq (default: all that every "
+        "run has)")  # fmt: skip
+    add("--ranges", metavar="RANGES", help="of energy and curve: groups of layers, such as "
+        "0-2,13-15,29-31; a curve scores their schedules first, with the run's model")  # fmt: skip
+    add("--dark", action="store_true", help="on dark paper")
+    add("--to", type=Path, metavar="FILE", help=".svg, .png or .pdf; the table it was drawn from "
+        "goes beside it, as .csv (default: RUN/figures/NAME.svg)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.figures.of_run import draw
+    from headspex.figures.of_run import FIGURES, Drawn, draw
+    from headspex.figures.style import DARK, LIGHT
+    from headspex.layer_ranges import parse_ranges
     from headspex.run_folder import finished_run
 
-    folder, run = finished_run(options.run)
-    print(
-        draw(
-            folder,
-            run["results"],
-            options.name,
-            options.to or folder.figures / f"{options.name}.svg",
-        )
-    )
+    folder, content = finished_run(options.run)
+    drawn = Drawn(folder, content["results"], theme=DARK if options.dark else LIGHT)
+    if options.ranges is not None:
+        if options.name not in ("energy", "curve"):
+            raise UsageError(
+                f"--ranges is of the figures energy and curve, but NAME is {options.name}"
+            )
+        ranges = parse_ranges(options.ranges, drawn.players)
+        drawn = Drawn(folder, content["results"], theme=drawn.theme, ranges=ranges)
+        if options.name == "curve":
+            from headspex.range_verification import measure_ranges  # it needs the model
+
+            measure_ranges(options.run, ranges)
+    if options.name == "report":
+        print(_report(drawn, content, options.to))
+        return 0
+    if options.name is None and options.to is not None:
+        raise UsageError(f"--to is a file for one figure, but no NAME stands before {options.to}")
+    names = [options.name] if options.name else list(FIGURES)
+    ending = "-dark.svg" if options.dark else ".svg"
+    for name in names:
+        for path in draw(drawn, name, options.to or folder.figures / f"{name}{ending}"):
+            print(path)
+    if options.name is None:
+        print(_report(drawn, content, options.to))
     return 0
+
+
+def _report(drawn: Drawn, content: dict[str, Any], to: Path | None) -> Path:
+    from headspex.curve import read_curve
+    from headspex.report import write_report
+    from headspex.results import answer
+
+    said = answer(content["results"], read_curve(drawn.folder.curve))
+    return write_report(drawn, content["identity"], said, to=to)

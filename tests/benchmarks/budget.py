@@ -228,13 +228,13 @@ def draw(
         return
     from matplotlib.figure import Figure
 
-    from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, save, style
+    from headspex.figures.style import LIGHT, save, style
 
     with style():
         figure = Figure(figsize=(5.5, 4.2))
         axes = figure.add_subplot()
         for color, ((method, count), own) in zip(
-            (BLUE, GREEN, ORANGE, GREY), curves.items(), strict=False
+            (LIGHT.blue, LIGHT.green, LIGHT.orange, LIGHT.grey), curves.items(), strict=False
         ):
             budgets = sorted({point.passes for point in own})
             mean = [np.mean([p.r2 for p in own if p.passes == passes]) for passes in budgets]
@@ -243,7 +243,7 @@ def draw(
             )
             axes.plot(budgets, mean, color=color, label=f"{method}, {questions} a mask")
             axes.plot([p.passes for p in own], [p.r2 for p in own], ".", color=color, ms=3)
-        axes.axhline(target, color=GREY, lw=0.8, ls=":")
+        axes.axhline(target, color=LIGHT.grey, lw=0.8, ls=":")
         axes.set(xscale="log", ylim=(0, 1), xlabel="forward passes", ylabel="R² on fresh masks")
         figure.legend(loc="outside upper left")
         save(figure, path)

@@ -1,0 +1,41 @@
+"""The gallery: pictures of the shipped run, beside the files they are drawn from.
+
+    python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
+
+`make gallery` makes the run first. A test draws the pictures again from the gallery's own files.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from headspex.figures.of_run import FIGURES, Drawn, picture
+from headspex.figures.style import DARK, LIGHT, save
+from headspex.files import read_text, write_text
+from headspex.run_folder import RunFolder, finished_run
+
+PICTURES = {
+    **{f"{name}.png": (name, LIGHT) for name in FIGURES},
+    "curve-dark.png": ("curve", DARK),  # the README's first picture, for readers at night
+}
+
+
+def exhibit(run: Path, gallery: Path) -> None:
+    """Copy the files that a run's pictures are drawn from into `gallery`/run, and draw them."""
+    there, here = RunFolder(run), RunFolder(gallery / "run")
+    for name in ("run", "spectrum", "interactions", "schedule", "curve"):
+        write_text(getattr(here, name), read_text(getattr(there, name)))
+    draw_all(gallery / "run", gallery)
+
+
+def draw_all(run: Path, gallery: Path) -> None:
+    """Draw the gallery's pictures of a run."""
+    folder, content = finished_run(run)
+    for file, (name, theme) in PICTURES.items():
+        figure = picture(Drawn(folder, content["results"], theme=theme), name).figure
+        save(figure, gallery / file)
+
+
+if __name__ == "__main__":
+    exhibit(*map(Path, sys.argv[1:]))

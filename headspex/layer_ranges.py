@@ -1,0 +1,35 @@
+"""Groups of layers that figures tell apart, such as 0-2,13-15,29-31."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headspex.errors import UsageError
+from headspex.players import Players, format_layers, parse_layers
+
+
+def default_ranges(layers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The runs of neighbours among `layers`; of a single run its thirds, early, middle and late."""
+    cuts = np.flatnonzero(np.diff(layers) > 1) + 1
+    runs = np.split(np.asarray(layers), cuts)
+    if len(runs) == 1:
+        runs = [part for part in np.array_split(runs[0], 3) if len(part)]
+    return tuple(tuple(part.tolist()) for part in runs)
+
+
+def parse_ranges(text: str, players: Players) -> tuple[tuple[int, ...], ...]:
+    """The groups named by text such as "0-2,13-15", one group between two commas.
+
+    Raises:
+        UsageError: bad syntax, or layers that the run did not switch.
+    """
+    ranges = tuple(parse_layers(part, players.n_layers) for part in text.split(","))
+    for layers in ranges:
+        if not set(layers) <= set(players.layers):
+            raise UsageError(
+                f"--ranges names layers that were switched, {format_layers(players.layers)}, "
+                f"but has {format_layers(layers)}"
+            )
+    return ranges

@@ -1,0 +1,57 @@
+"""The gallery is what its run's files draw, and the README tells what that run found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from headspex.curve import read_curve
+from headspex.figures.exhibition import PICTURES, draw_all
+from headspex.interactions_table import read_interactions
+from headspex.results import summary
+from headspex.run_folder import finished_run
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY = ROOT / "figures/gallery"
+BUDGET_GAMES = ("mini", "stories260k")  # of tests/benchmarks/budget.py
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gallery")
+    draw_all(GALLERY / "run", folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(PICTURES))
+def test_a_picture_of_the_gallery_is_what_its_files_draw(drawn: Path, name: str) -> None:
+    here, there = imread(drawn / name), imread(GALLERY / name)
+    assert here.shape == there.shape, "make gallery draws it anew"
+    # Machines may round the edge of a letter differently.
+    assert np.mean(np.abs(here - there).max(axis=-1) > 0.2) < 0.002, "make gallery draws it anew"
+
+
+def test_the_gallery_holds_nothing_else_than_these_and_the_benchmark_of_budgets() -> None:
+    budgets = {f"passes-{game}.{kind}" for game in BUDGET_GAMES for kind in ("csv", "png")}
+    assert {path.name for path in GALLERY.iterdir()} == {*PICTURES, *budgets, "run"}
+
+
+def test_the_readme_shows_what_the_run_of_the_gallery_printed() -> None:
+    folder, content = finished_run(GALLERY / "run")
+    found = summary(
+        content["results"], read_curve(folder.curve), read_interactions(folder.interactions)
+    )
+    assert found in (ROOT / "README.md").read_text(encoding="utf-8"), "paste it after make gallery"
+
+
+def test_the_run_of_the_gallery_was_asked_for_by_defaults() -> None:
+    from headspex.settings import Settings
+
+    identity = json.loads((GALLERY / "run/run.json").read_text())["identity"]
+    default = Settings().to_dict()
+    asked = {name: identity[name] for name in default if name in identity}
+    del asked["threads"]
+    assert asked.pop("metric") == "accuracy"  # the task's own, as none was asked for
+    assert asked == {name: default[name] for name in asked}
