@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.curve import read_curve
+from headspex.figures.methods import looks_of
 from headspex.figures.of_run import COMPARED, FIGURES, Drawn, caption_of, picture
 from headspex.figures.style import LIGHT
 from headspex.files import read_text, write_text
@@ -188,6 +189,7 @@ def _schedule(run: Drawn) -> str:
 
 def _scores(run: Drawn) -> str:
     points = read_curve(run.folder.curve)
+    looks = dict(looks_of(dict.fromkeys(p.method for p in points), run.heads))
     return table(
         "scores",
         "Scores on held-out questions, with 95 % intervals",
@@ -195,7 +197,7 @@ def _scores(run: Drawn) -> str:
         (
             Row(
                 (
-                    p.method, Cell(str(p.n_pruned), p.n_pruned),
+                    looks[p.method].title, Cell(str(p.n_pruned), p.n_pruned),
                     Cell(f"{p.sparsity:.0%}", p.sparsity), p.metric,
                     *(Cell(f"{x:.3f}", x) for x in (p.score, p.low, p.high)),
                     Cell(f"{p.n_questions:,}", p.n_questions),
