@@ -12,6 +12,7 @@ import pytest
 from headspex.cli import main
 from headspex.curve import read_curve
 from headspex.errors import UsageError
+from headspex.figures.of_run import FIGURES
 from headspex.mask_file import read_mask
 from headspex.spectrum import Spectrum
 
@@ -19,7 +20,7 @@ QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 SAME_EVERY_TIME = [
     "run.json", "report.html",
     "questions.json", "spectrum.json", "interactions.csv", "schedule.json", "curve.csv",
-    "figures/curve.svg", "figures/heads.svg", "figures/energy.svg",
+    *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "csv")),
 ]  # fmt: skip
 
 

@@ -69,7 +69,8 @@
   }
 
   const about = (event) => event.target.closest?.("[data-heads]")?.dataset.heads ?? null;
-  document.addEventListener("pointerover", (event) => light(about(event) ?? held));
+  // Not pointerover, which also comes when rows scroll away under a mouse that rests.
+  document.addEventListener("pointermove", (event) => light(about(event) ?? held));
   document.addEventListener("focusin", (event) => light(about(event) ?? held));
   document.addEventListener("click", (event) => {
     if (event.target.closest("button, input")) return;
