@@ -28,7 +28,8 @@ from headspex.judge import Judge
 from headspex.lock import locked
 from headspex.methods import OURS
 from headspex.orders import ORDERS, Known
-from headspex.run_folder import finished_run, first_difference
+from headspex.reopening import study_of_run
+from headspex.run_folder import finished_run
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.spectrum import Spectrum
@@ -59,7 +60,7 @@ def compare(
             were, or a budget that the search does not hold or SPEX cannot use.
     """
     folder, content = finished_run(path)
-    study = study_of(path, content["identity"])
+    study = study_of_run(path, content["identity"])
     settings, plan, metric = study.settings, study.plan, study.metric
     sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
     passes = search_parts(sample, budgets)
@@ -139,25 +140,3 @@ def _allocation(path: Path, results: dict[str, Any]) -> Allocation:
         return Allocation.from_dict(results["allocation"])
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
-
-
-def study_of(path: Path, identity: dict[str, Any]) -> Study:
-    """The study of a run, its model and data loaded again.
-
-    Raises:
-        UsageError: they cannot be loaded, or are no longer what they were.
-    """
-    try:
-        study = Study.of_run(identity)
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
-    try:
-        difference = first_difference(identity, study.identity)
-    except UsageError as error:
-        raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
-    if difference is not None:
-        raise UsageError(
-            "a comparison adds to the scores of its run, so model, data and versions must be the "
-            f"same, but {path} differs ({difference}); repeat the run in a new folder"
-        )
-    return study

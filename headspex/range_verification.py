@@ -12,13 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from headspex.allocation import Allocation
 from headspex.baselines import BASELINES
-from headspex.compare import study_of
 from headspex.files import read_text
 from headspex.fill import fill_of_run
 from headspex.findings import search_scores
 from headspex.plan import RANDOM_SCHEDULES, SPARSITIES
 from headspex.players import format_layers
 from headspex.ranged_curves import RangedPoint, read_ranged, write_ranged
+from headspex.reopening import study_of_run
 from headspex.run_folder import RunFolder, finished_run
 from headspex.sample import draw_sample
 from headspex.schedule import n_pruned, prune_schedule, random_schedule
@@ -52,7 +52,7 @@ def measure_ranges(path: Path, ranges: Iterable[Layers]) -> None:
 def _measured(
     folder: RunFolder, content: dict[str, Any], ranges: Sequence[Layers]
 ) -> list[RangedPoint]:
-    study = study_of(folder.path, content["identity"])
+    study = study_of_run(folder.path, content["identity"])
     metric, seed = content["results"]["metric"], study.settings.seed
     own = content["results"].get("own_metric", "accuracy")
     sample = draw_sample(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from headspex.block import Block
 from headspex.errors import UsageError
-from headspex.run_folder import first_difference
+from headspex.identity import first_difference
 
 if TYPE_CHECKING:
     from headspex.study import Study

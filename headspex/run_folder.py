@@ -10,6 +10,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.files import TEMPORARY, read_json, sha256_of, write_json
+from headspex.identity import first_difference
 from headspex.lock import NAME as LOCK
 from headspex.run_schema import PARTS
 
@@ -173,14 +174,6 @@ class RunFolder:
             for name, known in files.items()
             if name not in inside or sha256_of(self.path / name) != known
         ]
-
-
-def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """In what two runs differ first, in words; None where their identities are equal."""
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            return f"{key}: {there.get(key)!r} there, {here.get(key)!r} here"
-    return None
 
 
 def _is_free(path: Path) -> bool:

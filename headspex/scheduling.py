@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.combination import WAYS, mean_spectrum, worst_case_schedule
-from headspex.compare import study_of
 from headspex.curve import CurvePoint, write_curve
 from headspex.errors import UsageError
 from headspex.exact import BestSets, best_sets
@@ -20,6 +19,7 @@ from headspex.files import read_text, write_json, write_text
 from headspex.fill import fill_of_run, write_fill
 from headspex.paired import free_size, score_difference
 from headspex.players import Players
+from headspex.reopening import study_of_run
 from headspex.results import mask_of
 from headspex.rules import Rules
 from headspex.run_folder import RunFolder, finished_run
@@ -129,7 +129,7 @@ def _judged(
     wish: Wish,
     scores: Path,
 ) -> Judged:
-    study = study_of(path, content["identity"])
+    study = study_of_run(path, content["identity"])
     # Few masks are judged here, so that each can be asked every question that was held out.
     study.plan = replace(study.plan, n_heldout=len(study.halves[1]))
     search, heldout = study.questions

@@ -14,9 +14,10 @@ from headspex.block import Block
 from headspex.errors import UsageError
 from headspex.evaluate import Passes
 from headspex.findings import search_passes
+from headspex.identity import first_difference
 from headspex.lock import locked
 from headspex.run import allocation_of, at_work
-from headspex.run_folder import RunFolder, first_difference, read_run
+from headspex.run_folder import RunFolder, read_run
 from headspex.sample import draw_sample
 from headspex.store import ScoreStore
 

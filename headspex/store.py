@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from headspex.block import Block, digest
 from headspex.errors import UsageError
-from headspex.run_folder import first_difference
+from headspex.identity import first_difference
 
 # The key is the first column, so that all keys are found without reading the scores.
 _SCHEMA = """

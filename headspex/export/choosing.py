@@ -165,11 +165,11 @@ def _scored(
     fill: Any,
 ) -> tuple[float, list[str]]:
     """Held-out score of a projected mask, and what the projection cost."""
-    from headspex.compare import study_of
     from headspex.lock import locked
+    from headspex.reopening import study_of_run
     from headspex.store import ScoreStore
 
-    study = study_of(path, identity)
+    study = study_of_run(path, identity)
     own = study.task.metric
     search, heldout = study.questions
     asked = np.arange(len(search), len(search) + len(heldout))
