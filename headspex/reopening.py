@@ -26,7 +26,7 @@ def study_of_run(path: Path, identity: dict[str, Any]) -> Study:
         raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
     if difference is not None:
         raise UsageError(
-            "what is added to the scores of a run must be of its model, data and versions, "
+            "this adds to the scores of its run, so model, data and versions must be the same, "
             f"but {path} differs ({difference}); repeat the run in a new folder"
         )
     return study
