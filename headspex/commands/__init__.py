@@ -12,15 +12,18 @@ from typing import Protocol
 
 from headspex.commands import (
     compare,
+    doctor,
     eval,
     export,
     lm_eval,
     merge,
+    models,
     plot,
     prune,
     schedule,
     score,
     status,
+    tasks,
 )
 
 
@@ -57,6 +60,9 @@ COMMANDS = {
     "status": Command("say how far a run is", status),
     "score": Command("measure a share of a run's scores", score),
     "merge": Command("join the shares of a run", merge),
+    "models": Command("say which models have a name", models),
+    "tasks": Command("say which tasks have a name, and their subjects", tasks),
+    "doctor": Command("look whether this machine can do it", doctor),
     "lm-eval": Command(
         "lm-eval's own command line, with --model headspex for masked models", lm_eval
     ),
