@@ -256,7 +256,7 @@ def _of_records(figure: Figure, kind: Any, records: Sequence[Any]) -> Picture:
     return Picture(figure, header, [[getattr(r, name) for name in header] for r in records])
 
 
-# Those that every run has, the answer first.
+# Those that a run has, the answer first.
 FIGURES: dict[str, RunFigure] = {
     "curve": RunFigure(
         "Held-out score as {heads} are removed, with 95 % intervals, between the whole model and "
@@ -285,6 +285,12 @@ COMPARED: dict[str, RunFigure] = {
 BY_SHAPIQ: dict[str, RunFigure] = {name: _by_shapiq(name) for name in PLOTS}
 
 
+def figures_of(run: Drawn) -> list[str]:
+    """Those of `FIGURES` that this run has: `headspex explain` leaves no curve."""
+    judged = of_method(read_curve(run.folder.curve), "proxyspex", run.own_metric)
+    return [name for name in FIGURES if judged or name != "curve"]
+
+
 def caption_of(name: str, players: Players) -> str:
     """The sentence under a figure."""
     head, heads = singular(players.unit), plural(players.unit)
@@ -301,6 +307,11 @@ def picture(run: Drawn, name: str) -> Picture:
     known = FIGURES | COMPARED | BY_SHAPIQ
     if name not in known:
         raise UsageError(f"the figures of a run are {', '.join(known)}, but got {name!r}")
+    if name == "curve" and not run.ranges and "curve" not in figures_of(run):
+        raise UsageError(
+            "a curve is of schedules that were judged, but this run is of `headspex explain`; make "
+            "one with `headspex prune`, or measure parts of it with --ranges"
+        )
     return known[name].make(run)
 
 

@@ -29,7 +29,7 @@ from headspex.lock import locked
 from headspex.methods import OURS
 from headspex.orders import ORDERS, Known
 from headspex.reopening import study_of_run
-from headspex.run_folder import finished_run
+from headspex.run_folder import judged_run
 from headspex.sample import Sample, draw_sample
 from headspex.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.spectrum import Spectrum
@@ -59,7 +59,7 @@ def compare(
         UsageError: no finished run, one whose model, data or versions are no longer what they
             were, or a budget that the search does not hold or SPEX cannot use.
     """
-    folder, content = finished_run(path)
+    folder, content = judged_run(path)
     study = study_of_run(path, content["identity"])
     settings, plan, metric = study.settings, study.plan, study.metric
     sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)

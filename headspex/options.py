@@ -36,8 +36,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "%(default)s); floats depend on it")  # fmt: skip
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """What a run searches, and what it may spend."""
+def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
+    """What a run searches, and what it may spend; flags of schedules where it makes them."""
     add = parser.add_argument
     add("--unit", default=Settings.unit, metavar="UNITS", help="what is switched: head, kv-group, "
         "layer (its attention), mlp, or such as head,mlp (default: %(default)s)")  # fmt: skip
@@ -52,9 +52,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
         help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
-    add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
-        "schedule on the model, each a quarter of the search's passes on top of them "
-        "(default: %(default)s)")  # fmt: skip
+    if prune:
+        add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
+            "schedule on the model, each a quarter of the search's passes on top of them "
+            "(default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
         "prompts (default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",

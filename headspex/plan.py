@@ -70,7 +70,8 @@ class Plan:
 
     def passes_total(self, rounds: int) -> int:
         """Of a whole run with so many rounds of refinement, at most."""
-        return self.search_budget + self.verify_passes + rounds * self.walk_passes
+        walked = rounds * self.walk_passes if rounds else 0
+        return self.search_budget + self.verify_passes + walked
 
     @property
     def verify_passes(self) -> int:
@@ -102,7 +103,8 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
             f"by, but the task gives {n_search} and {n_heldout}; add questions or subjects"
         )
     n_fresh = min(FRESH_MASKS, _possible(n_players) // 4)
-    sizes = tuple(sorted({n_pruned(s, n_players) for s in SPARSITIES} - {0}))
+    shares = SPARSITIES if settings.prune else ()
+    sizes = tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))
     look_step, n_watched = settings.look_every or 0, 0
     if settings.stop_at_faithfulness is not None and not look_step:
         look_step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)

@@ -11,7 +11,7 @@ import numpy as np
 
 from headspex.curve import CurvePoint, of_method, whole_model, write_curve
 from headspex.energy import layer_energy
-from headspex.figures.of_run import FIGURES, Drawn, draw
+from headspex.figures.of_run import Drawn, draw, figures_of
 from headspex.files import write_json, write_text
 from headspex.interactions_table import Interaction, write_interactions
 from headspex.mask_file import MaskFile, pruned_heads
@@ -56,7 +56,9 @@ def write_results(
     results = results_of(study, findings)
     drawn = Drawn(folder, results)
     pictures = [
-        path for name in FIGURES for path in draw(drawn, name, folder.figures / f"{name}.svg")
+        path
+        for name in figures_of(drawn)
+        for path in draw(drawn, name, folder.figures / f"{name}.svg")
     ]
     report = write_report(drawn, study.identity, answer(results, findings.curve))
     masks = [folder.mask(point.n_pruned) for point in judged]
@@ -166,17 +168,8 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
         f"Whole model: {own} {score:.3f} [{results['unpruned_low']:.3f}, "
         f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions{guessing}."
     ]
-    free = _still_as_good(curve, own)
-    if free is None:
-        sentences.append(
-            f"Every share of the {heads} that was tried costs more than {_SAME:g} of {own}."
-        )
-    else:
-        sentences.append(
-            f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
-            f"{own} {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
-        )
-    sentences.append(_free_sentence(results, heads))
+    if of_method(curve, "proxyspex", own):
+        sentences += _what_can_go(results, curve, heads)
     found = results["faithfulness"]
     sentences.append(
         "Every fresh mask scores the same: there is nothing to explain."
@@ -185,6 +178,18 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
         f"[{found['low']:.3f}, {found['high']:.3f}]."
     )
     return sentences
+
+
+def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> list[str]:
+    own, free = results["own_metric"], _still_as_good(curve, results["own_metric"])
+    if free is None:
+        said = f"Every share of the {heads} that was tried costs more than {_SAME:g} of {own}."
+    else:
+        said = (
+            f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
+            f"{own} {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
+        )
+    return [said, _free_sentence(results, heads)]
 
 
 def _free(findings: Findings, sizes: Sequence[int]) -> int | None:
@@ -233,9 +238,9 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
             "",
             f"Energy ({energy['basis']}): single {plural(unit)} {energy['linear']:.1%}, "
             f"within a layer {energy['within']:.1%}, across layers {energy['across']:.1%}",
-            "",
-            *curve_table(curve, unit, results["own_metric"]),
         ]
+        if of_method(curve, "proxyspex", results["own_metric"]):
+            lines += ["", *curve_table(curve, unit, results["own_metric"])]
     lines += ["", *spent(results)]
     return "\n".join(lines)
 
@@ -277,9 +282,11 @@ def command_of(study: Study) -> str:
         return "headspex.Study(model, task, ...) in Python: the model or the task was an object"
     settings = study.settings
     default = type(settings)()
-    words = ["headspex", "prune"]
+    words = ["headspex", "prune" if settings.prune else "explain"]
     for name, value in settings.to_dict().items():
         if value == getattr(default, name) or value == [] or (settings.protocol and name in PAPER):
+            continue
+        if not settings.prune and name in ("prune", "refine"):  # the command says so
             continue
         flag = "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"
         words += (

@@ -227,3 +227,18 @@ def finished_run(path: Path) -> tuple[RunFolder, dict[str, Any]]:
             f"the run in {path} is not finished; repeat its `headspex prune` with --out {path}"
         )
     return RunFolder(path), content
+
+
+def judged_run(path: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """As `finished_run`, of a run that judged schedules.
+
+    Raises:
+        UsageError: no run, an unfinished one, or one of `headspex explain`.
+    """
+    folder, content = finished_run(path)
+    if not content["identity"]["sizes"]:
+        raise UsageError(
+            f"this takes a run that judged schedules, but {path} is of `headspex explain`; make "
+            "one with `headspex prune`"
+        )
+    return folder, content

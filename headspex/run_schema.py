@@ -26,6 +26,7 @@ IDENTITY = record(
         "protocol": optional(text),
         "metric": text,
         "chat_template": truth,
+        "prune": truth,
         "refine": whole(0, MOST_ROUNDS),
         "seed": whole(0, 1 << 64),
         "threads": whole(1, 1 << 16),

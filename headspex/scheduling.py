@@ -22,7 +22,7 @@ from headspex.players import Players
 from headspex.reopening import study_of_run
 from headspex.results import mask_of
 from headspex.rules import Rules
-from headspex.run_folder import RunFolder, finished_run
+from headspex.run_folder import RunFolder, judged_run
 from headspex.schedule import Schedule, prune_schedule
 from headspex.scheduled import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
 from headspex.spectrum import Spectrum
@@ -46,7 +46,7 @@ def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
         UsageError: no finished runs, runs of other models or players, or a wish that cannot be.
     """
     _check(wish, len(paths))
-    opened = [finished_run(path) for path in paths]
+    opened = [judged_run(path) for path in paths]
     contents = [content for _, content in opened]
     players = Players.of_run(contents[0]["results"])
     for path, content in zip(paths[1:], contents[1:], strict=True):

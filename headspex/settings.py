@@ -35,6 +35,7 @@ class Settings:
             pilot finds out how many pay best.
         keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
+        prune: judge pruning schedules; False, as in `headspex explain`, finds what heads do alone.
         refine: rounds in which the schedule is walked on the model, a quarter of the search's
             passes each, on top of the budget.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
@@ -64,6 +65,7 @@ class Settings:
     verify_budget: int | None = None
     questions_per_mask: int | Literal["auto", "all"] = "auto"
     keep: float | Literal["auto"] = "auto"
+    prune: bool = True
     refine: int = 1
     ablation: str = "zero"
     rescale: bool = False
@@ -123,6 +125,8 @@ class Settings:
             )
         if not 0 <= self.refine <= MOST_ROUNDS:
             raise UsageError(f"--refine must be 0 to {MOST_ROUNDS} rounds, but is {self.refine}")
+        if not self.prune:
+            object.__setattr__(self, "refine", 0)
         if self.seed < 0 or self.threads < 1:
             raise UsageError(
                 "--seed must not be negative and --threads must be at least 1, "

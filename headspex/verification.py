@@ -58,7 +58,7 @@ def verify(
         row = 1
         for method, several in schedules.items():
             last = row + len(several) * len(sizes)
-            block = values[row:last].reshape(len(several), len(sizes), -1)
+            block = values[row:last].reshape(len(several), len(sizes), len(heldout))
             row = last
             if metric == metrics[0]:
                 verified[method] = block

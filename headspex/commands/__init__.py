@@ -14,6 +14,7 @@ from headspex.commands import (
     compare,
     doctor,
     eval,
+    explain,
     export,
     lm_eval,
     merge,
@@ -52,6 +53,7 @@ class Command:
 
 COMMANDS = {
     "prune": Command("find the heads that matter and the ones that can go", prune),
+    "explain": Command("find the heads and interactions that matter, no more", explain),
     "eval": Command("score a model, whole or under a mask", eval),
     "plot": Command("draw a figure of a finished run", plot),
     "compare": Command("set other methods against a finished run's", compare),

@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.figures.of_run import FIGURES, Drawn, draw
+    from headspex.figures.of_run import Drawn, draw, figures_of
     from headspex.figures.style import DARK, LIGHT
     from headspex.layer_ranges import parse_ranges
     from headspex.run_folder import finished_run
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.name is None and options.to is not None:
         raise UsageError(f"--to is a file for one figure, but no NAME stands before {options.to}")
-    names = [options.name] if options.name else list(FIGURES)
+    names = [options.name] if options.name else figures_of(drawn)
     ending = "-dark.svg" if options.dark else ".svg"
     for name in names:
         for path in draw(drawn, name, options.to or folder.figures / f"{name}{ending}"):

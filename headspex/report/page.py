@@ -10,7 +10,7 @@ from typing import Any
 
 from headspex.curve import read_curve
 from headspex.figures.methods import looks_of
-from headspex.figures.of_run import COMPARED, FIGURES, Drawn, caption_of, picture
+from headspex.figures.of_run import COMPARED, Drawn, caption_of, figures_of, picture
 from headspex.figures.style import LIGHT
 from headspex.files import read_text, write_text
 from headspex.interactions_table import Interaction
@@ -39,7 +39,7 @@ def write_report(
     run = replace(run, theme=LIGHT)
     title = f"{identity['model']} on {identity['task']}"
     names = [
-        *FIGURES,
+        *figures_of(run),
         *(COMPARED if (run.folder.comparison / "faithfulness.csv").is_file() else ()),
     ]
     figures = "".join(_figure(run, name) for name in names)
