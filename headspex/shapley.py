@@ -1,0 +1,2 @@
+def shapley_values(*a, **k):
+    raise NotImplementedError
