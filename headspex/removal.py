@@ -181,3 +181,9 @@ class _Program:
         if result.x is None:
             return None, False
         return tuple(np.flatnonzero(result.x[:n] > 0.5).tolist()), result.status == 0
+
+
+def _sign(direction: str) -> float:
+    if direction not in DIRECTIONS:
+        raise UsageError(f"direction is {' or '.join(DIRECTIONS)}, but got {direction!r}")
+    return DIRECTIONS[direction]

@@ -55,9 +55,8 @@ def removal_curves(
 
 
 def mean_values(points: Sequence[RemovalPoint]) -> dict[str, float]:
-    """Each method's mean over the sizes between none and all: the area under its curve."""
-    last = max(point.n_removed for point in points)
-    inner = [point for point in points if 0 < point.n_removed < last]
+    """Each method's mean over the sizes above none: the area under its curve."""
+    inner = [point for point in points if point.n_removed > 0]
     methods = dict.fromkeys(point.method for point in points)
     return {m: float(np.mean([p.value for p in inner if p.method == m])) for m in methods}
 

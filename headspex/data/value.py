@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 
-from headspex.data.learners import ridge_scores
+from headspex.data.learners import kernel_scores, rbf_kernel, ridge_scores, usual_width
 from headspex.errors import UsageError
 from headspex.players import Masks, Values, check_masks
 from headspex.progress import progress
 
-# bool [samples] -> a model with decision_function, predict_proba or a call, features -> [tests,
-# classes], columns in ascending order of all classes.
-Train = Callable[[Bool[np.ndarray, " samples"]], Any]
+# bool [samples] -> model; the model: features [tests, features] -> scores [tests, classes], columns
+# in ascending order of all classes.
+Train = Callable[[Bool[np.ndarray, " samples"]], Callable[[np.ndarray], npt.ArrayLike]]
+
+LEARNERS = ("ridge", "rbf")
 
 
 class TrainingValue:
@@ -35,8 +36,9 @@ class TrainingValue:
             `labels`.
         groups: [samples], the player 0, 1, ... that holds each sample; by default every sample is
             one. Samples of group -1 are always in the training set.
-        train: your own training, see `train`; by default ridge regression on one-hot targets in
-            closed form.
+        learner: "ridge", ridge regression on one-hot targets, "rbf", the same with a Gaussian
+            kernel, both in closed form, or your own training: a function from the subset, bool
+            [samples], to a function from features to scores [tests, classes].
         penalty: of ridge regression, in units of the mean squared norm of a sample.
 
     Raises:
@@ -51,7 +53,7 @@ class TrainingValue:
         test_labels: npt.ArrayLike,
         *,
         groups: npt.ArrayLike | None = None,
-        train: Train | None = None,
+        learner: str | Train = "ridge",
         penalty: float = 0.1,
     ) -> None:
         self._features = _rows(features)
@@ -77,8 +79,9 @@ class TrainingValue:
         self._own = np.searchsorted(self.classes, test_labels)
         self._targets = (labels[:, None] == self.classes).astype(np.float64)
         self._groups = _groups(groups, len(labels))
-        self._train = train
-        self._penalty = penalty * float(np.square(self._features).sum(axis=1).mean())
+        if isinstance(learner, str) and learner not in LEARNERS:
+            raise UsageError(f"no learner {learner!r}; known: {', '.join(LEARNERS)}, or a function")
+        self._learner, self._penalty = learner, penalty
 
     @property
     def n_players(self) -> int:
@@ -92,12 +95,7 @@ class TrainingValue:
     def margins(self, masks: npt.ArrayLike) -> Float[np.ndarray, "masks tests"]:
         """The margin of every test point, in units of the model's scores."""
         subsets = self.subsets(check_masks(masks, self.n_players))
-        if self._train is None:
-            scores = ridge_scores(
-                self._features, self._targets, self._tests, subsets, penalty=self._penalty
-            )
-        else:
-            scores = self._trained(subsets)
+        scores = self._scores(subsets)
         own = self._own[None, :, None]
         right = np.take_along_axis(scores, own, axis=2)[..., 0]
         others = scores.copy()
@@ -109,15 +107,29 @@ class TrainingValue:
         always = np.ones((len(masks), 1), dtype=np.bool_)
         return np.asarray(np.append(masks, always, axis=1)[:, self._groups])
 
-    def _trained(
+    def _scores(
         self, subsets: Bool[np.ndarray, "masks samples"]
     ) -> Float[np.ndarray, "masks tests classes"]:
-        assert self._train is not None
+        features, targets, tests, penalty = (
+            self._features, self._targets, self._tests, self._penalty,
+        )  # fmt: skip
+        if callable(self._learner):
+            return self._trained(self._learner, subsets)
+        if self._learner == "rbf":
+            width = usual_width(features)
+            kernel, to_tests = rbf_kernel(features, features, width), rbf_kernel(tests, features, width)
+            return kernel_scores(kernel, targets, to_tests, subsets, penalty=penalty)
+        penalty *= float(np.square(features).sum(axis=1).mean())
+        return ridge_scores(features, targets, tests, subsets, penalty=penalty)
+
+    def _trained(
+        self, train: Train, subsets: Bool[np.ndarray, "masks samples"]
+    ) -> Float[np.ndarray, "masks tests classes"]:
         shape = (len(self._tests), len(self.classes))
         scores = np.empty((len(subsets), *shape))
         with progress(len(subsets), "train", unit="models") as done:
             for row, subset in enumerate(subsets):
-                found = np.asarray(_scores_of(self._train(subset), self._tests[:, 1:]))
+                found = np.asarray(train(subset)(self._tests[:, 1:]))
                 if found.shape != shape:
                     raise UsageError(
                         f"a trained model must score {shape[0]} test points and {shape[1]} "
@@ -127,15 +139,6 @@ class TrainingValue:
                 scores[row] = found
                 done(1)
         return scores
-
-
-def _scores_of(model: Any, tests: Float[np.ndarray, "tests features"]) -> Any:
-    if callable(model):
-        return model(tests)
-    raise UsageError(
-        f"train(subset) must return a function from features to scores, but returned "
-        f"{type(model).__name__}; return such as model.predict_proba"
-    )
 
 
 def _rows(features: npt.ArrayLike) -> Float[np.ndarray, "samples features"]:

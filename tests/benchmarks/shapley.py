@@ -72,9 +72,8 @@ def of_shapiq(name: str, **options: Any) -> Estimator:
         kind = getattr(shapiq.approximator, name)
         engine = kind(n=n, random_state=seed, **options)
 
-        def asked(masks: np.ndarray) -> Any:  # some estimators ask for one mask at a time
-            masks = np.asarray(masks, dtype=bool)
-            return value(masks) if masks.ndim == 2 else float(value(masks[None])[0])
+        def asked(masks: np.ndarray) -> np.ndarray:  # some estimators ask for one mask at a time
+            return value(np.atleast_2d(masks).astype(bool))
 
         found = engine.approximate(budget, asked)
         return np.array([found[(i,)] for i in range(n)])

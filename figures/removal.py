@@ -1,0 +1,50 @@
+"""Removal curves: the value as the players go that a method names first."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from matplotlib.figure import Figure
+
+from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, style
+
+
+class Point(Protocol):
+    """A method's value after so many removals."""
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+
+    @property
+    def n_removed(self) -> int:
+        """Players removed."""
+
+    @property
+    def value(self) -> float:
+        """What is left."""
+
+
+_LOOKS = {
+    "proxyspex": (BLUE, "o", "ProxySPEX, greedy"),
+    "shapley": (GREEN, "D", "Shapley values"),
+    "lasso": (ORANGE, "s", "LASSO"),
+}
+
+
+def removal_figure(points: Sequence[Point], *, players: str = "players") -> Figure:
+    """One line a method."""
+    with style():
+        figure = Figure(figsize=(6.4, 3.8))
+        axes = figure.add_subplot()
+        for method in dict.fromkeys(point.method for point in points):
+            own = [point for point in points if point.method == method]
+            colour, marker, label = _LOOKS.get(method, (GREY, "^", method))
+            axes.plot(
+                [p.n_removed for p in own], [p.value for p in own],
+                color=colour, marker=marker, markersize=4, linewidth=1.4, label=label,
+            )  # fmt: skip
+        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set(xlabel=f"{players} removed", ylabel="value")
+        axes.set_title(f"What is left when {players} go")
+        axes.legend(loc="best")
+    return figure
