@@ -25,7 +25,7 @@ class Point(Protocol):
 
 
 _LOOKS = {
-    "proxyspex": (BLUE, "o", "ProxySPEX, greedy"),
+    "proxyspex": (BLUE, "o", "ProxySPEX"),
     "shapley": (GREEN, "D", "Shapley values"),
     "lasso": (ORANGE, "s", "LASSO"),
 }

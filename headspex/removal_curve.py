@@ -10,10 +10,9 @@ import numpy as np
 
 from headspex.files import write_csv
 from headspex.fit import ValueFunction
-from headspex.removal import DIRECTIONS, removal_order
+from headspex.removal import DIRECTIONS, removal_order, shapley_of
 from headspex.schedule import Schedule, schedule_from_scores
 from headspex.search import Search
-from headspex.spectrum import Spectrum
 
 COLUMNS = ("method", "n_removed", "value")
 POINTS = 20  # of a curve of many players
@@ -29,7 +28,7 @@ class RemovalPoint:
 
 
 def removal_orders(search: Search, *, direction: str = "down", seed: int = 0) -> dict[str, Schedule]:
-    """Greedy on the spectrum, by its Shapley values, and by the LASSO on the same masks."""
+    """By `removal_order`, by the spectrum's Shapley values, by the LASSO on the same masks."""
     towards = DIRECTIONS[direction]
     scores = {"shapley": shapley_of(search.spectrum), "lasso": shapley_of(search.lasso(seed=seed))}
     return {
@@ -64,11 +63,3 @@ def mean_values(points: Sequence[RemovalPoint]) -> dict[str, float]:
 def write_removal(path: Path, points: Sequence[RemovalPoint]) -> None:
     """The points as CSV."""
     write_csv(path, COLUMNS, [(p.method, p.n_removed, repr(p.value)) for p in points])
-
-
-def shapley_of(spectrum: Spectrum) -> np.ndarray:
-    """Shapley values [players] of a spectrum."""
-    found = np.zeros(spectrum.n_players)
-    for (player,), value in spectrum.interactions("shapley").items():
-        found[player] = value
-    return found

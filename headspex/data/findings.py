@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from headspex.data.pairs import Pair, pairs
 from headspex.data.value import TrainingValue
 from headspex.files import write_csv, write_json, write_text
+from headspex.removal import shapley_of
 from headspex.removal_curve import (
     RemovalPoint,
     mean_values,
     removal_curves,
     removal_orders,
-    shapley_of,
     write_removal,
 )
 from headspex.sampling import draw_masks

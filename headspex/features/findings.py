@@ -12,12 +12,12 @@ from headspex.features.highlight import html
 from headspex.features.text import Prompt
 from headspex.features.value import TextValue
 from headspex.files import write_json, write_text
+from headspex.removal import shapley_of
 from headspex.removal_curve import (
     RemovalPoint,
     mean_values,
     removal_curves,
     removal_orders,
-    shapley_of,
     write_removal,
 )
 from headspex.search import Search, search
