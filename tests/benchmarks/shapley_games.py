@@ -174,7 +174,7 @@ SHAPLEY_GAMES: dict[str, Callable[[], ShapleyGame]] = {
     "spectrum20": lambda: hierarchical(20, 0),
     "spectrum64a": lambda: hierarchical(64, 0),
     "spectrum64b": lambda: hierarchical(64, 1),
-    "spectrum128": lambda: hierarchical(128, 0),
+    "spectrum100": lambda: hierarchical(100, 0),
     "complete64": lambda: _same(complete_hierarchy(64).function, 64),
     "andor60": lambda: and_or(60, 0),
     "andor96": lambda: and_or(96, 1),
