@@ -117,8 +117,8 @@ def smallest_removal(
 class _Program:
     """maximise sum_S gain_S prod_{i in S} x_i over sets x of removed players of one size.
 
-    A product is a variable y: below each of its x where more is better, above their sum less |S| - 1
-    where less is.
+    A product is a variable y: below each of its x where more is better, above their sum less
+    |S| - 1 where less is.
     """
 
     def __init__(self, spectrum: Spectrum, towards: float) -> None:

@@ -27,7 +27,9 @@ class RemovalPoint:
     value: float
 
 
-def removal_orders(search: Search, *, direction: str = "down", seed: int = 0) -> dict[str, Schedule]:
+def removal_orders(
+    search: Search, *, direction: str = "down", seed: int = 0
+) -> dict[str, Schedule]:
     """By `removal_order`, by the spectrum's Shapley values, by the LASSO on the same masks."""
     towards = DIRECTIONS[direction]
     scores = {"shapley": shapley_of(search.spectrum), "lasso": shapley_of(search.lasso(seed=seed))}
@@ -45,7 +47,9 @@ def removal_curves(
     Masks that several orders share are scored once.
     """
     n = next(iter(orders.values())).n_players
-    sizes = sorted({round(n * i / points) for i in range(points + 1)}) if n > points else range(n + 1)
+    sizes = (
+        sorted({round(n * i / points) for i in range(points + 1)}) if n > points else range(n + 1)
+    )
     masks = np.concatenate([order.masks(sizes) for order in orders.values()])
     different, place = np.unique(masks, axis=0, return_inverse=True)
     values = np.asarray(value_function(different))[place.reshape(-1)].tolist()

@@ -99,10 +99,10 @@ def test_a_prompt_longer_than_the_context_is_refused(tiny: Any) -> None:
 
 
 def test_the_value_is_the_mean_over_fills() -> None:
-    lengths = SimpleNamespace(tokenizer=None, texts=lambda texts: np.array([*map(len, texts)]))
+    lengths: Any = SimpleNamespace(tokenizer=None, texts=lambda texts: np.array([*map(len, texts)]))
     value = TextValue(
         cut("aa bb"), lengths, removal="replace", fills=[["x ", "y"], ["xxx ", "yyy"]]
-    )  # type: ignore[arg-type]
+    )
     masks = np.array([[True, True], [False, True], [False, False]])
     assert value(masks).tolist() == [5.0, (4 + 6) / 2, (3 + 7) / 2]
 
@@ -117,9 +117,9 @@ def test_the_value_is_the_mean_over_fills() -> None:
     ],
 )
 def test_bad_removals_are_refused(options: dict[str, Any], message: str) -> None:
-    scorer = SimpleNamespace(tokenizer=SimpleNamespace())
+    scorer: Any = SimpleNamespace(tokenizer=SimpleNamespace())
     with pytest.raises(UsageError, match=message):
-        TextValue(cut("a b"), scorer, **options)  # type: ignore[arg-type]
+        TextValue(cut("a b"), scorer, **options)
 
 
 # A two-hop question of `mini`: "Anna follows Ben." and "Ben is in Oslo." are needed together.

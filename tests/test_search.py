@@ -24,7 +24,7 @@ def test_a_budget_for_all_masks_buys_the_exact_spectrum() -> None:
 
     def value(masks: np.ndarray) -> np.ndarray:
         asked.append(len(masks))
-        return masks[:, 0] * 2.0 - masks[:, 1] * masks[:, 2]
+        return np.asarray(masks[:, 0] * 2.0 - masks[:, 1] * masks[:, 2])
 
     found = search(value, 5, budget=32)
     assert (found.exact, asked) == (True, [32])
@@ -45,7 +45,7 @@ def test_the_strongest_effect_of_an_and_gate_is_what_its_players_add_together() 
 def test_greedy_removal_takes_backups_together_where_the_lasso_splits_them() -> None:
     def value(masks: np.ndarray) -> np.ndarray:
         backup = masks[:, 0] | masks[:, 1]
-        return 3.0 * backup + 1.2 * masks[:, 2] + 1.0 * masks[:, 3] + 0.9 * masks[:, 4]
+        return np.asarray(3.0 * backup + masks[:, 2:5] @ [1.2, 1.0, 0.9])
 
     found = search(value, 6, budget=64)
     points = removal_curves(value, removal_orders(found))

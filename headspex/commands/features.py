@@ -48,7 +48,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "piece (default: %(default)s)")  # fmt: skip
     add("--threads", type=int, default=1, help="of torch (default: %(default)s)")
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
-    add("--out", type=Path, metavar="DIR", help="a folder for spectrum, curves and highlighted text")
+    add(
+        "--out", type=Path, metavar="DIR", help="a folder for spectrum, curves and highlighted text"
+    )
     add("--json", action="store_true", help="print one JSON object")
 
 

@@ -93,7 +93,7 @@ class TrainingFindings:
         return "\n".join([*lines, "", f"Mean margin while samples go (low is the aim): {curves}"])
 
     def write(self, folder: Path) -> None:
-        """data.json, spectrum.json, pairs.csv, removal.csv, removal.svg, and pairs.png of images."""
+        """data.json, spectrum.json, pairs.csv, removal.csv, removal.svg; pairs.png of images."""
         from headspex.figures.removal import removal_figure
         from headspex.figures.style import save
         from headspex.figures.training_pairs import pairs_figure

@@ -29,9 +29,7 @@ class Pair:
     distance_rank: float
 
 
-def pairs(
-    spectrum: Spectrum, features: Float[np.ndarray, "players ..."]
-) -> list[Pair]:
+def pairs(spectrum: Spectrum, features: Float[np.ndarray, "players ..."]) -> list[Pair]:
     """All pairs with an interaction whose samples pull the same way, largest interaction first.
 
     A pair whose samples pull different ways is neither redundant nor synergistic.

@@ -117,7 +117,10 @@ class TrainingValue:
             return self._trained(self._learner, subsets)
         if self._learner == "rbf":
             width = usual_width(features)
-            kernel, to_tests = rbf_kernel(features, features, width), rbf_kernel(tests, features, width)
+            kernel, to_tests = (
+                rbf_kernel(features, features, width),
+                rbf_kernel(tests, features, width),
+            )
             return kernel_scores(kernel, targets, to_tests, subsets, penalty=penalty)
         penalty *= float(np.square(features).sum(axis=1).mean())
         return ridge_scores(features, targets, tests, subsets, penalty=penalty)

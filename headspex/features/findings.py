@@ -1,8 +1,9 @@
-"""A prompt explained: its spectrum, what each piece does, which work together, what removal does."""
+"""A prompt explained: its spectrum, what each piece does, which work together, which may go."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -136,4 +137,4 @@ def explain_text(
 
 def default_budget(n_players: int) -> int:
     """2 n log2 n masks, at least 256."""
-    return max(256, round(2 * n_players * np.log2(max(2, n_players))))
+    return max(256, round(2 * n_players * log2(max(2, n_players))))

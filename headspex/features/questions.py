@@ -28,8 +28,6 @@ def explained_question(
     tail = body(question)[len(text) :]
     sentences = cut(text, "sentence").pieces
     passage = "".join(sentences[:-1]) if len(sentences) > 1 else text
-    prompt = cut(
-        passage, unit, before=header(question.subject), after=text[len(passage) :] + tail
-    )
+    prompt = cut(passage, unit, before=header(question.subject), after=text[len(passage) :] + tail)
     letters = [f" {letter}" for letter in LETTERS[: len(question.choices)]]
     return prompt, AnswerScorer(model, letters, question.answer)

@@ -51,9 +51,7 @@ class Prompt:
         """The text with every player."""
         return self.before + "".join(self.pieces) + self.after
 
-    def with_only(
-        self, mask: Bool[ndarray, " players"], fills: Sequence[str] | None = None
-    ) -> str:
+    def with_only(self, mask: Bool[ndarray, " players"], fills: Sequence[str] | None = None) -> str:
         """The text of a mask.
 
         Args:

@@ -77,7 +77,7 @@ class TextValue:
     def _score(self, masks: np.ndarray) -> Values:
         if self.removal == "mask":
             return self.scorer.hidden(self.prompt, masks)
-        lists = self.fills or [None]
+        lists: Sequence[Sequence[str] | None] = self.fills or [None]
         texts = [self.prompt.with_only(mask, fill) for mask in masks for fill in lists]
         different = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         found = self.scorer.texts(list(different))
