@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from headspex.errors import UsageError
+from headspex.exact import NODES, BestSets, best_mask, best_sets
+from headspex.program import RemovalProgram
 from headspex.schedule import Schedule, prune_schedule, schedule_from_scores, with_values
 from headspex.spectrum import Spectrum
-from headspex.terms import substitute
 
 DIRECTIONS = {"down": -1.0, "up": 1.0}
-NODES = 20_000  # of the search tree; a limit on nodes repeats where one on seconds would not
-_NEGLIGIBLE = 1e-9  # share of all products' size below which they are rounding
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Removal:
     Attributes:
         columns: ascending.
         change: predicted value without them less that with all players.
-        proven: whether no other set does better; otherwise the search met its limit.
+        proven: whether no other set does better; otherwise the search met its limits.
     """
 
     columns: tuple[int, ...]
@@ -44,8 +41,7 @@ def removal_order(spectrum: Spectrum, *, direction: str = "down") -> Schedule:
     Raises:
         UsageError: an unknown direction.
     """
-    towards = _sign(direction)
-    aim = Spectrum.weighted_sum([(towards, spectrum)])
+    aim = _aim(spectrum, direction)
     candidates = [prune_schedule(aim, direction=way) for way in ("removal", "build-up")]
     by_shapley = schedule_from_scores(shapley_of(aim))
     candidates.append(with_values(by_shapley, aim))
@@ -53,18 +49,23 @@ def removal_order(spectrum: Spectrum, *, direction: str = "down") -> Schedule:
     return with_values(best, spectrum)
 
 
-def shapley_of(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
-    """Shapley values of a spectrum."""
-    found = np.zeros(spectrum.n_players)
-    for (player,), value in spectrum.interactions("shapley").items():
-        found[player] = value
-    return found
+def removal_sets(
+    spectrum: Spectrum, sizes: list[int], *, direction: str = "down", nodes: int = NODES
+) -> BestSets:
+    """The best set of each size; unlike those of an order, they need not be nested.
+
+    Raises:
+        UsageError: a size outside 0..players, or an unknown direction.
+    """
+    for size in sizes:
+        _check_size(size, spectrum.n_players)
+    return best_sets(_aim(spectrum, direction), sizes, nodes=nodes)
 
 
 def best_removal(
     spectrum: Spectrum, size: int, *, direction: str = "down", nodes: int = NODES
 ) -> Removal:
-    """The `size` players whose removal moves the prediction most: an integer program.
+    """The `size` players whose removal moves the prediction most, see `headspex.exact`.
 
     Args:
         spectrum: predicts the value of a mask.
@@ -75,11 +76,11 @@ def best_removal(
     Raises:
         UsageError: a size outside 0..players, or an unknown direction.
     """
-    if not 0 <= size <= spectrum.n_players:
-        raise UsageError(f"a removal takes 0..{spectrum.n_players} players, but size is {size}")
-    program = _Program(spectrum, _sign(direction))
-    order = removal_order(spectrum, direction=direction)
-    return program.best(size, order, nodes)
+    _check_size(size, spectrum.n_players)
+    aim = _aim(spectrum, direction)
+    found = best_mask(aim, size, nodes=nodes)
+    change = DIRECTIONS[direction] * (found.value - _whole(aim))
+    return Removal(tuple(np.flatnonzero(~found.mask).tolist()), change, found.proven)
 
 
 def smallest_removal(
@@ -87,8 +88,8 @@ def smallest_removal(
 ) -> Removal | None:
     """The fewest players whose removal moves the prediction by `change`; None where none do.
 
-    Of the sets of this size it is the one that moves it most. It is `proven` if all smaller sizes
-    are.
+    Of the sets of this size it is the one that moves it most. It is `proven` where no smaller set
+    can do.
 
     Args:
         spectrum: predicts the value of a mask.
@@ -100,103 +101,37 @@ def smallest_removal(
     """
     if change <= 0:
         raise UsageError(f"change says by how much the value moves, above 0, but is {change}")
-    towards = _sign(direction)
-    program = _Program(spectrum, towards)
-    order = removal_order(spectrum, direction=direction)
+    aim = _aim(spectrum, direction)
+    program, least = RemovalProgram.of(aim), _whole(aim) + change
     proven = True
     for size in range(1, spectrum.n_players + 1):
-        if program.bound(size) < change:
+        if program.loose_bound(size) < least:
             continue
-        found = program.best(size, order, nodes)
-        proven = proven and found.proven
-        if towards * found.change >= change:
-            return Removal(found.columns, found.change, proven)
+        found = best_mask(aim, size, nodes=nodes)
+        if found.value >= least:
+            moved = DIRECTIONS[direction] * (found.value - _whole(aim))
+            return Removal(tuple(np.flatnonzero(~found.mask).tolist()), moved, proven)
+        proven = proven and found.value + found.gap < least
     return None
 
 
-class _Program:
-    """maximise sum_S gain_S prod_{i in S} x_i over sets x of removed players of one size.
+def shapley_of(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
+    """Shapley values of a spectrum."""
+    found = np.zeros(spectrum.n_players)
+    for (player,), value in spectrum.interactions("shapley").items():
+        found[player] = value
+    return found
 
-    A product is a variable y: below each of its x where more is better, above their sum less
-    |S| - 1 where less is.
-    """
 
-    def __init__(self, spectrum: Spectrum, towards: float) -> None:
-        keep = spectrum.keep
-        scale = np.sqrt(keep * (1 - keep))
-        # chi = (p - m) / s with m = 1 - x.
-        blocks = substitute(spectrum.blocks, (keep - 1) / scale, 1 / scale, spectrum.n_players)
-        self.spectrum, self.towards = spectrum, towards
-        self.alone = np.zeros(spectrum.n_players)
-        self.products: list[tuple[tuple[int, ...], float]] = []
-        total = sum(float(np.abs(block.coefficients).sum()) for block in blocks if block.order)
-        for block in blocks:
-            gains = towards * block.coefficients
-            if block.order == 1:
-                self.alone[block.columns[:, 0]] = gains
-            elif block.order > 1:
-                strong = np.abs(gains) > _NEGLIGIBLE * total
-                terms = [term for term, on in zip(block.terms(), strong, strict=True) if on]
-                self.products += zip(terms, gains[strong].tolist(), strict=True)
+def _aim(spectrum: Spectrum, direction: str) -> Spectrum:
+    """The spectrum, turned so that higher is better."""
+    if direction not in DIRECTIONS:
+        raise UsageError(f"direction is {' or '.join(DIRECTIONS)}, but got {direction!r}")
+    return Spectrum.weighted_sum([(DIRECTIONS[direction], spectrum)])
 
-    def bound(self, size: int) -> float:
-        """No set of this size does better: harmful products left out, each gain counted at once."""
-        per_player = self.alone.copy()
-        for term, gain in self.products:
-            if gain > 0 and len(term) <= size:
-                per_player[list(term)] += gain / len(term)
-        return float(np.sort(per_player)[::-1][:size].sum())
 
-    def best(self, size: int, order: Schedule, nodes: int) -> Removal:
-        """By integer program; the set of the order where that is as good."""
-        greedy = tuple(sorted(order.order[:size]))
-        found, proven = self._solve(size, nodes)
-        candidates = [greedy] if found is None else [greedy, found]
-        changes = [self._change(columns) for columns in candidates]
-        chosen = int(np.argmax(self.towards * np.array(changes)))
-        return Removal(candidates[chosen], changes[chosen], proven)
-
-    def _change(self, columns: Iterable[int]) -> float:
-        masks: Bool[np.ndarray, "masks players"] = np.ones((2, self.spectrum.n_players), np.bool_)
-        masks[1, list(columns)] = False
-        whole, without = self.spectrum.predict(masks)
-        return float(without - whole)
-
-    def _solve(self, size: int, nodes: int) -> tuple[tuple[int, ...] | None, bool]:
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import coo_array
-
-        n, k = self.spectrum.n_players, len(self.products)
-        rows: list[int] = [0] * n
-        columns: list[int] = list(range(n))
-        entries: list[float] = [1.0] * n
-        highest: list[float] = [float(size)]
-        for y, (term, gain) in enumerate(self.products, start=n):
-            if gain > 0:  # y - x_i <= 0
-                for i in term:
-                    rows += [len(highest)] * 2
-                    columns += [y, i]
-                    entries += [1.0, -1.0]
-                    highest.append(0.0)
-            else:  # sum x - y <= |S| - 1
-                rows += [len(highest)] * (len(term) + 1)
-                columns += [*term, y]
-                entries += [1.0] * len(term) + [-1.0]
-                highest.append(len(term) - 1.0)
-        lowest = np.full(len(highest), -np.inf)
-        lowest[0] = size
-        table = coo_array((entries, (rows, columns)), shape=(len(highest), n + k)).tocsr()
-        gains = np.concatenate([self.alone, [gain for _, gain in self.products]])
-        result: Any = milp(
-            -gains / max(1e-300, float(np.abs(gains).max(initial=0.0))),
-            integrality=np.concatenate([np.ones(n), np.zeros(k)]),
-            bounds=Bounds(0, 1),
-            constraints=LinearConstraint(table, lowest, np.array(highest)),
-            options={"node_limit": nodes, "mip_rel_gap": 0.0},
-        )
-        if result.x is None:
-            return None, False
-        return tuple(np.flatnonzero(result.x[:n] > 0.5).tolist()), result.status == 0
+def _whole(spectrum: Spectrum) -> float:
+    return float(spectrum.predict(np.ones((1, spectrum.n_players), dtype=np.bool_))[0])
 
 
 def _total(schedule: Schedule) -> float:
@@ -204,7 +139,6 @@ def _total(schedule: Schedule) -> float:
     return float(schedule.values.sum())
 
 
-def _sign(direction: str) -> float:
-    if direction not in DIRECTIONS:
-        raise UsageError(f"direction is {' or '.join(DIRECTIONS)}, but got {direction!r}")
-    return DIRECTIONS[direction]
+def _check_size(size: int, n_players: int) -> None:
+    if not 0 <= size <= n_players:
+        raise UsageError(f"a removal takes 0..{n_players} players, but size is {size}")

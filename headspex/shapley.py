@@ -1,11 +1,11 @@
 """Shapley values from about n log n evaluations.
 
 Shapley values do not change when f(S) is replaced by half of f(S) - f(not S): interactions of two,
-four, ... players cancel in a pair of opposite masks. So masks come in such pairs, and the pairs are
-rows of Hadamard matrices, columns and signs shuffled: two players are then on together as often as
-apart, and their effects are told from each other with the least noise (a foldover design; Box &
-Hunter, Technometrics 1961). Fewer masks than that needs are spent on a walk: players come on one
-after the other in random order, which shows every player once.
+four, ... players cancel in a pair of opposite masks. So masks come in such pairs. Their sizes are
+drawn by the Shapley kernel 1 / (s (n - s)), which favours small sets and their opposites (Lundberg
+& Lee 2017), and every set takes the players that were taken least, so that all are seen alike.
+Fewer masks than that needs are spent on a walk: players come on one after the other in random
+order, which shows every player once.
 
 What the masks say is read with ridge regression on all terms of all orders, with a relevance for
 each player (`headspex.kernel`): players that do nothing are switched off, and a few evaluations
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.linalg import hadamard
 
 from headspex.errors import UsageError
 from headspex.fit import ValueFunction
@@ -31,7 +30,8 @@ from headspex.seeds import stream
 from headspex.spectrum import Spectrum
 
 PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell players apart
-ROUNDS = 100  # matrices drawn before the pairs that are missing count as not to be had
+PULL = 0.3  # of relevances to each other: few masks; .1 and 1 gave errors 5 % larger
+ROUNDS = 100  # of drawing before the pairs that are missing count as not to be had
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def shapley_values(
     elif data.constant:
         spectrum = Spectrum.from_dict({(): data.mean}, n_players=n_players)
     else:
-        spectrum = kernel_ridge(data, seed=seed)
+        spectrum = kernel_ridge(data, pull=PULL, seed=seed)
     sizes = masks.sum(axis=1)
     whole = float(values[sizes.argmax()] - values[sizes.argmin()])
     return ShapleyEstimate(_adding_up(shapley_of(spectrum), whole), spectrum, len(masks), exact)
@@ -108,11 +108,12 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
         masks[:, rng.permutation(n_players)] = np.tri(n_players - 1, n_players, dtype=np.bool_)
         return np.concatenate([ends, masks[: budget - 2]])
     wanted = budget // 2
+    used = np.zeros(n_players)
     pairs = ends[:1]
     for _ in range(ROUNDS):
         if len(pairs) >= wanted:
             break
-        rows = _shuffled_hadamard(n_players, rng)
+        rows = _balanced_sets(wanted, used, rng)
         rows ^= ~rows[:, :1]  # of two opposites, the one that has the first player
         merged = np.concatenate([pairs, rows])
         first = np.unique(np.packbits(merged, axis=1), axis=0, return_index=True)[1]
@@ -121,12 +122,21 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
     return np.concatenate([pairs, ~pairs])
 
 
-def _shuffled_hadamard(
-    n_players: int, rng: np.random.Generator
-) -> Bool[np.ndarray, "rows players"]:
-    size = 1 << (n_players - 1).bit_length()
-    rows = hadamard(size)[rng.permutation(size)][:, rng.permutation(size)[:n_players]] > 0
-    return np.asarray(rows ^ (rng.random(n_players) < 0.5))
+def _balanced_sets(
+    count: int, used: Float[np.ndarray, " players"], rng: np.random.Generator
+) -> Bool[np.ndarray, "sets players"]:
+    """Sets of up to half of the players, each of those in fewest sets so far; `used` counts on."""
+    n_players = len(used)
+    sizes = np.arange(1, n_players // 2 + 1)
+    share = np.cumsum(1 / (sizes * (n_players - sizes)))
+    # Evenly spread quantiles: every size comes as often as it should, up to one.
+    quantiles = (rng.permutation(count) + rng.random()) / count * share[-1]
+    rows = np.zeros((count, n_players), dtype=np.bool_)
+    for row, size in zip(rows, sizes[np.searchsorted(share, quantiles)], strict=True):
+        least = np.lexsort((rng.random(n_players), used))[:size]
+        row[least] = True
+        used[least] += 1
+    return rows
 
 
 def _adding_up(values: Float[np.ndarray, " players"], total: float) -> np.ndarray:
