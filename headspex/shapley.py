@@ -1,10 +1,15 @@
 """Shapley values from about n log n evaluations.
 
 Shapley values do not change when f(S) is replaced by half of f(S) - f(not S): interactions of two,
-four, ... players cancel in a pair of opposite masks. So masks come in such pairs. Their sizes are
-drawn by the Shapley kernel 1 / (s (n - s)), which favours small sets and their opposites (Lundberg
-& Lee 2017), and every set takes the players that were taken least, so that all are seen alike.
-Fewer masks than that needs are spent on a walk: players come on one after the other in random
+four, ... players cancel in a pair of opposite masks. So masks come in such pairs:
+
+- one pair a player from rows of Hadamard matrices, columns and signs shuffled: two players are on
+  together as often as apart, and their effects are told from each other with the least noise (a
+  foldover design; Box & Hunter, Technometrics 1961);
+- then sets of the sizes that the Shapley kernel 1 / (s (n - s)) favours, small ones and their
+  opposites (Lundberg & Lee 2017), each of the players that were taken least so far.
+
+Fewer masks than pairs need are spent on a walk: players come on one after the other in random
 order, which shows every player once.
 
 What the masks say is read with ridge regression on all terms of all orders, with a relevance for
@@ -18,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.linalg import hadamard
 
 from headspex.errors import UsageError
 from headspex.fit import ValueFunction
@@ -109,17 +115,29 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
         return np.concatenate([ends, masks[: budget - 2]])
     wanted = budget // 2
     used = np.zeros(n_players)
-    pairs = ends[:1]
+    pairs = _different(np.concatenate([ends[:1], _orthogonal_sets(n_players, rng)]))[:wanted]
     for _ in range(ROUNDS):
-        if len(pairs) >= wanted:
+        if len(pairs) == wanted:
             break
-        rows = _balanced_sets(wanted, used, rng)
-        rows ^= ~rows[:, :1]  # of two opposites, the one that has the first player
-        merged = np.concatenate([pairs, rows])
-        first = np.unique(np.packbits(merged, axis=1), axis=0, return_index=True)[1]
-        pairs = merged[np.sort(first)]
-    pairs = pairs[:wanted]
+        more = _balanced_sets(wanted - len(pairs), used, rng)
+        pairs = _different(np.concatenate([pairs, more]))
     return np.concatenate([pairs, ~pairs])
+
+
+def _different(sets: Bool[np.ndarray, "sets players"]) -> Bool[np.ndarray, "some players"]:
+    """Of two opposites the one with the first player, each once, in the given order."""
+    sets = sets ^ ~sets[:, :1]
+    first = np.unique(np.packbits(sets, axis=1), axis=0, return_index=True)[1]
+    return np.asarray(sets[np.sort(first)])
+
+
+def _orthogonal_sets(
+    n_players: int, rng: np.random.Generator
+) -> Bool[np.ndarray, "players players"]:
+    """As many rows of a Hadamard matrix, shuffled, as there are players."""
+    size = 1 << (n_players - 1).bit_length()
+    rows = hadamard(size)[rng.permutation(size)[:n_players]][:, rng.permutation(size)[:n_players]]
+    return np.asarray((rows > 0) ^ (rng.random(n_players) < 0.5))
 
 
 def _balanced_sets(
