@@ -25,7 +25,8 @@ class Point(Protocol):
 
 
 _LOOKS = {
-    "proxyspex": (BLUE, "o", "ProxySPEX"),
+    "proxyspex": (BLUE, "o", "ProxySPEX, in order"),
+    "exact": (GREY, "x", "ProxySPEX, best sets"),
     "shapley": (GREEN, "D", "Shapley values"),
     "lasso": (ORANGE, "s", "LASSO"),
 }
@@ -38,7 +39,7 @@ def removal_figure(points: Sequence[Point], *, players: str = "players") -> Figu
         axes = figure.add_subplot()
         for method in dict.fromkeys(point.method for point in points):
             own = [point for point in points if point.method == method]
-            colour, marker, label = _LOOKS.get(method, (GREY, "^", method))
+            colour, marker, label = _LOOKS[method]
             axes.plot(
                 [p.n_removed for p in own], [p.value for p in own],
                 color=colour, marker=marker, markersize=4, linewidth=1.4, label=label,

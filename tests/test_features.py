@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from itertools import cycle
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -17,12 +15,11 @@ from hypothesis import strategies as st
 from headspex.cli import main
 from headspex.errors import UsageError
 from headspex.features import AnswerScorer, ClassScorer, TextValue, ansi, cut, explain_text, html
-from headspex.features.questions import explained_question
+from headspex.features.questions import explained_question, swaps
 from headspex.features.text import Prompt, repeat_word
 from headspex.search import search
 from headspex.strongest import Effect, strongest
 from headspex.tasks import Question, load_task
-from headspex.tiny.questions import CITIES, NAMES
 
 NEGATION_PROMPTS = 20
 
@@ -125,26 +122,6 @@ def test_bad_removals_are_refused(options: dict[str, Any], message: str) -> None
 # A two-hop question of `mini`: "Anna follows Ben." and "Ben is in Oslo." are needed together.
 
 
-def stand_ins(question: Question, prompt: Prompt, draws: int) -> list[list[str]]:
-    """Statements of the same form about people and places that the question does not know."""
-    rng = Random(0)
-    names = [name for name in NAMES if name not in question.question]
-    cities = [city for city in CITIES if city not in question.choices]
-    lists = []
-    for _ in range(draws):
-        rng.shuffle(names)
-        rng.shuffle(cities)
-        name, city = cycle(names), cycle(cities)
-        lists.append([_stand_in(piece, name, city) for piece in prompt.pieces])
-    return lists
-
-
-def _stand_in(piece: str, name: Iterator[str], city: Iterator[str]) -> str:
-    if "follows" in piece:
-        return f"{next(name)} follows {next(name)}. "
-    return f"{next(name)} is in {next(city)}. "
-
-
 def needed(question: Question, prompt: Prompt) -> tuple[int, ...]:
     """The sentence about the asked person, and the one with the answer."""
     asked = re.findall(r"\w+", question.question)[-1]
@@ -156,14 +133,28 @@ def needed(question: Question, prompt: Prompt) -> tuple[int, ...]:
 
 @pytest.mark.slow
 def test_the_two_facts_of_a_two_hop_question_are_its_top_interaction(tiny: Any) -> None:
-    found = 0
-    for question in load_task("mini", subjects=["two_hop_reasoning"]).test[:20]:
-        prompt, scorer = explained_question(tiny, question, "sentence")
-        fills = stand_ins(question, prompt, draws=8)
-        value = TextValue(prompt, scorer, removal="replace", fills=fills)
+    questions = load_task("mini", subjects=["two_hop_reasoning"]).test
+    for question in questions[:20]:
+        prompt, scorer = explained_question(tiny, question)
+        value = TextValue(prompt, scorer, removal="replace", fills=swaps(question, questions))
         spectrum = search(value, len(prompt), budget=64).spectrum
-        found += strongest(spectrum, 1, least_order=2)[0].players == needed(question, prompt)
-    assert found >= 19
+        assert strongest(spectrum, 1, least_order=2)[0].players == needed(question, prompt)
+
+
+def test_swapped_pieces_come_from_questions_that_do_not_name_a_choice() -> None:
+    def question(text: str, subject: str = "s") -> Question:
+        return Question(subject, text, ("Oslo", "Rome"))
+
+    own = question("Ben is in Oslo.  Leo is in Rome. Where is Ben?")
+    lender = question("Kate is in Lima. Otto is in Cairo. Where is Otto?")
+    others = [
+        question("Kate is in Oslo. Otto is in Cairo. Where is Otto?"),
+        question("Kate is in Lima. Where is Kate?"),
+        question("Kate is in Lima. Otto is in Cairo. Where is Otto?", "t"),
+    ]
+    assert swaps(own, [own, *others, lender]) == [["Kate is in Lima.  ", "Otto is in Cairo. "]]
+    with pytest.raises(UsageError, match="names none of the choices"):
+        swaps(own, [own, *others])
 
 
 # A planted classifier: words have a feeling, and "not" turns that of the next word around.
@@ -241,6 +232,7 @@ def test_a_prompt_explained_writes_its_folder(tmp_path: Path) -> None:
     assert found.search.exact
     assert np.isclose(found.shapley.sum(), found.whole)  # nothing is 0 without words
     assert "not + love" in str(found)
+    assert found.turn is None  # "do not love" is below 0 already
     found.write(tmp_path)
     content = json.loads((tmp_path / "features.json").read_text())
     assert content["interactions"][0]["players"] == [2, 3]
@@ -252,12 +244,17 @@ def test_a_prompt_explained_writes_its_folder(tmp_path: Path) -> None:
 def test_the_command_explains_a_question_of_mini(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--subject", "two_hop_reasoning", "--question", "0", "--unit", "sentence", "--json"]
+    flags = ["--subject", "two_hop_reasoning", "--question", "0", "--unit", "sentence", "--json",
+             "--removal", "swap"]  # fmt: skip
     assert main(["features", *flags, "--out", str(tmp_path / "run")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["players"]) == 6
     assert printed["masks"] == 64
     assert printed["exact"]
+    assert printed["turn"]["value"] < 0 < printed["value"]
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert settings["removal"] == "swap"
+    assert len(settings["weights"]) == 64
     assert printed == json.loads((tmp_path / "run" / "features.json").read_text())
 
 
@@ -265,6 +262,7 @@ def test_the_command_explains_a_question_of_mini(
     ("flags", "message"),
     [
         (["--text", "Ben"], "either --answer or --class"),
+        (["--text", "Ben", "--answer", " A", "--removal", "swap"], "give --question"),
         ([], "nothing to explain"),
         (["--question", "0", "--answer", " A"], "brings its text and answers"),
         (["--question", "99999"], "must be within 0"),

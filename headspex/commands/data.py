@@ -12,8 +12,8 @@ from headspex.errors import UsageError
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its flags."""
     add = parser.add_argument
-    add("--data", default="digits", help="digits (ships with scikit-learn), or an .npz file with "
-        "features and labels (default: %(default)s)")  # fmt: skip
+    add("--data", default="digits", help="digits (ships with scikit-learn), cifar10 (from the "
+        "Hub), or an .npz file with features and labels (default: %(default)s)")  # fmt: skip
     add("--players", type=int, default=60, help="training samples that are players (default: "
         "%(default)s)")  # fmt: skip
     add("--test", type=int, default=0, metavar="N", help="the test point, counted from 0 in the "
@@ -33,7 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headspex.data.findings import explain_training
-    from headspex.data.sources import near_players, read_data
+    from headspex.data.sources import fingerprint, near_players, read_data
+    from headspex.out_folder import claim_out, write_settings
 
     if options.players < 2:
         raise UsageError(f"--players must be at least 2, but is {options.players}")
@@ -42,12 +43,15 @@ def run(options: argparse.Namespace) -> int:
         features, labels, players=options.players, test=options.test, learner=options.learner,
         penalty=options.penalty, seed=options.seed,
     )  # fmt: skip
+    if options.out is not None:
+        claim_out(options.out, "data")
     found = explain_training(
         value, features[chosen], labels[chosen], budget=options.budget, keep=options.keep,
         seed=options.seed,
     )  # fmt: skip
     if options.out is not None:
         found.write(options.out)
+        write_settings(options, data_sha256=fingerprint(features, labels))
     if options.json:
         print(json.dumps(found.to_dict()))
         return 0

@@ -36,8 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--unit", default="word", help="word, sentence or line (default: %(default)s)")
-    add("--removal", default="drop", help="drop, replace (each word by --fill) or mask (hide from "
-        "attention) (default: %(default)s)")  # fmt: skip
+    add("--removal", default="drop", help="drop, replace (each word by --fill), mask (hide from "
+        "attention), or swap for what other questions say in its place (default: "
+        "%(default)s)")  # fmt: skip
     add("--fill", metavar="WORD", help="for --removal replace (default: the tokenizer's mask or "
         "unknown token)")  # fmt: skip
     add("--direction", default="down", help="down or up: where removal shall move the value "
@@ -59,15 +60,20 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from headspex.features import ansi, explain_text
+    from headspex.out_folder import claim_out, write_settings
 
     torch.set_num_threads(options.threads)
     value = _value(options)
+    if options.out is not None:
+        claim_out(options.out, "features")
     found = explain_text(
         value, budget=options.budget, keep=options.keep, direction=options.direction,
         seed=options.seed,
     )  # fmt: skip
     if options.out is not None:
         found.write(options.out)
+        packages = ("torch", "transformers", "transformer-lens")
+        write_settings(options, packages=packages, **value.scorer.fingerprints)
     if options.json:
         print(json.dumps(found.to_dict()))
         return 0
@@ -82,7 +88,12 @@ def _value(options: argparse.Namespace) -> TextValue:
     from headspex.features import TextValue
     from headspex.features.text import repeat_word
 
-    prompt, scorer = _question(options) if options.question is not None else _text(options)
+    if options.question is not None:
+        return _question(options)
+    if options.removal == "swap":
+        raise UsageError("swap takes pieces of other questions of a task; give --question N, or "
+                         "drop, replace or mask the pieces of --text")  # fmt: skip
+    prompt, scorer = _text(options)
     fills = None if options.fill is None else [repeat_word(prompt, options.fill)]
     return TextValue(prompt, scorer, removal=options.removal, fills=fills)
 
@@ -108,8 +119,10 @@ def _text(options: argparse.Namespace) -> tuple[Prompt, Scorer]:
     return prompt, ClassScorer(model, tokenizer, options.label)
 
 
-def _question(options: argparse.Namespace) -> tuple[Prompt, Scorer]:
-    from headspex.features.questions import explained_question
+def _question(options: argparse.Namespace) -> TextValue:
+    from headspex.features import TextValue
+    from headspex.features.questions import explained_question, swaps
+    from headspex.features.text import repeat_word
     from headspex.tasks import load_task
 
     given = options.text, options.before or None, options.after or None, options.label
@@ -122,7 +135,13 @@ def _question(options: argparse.Namespace) -> tuple[Prompt, Scorer]:
         raise UsageError(
             f"--question must be within 0..{len(questions) - 1}, but is {options.question}"
         )
-    return explained_question(_model(options), questions[options.question], options.unit)
+    question = questions[options.question]
+    prompt, scorer = explained_question(_model(options), question, options.unit)
+    if options.removal == "swap" and options.fill is None:
+        fills = swaps(question, questions, options.unit, seed=options.seed)
+        return TextValue(prompt, scorer, removal="replace", fills=fills)
+    fill = None if options.fill is None else [repeat_word(prompt, options.fill)]
+    return TextValue(prompt, scorer, removal=options.removal, fills=fill)
 
 
 def _model(options: argparse.Namespace) -> Any:

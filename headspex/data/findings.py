@@ -138,7 +138,7 @@ def explain_training(
         UsageError: as `headspex.explain` and `TrainingValue`.
     """
     n = value.n_players
-    budget = budget or max(256, round(4 * n * np.log2(n)))
+    budget = max(256, round(4 * n * np.log2(n))) if budget is None else budget
     found = search(value, n, budget=budget, keep=keep, seed=seed)
     fresh = draw_masks(FRESH, n, keep=keep, seed=stream(seed, "fresh"))
     truth = value(fresh)

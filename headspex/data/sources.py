@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,24 @@ from headspex.data.value import TrainingValue
 from headspex.errors import UsageError
 from headspex.seeds import stream
 
+Data = tuple[Float[np.ndarray, "samples ..."], Int[np.ndarray, " samples"]]
 
-def read_data(name: str) -> tuple[Float[np.ndarray, "samples ..."], Int[np.ndarray, " samples"]]:
-    """Features and labels of "digits" (8 x 8 pixels, 0..1) or of an .npz file with both.
+CIFAR10, CIFAR10_IMAGES = "uoft-cs/cifar10", 10_000
+
+
+def read_data(name: str) -> Data:
+    """Features and labels of one of `SOURCES`, or of an .npz file with both.
 
     Raises:
-        UsageError: no such data.
+        UsageError: no such data, or none that can be read.
     """
-    if name == "digits":
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        return digits.images / 16, digits.target
+    if name in SOURCES:
+        return SOURCES[name]()
     path = Path(name)
     if path.suffix != ".npz":
-        raise UsageError(f"no data {name!r}; name digits, or an .npz file of features and labels")
+        raise UsageError(
+            f"no data {name!r}; known: {', '.join(SOURCES)}, or an .npz file of features and labels"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             features, labels = file["features"], file["labels"]
@@ -37,6 +42,43 @@ def read_data(name: str) -> tuple[Float[np.ndarray, "samples ..."], Int[np.ndarr
             f"labels {list(labels.shape)}"
         )
     return np.asarray(features, dtype=np.float64), labels
+
+
+def _digits() -> Data:
+    """1,797 handwritten digits, 8 x 8 pixels, 0..1; they ship with scikit-learn."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images / 16, digits.target
+
+
+def _cifar10() -> Data:
+    """The first 10,000 training images of CIFAR-10, 32 x 32 x 3, 0..1, from the Hub."""
+    import datasets
+
+    # The errors of a missing network and of an empty cache share no narrower class.
+    try:
+        rows = datasets.load_dataset(CIFAR10, split=f"train[:{CIFAR10_IMAGES}]")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"cannot load {CIFAR10} from the Hugging Face Hub or its cache "
+            f"({(str(error).splitlines() or [type(error).__name__])[0]}); check the network, or "
+            "give an .npz file"
+        ) from error
+    images = np.stack([np.asarray(image) for image in rows["img"]])
+    return images / 255, np.asarray(rows["label"])
+
+
+SOURCES: dict[str, Callable[[], Data]] = {"digits": _digits, "cifar10": _cifar10}
+
+
+def fingerprint(
+    features: Float[np.ndarray, "samples ..."], labels: Int[np.ndarray, " samples"]
+) -> str:
+    """sha256 of both."""
+    digest = sha256(np.ascontiguousarray(features).tobytes())
+    digest.update(np.ascontiguousarray(labels).tobytes())
+    return digest.hexdigest()
 
 
 def near_players(

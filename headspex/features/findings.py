@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from headspex.features.highlight import html
 from headspex.features.text import Prompt
 from headspex.features.value import TextValue
 from headspex.files import write_json, write_text
-from headspex.removal import shapley_of
+from headspex.removal import DIRECTIONS, shapley_of, smallest_removal
 from headspex.removal_curve import (
+    EXACT_PLAYERS,
     RemovalPoint,
     mean_values,
     removal_curves,
@@ -22,9 +23,27 @@ from headspex.removal_curve import (
     write_removal,
 )
 from headspex.search import Search, search
+from headspex.spectrum import Spectrum
 from headspex.strongest import Effect, strongest, table
 
 SHOWN = 10  # interactions
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The smallest set of players whose removal turns the sign of the value.
+
+    Attributes:
+        columns: ascending.
+        predicted: the spectrum's value without them.
+        value: the model's own.
+        proven: whether the spectrum turns with no smaller set.
+    """
+
+    columns: tuple[int, ...]
+    predicted: float
+    value: float
+    proven: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +57,8 @@ class TextFindings:
             prompt less that of no player.
         removal: the model's own values as players go.
         direction: in which removal moves the value.
+        turn: None where no set turns the value, it has the wrong sign for the direction, or there
+            are more than `EXACT_PLAYERS` players.
     """
 
     prompt: Prompt
@@ -45,6 +66,7 @@ class TextFindings:
     shapley: np.ndarray
     removal: tuple[RemovalPoint, ...]
     direction: str
+    turn: Turn | None
 
     @property
     def interactions(self) -> list[Effect]:
@@ -74,6 +96,7 @@ class TextFindings:
                 for e in self.interactions
             ],
             "removal": {"direction": self.direction, "mean": mean_values(self.removal)},
+            "turn": None if self.turn is None else asdict(self.turn),
         }
 
     def __str__(self) -> str:
@@ -91,7 +114,16 @@ class TextFindings:
         return (
             f"Value of the whole prompt: {self.whole:+.3f}\n{how}\n\n"
             f"Strongest interactions (effect, share of variance)\n{shown}\n\n"
-            f"Mean value while players go ({self.direction} is the aim): {curves}"
+            f"Mean value while players go ({self.direction} is the aim): {curves}{self._turn()}"
+        )
+
+    def _turn(self) -> str:
+        if self.turn is None:
+            return ""
+        names = " + ".join(self.prompt.labels[i] for i in self.turn.columns)
+        return (
+            f"\nSmallest set that turns the value: {names} ({self.turn.value:+.3f} without, "
+            f"predicted {self.turn.predicted:+.3f})"
         )
 
     def write(self, folder: Path) -> None:
@@ -129,10 +161,26 @@ def explain_text(
         UsageError: as `headspex.explain` and `TextValue`, or an unknown direction.
     """
     n = value.n_players
-    found = search(value, n, budget=budget or default_budget(n), keep=keep, seed=seed)
+    budget = default_budget(n) if budget is None else budget
+    found = search(value, n, budget=budget, keep=keep, seed=seed)
     orders = removal_orders(found, direction=direction, seed=seed)
     points = removal_curves(value, orders)
-    return TextFindings(value.prompt, found, shapley_of(found.spectrum), tuple(points), direction)
+    return TextFindings(
+        value.prompt, found, shapley_of(found.spectrum), tuple(points), direction,
+        _turn(value, found.spectrum, direction),
+    )  # fmt: skip
+
+
+def _turn(value: TextValue, spectrum: Spectrum, direction: str) -> Turn | None:
+    mask = np.ones((1, value.n_players), dtype=np.bool_)
+    whole = float(spectrum.predict(mask)[0])
+    if value.n_players > EXACT_PLAYERS or whole * DIRECTIONS[direction] >= 0:
+        return None
+    found = smallest_removal(spectrum, abs(whole), direction=direction)
+    if found is None:
+        return None
+    mask[0, list(found.columns)] = False
+    return Turn(found.columns, whole + found.change, float(value(mask)[0]), found.proven)
 
 
 def default_budget(n_players: int) -> int:

@@ -23,6 +23,10 @@ class Scorer(Protocol):
 
     tokenizer: Any
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the model's weights and of its tokenizer."""
+
     def texts(self, texts: Sequence[str]) -> Values:
         """The value of each text."""
 
@@ -53,6 +57,11 @@ class AnswerScorer:
             raise UsageError(f"right is a position among {len(answers)} answers, but is {right}")
         self.model, self.tokenizer = model, model.tokenizer
         self.answers, self.right, self.odds = list(answers), right, odds
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the model's weights and of its tokenizer."""
+        return {"weights": self.model.fingerprint, "tokenizer": self.model.tokenizer_fingerprint}
 
     def texts(self, texts: Sequence[str]) -> Values:
         """The value of each text.
@@ -136,6 +145,16 @@ class ClassScorer:
         if not 0 <= number < len(names):
             raise UsageError(f"no class {label!r}; the model knows {', '.join(names)}")
         self.model, self.tokenizer, self.number = model, tokenizer, number
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the model's weights and of its tokenizer."""
+        from headspex.hooks.fingerprint import tokenizer_fingerprint, weights_fingerprint
+
+        return {
+            "weights": weights_fingerprint(self.model.state_dict()),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+        }
 
     def texts(self, texts: Sequence[str]) -> Values:
         """The value of each text.
