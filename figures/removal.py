@@ -32,8 +32,16 @@ _LOOKS = {
 }
 
 
-def removal_figure(points: Sequence[Point], *, players: str = "players") -> Figure:
-    """One line a method."""
+def removal_figure(
+    points: Sequence[Point], *, players: str = "players", value: str = "value"
+) -> Figure:
+    """One line a method; best sets, which are no order, are crosses alone.
+
+    Args:
+        points: of all methods.
+        players: what is removed, in the plural.
+        value: what is left, with its unit.
+    """
     with style():
         figure = Figure(figsize=(6.4, 3.8))
         axes = figure.add_subplot()
@@ -41,11 +49,12 @@ def removal_figure(points: Sequence[Point], *, players: str = "players") -> Figu
             own = [point for point in points if point.method == method]
             colour, marker, label = _LOOKS[method]
             axes.plot(
-                [p.n_removed for p in own], [p.value for p in own],
-                color=colour, marker=marker, markersize=4, linewidth=1.4, label=label,
+                [p.n_removed for p in own], [p.value for p in own], color=colour, marker=marker,
+                markersize=7 if method == "exact" else 4,
+                linewidth=0 if method == "exact" else 1.4, label=label,
             )  # fmt: skip
         axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
-        axes.set(xlabel=f"{players} removed", ylabel="value")
+        axes.set(xlabel=f"{players} removed", ylabel=value)
         axes.set_title(f"What is left when {players} go")
         axes.legend(loc="best")
     return figure

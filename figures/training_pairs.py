@@ -46,7 +46,7 @@ def pairs_figure(
                     axes.imshow(images[sample], cmap="gray_r")
                     axes.set_title(f"{sample}: {labels[sample]}", fontsize=7, loc="center", pad=2)
                 grid[1, column].text(
-                    0.5, -0.08, f"{pair.interaction:+.3f}\n{pair.distance_rank:.1%} closer",
+                    0.5, -0.08, f"{pair.interaction:+.3f}\n{pair.distance_rank:.1%} lie closer",
                     transform=grid[1, column].transAxes, fontsize=7, ha="center", va="top",
                 )  # fmt: skip
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def removal_order(spectrum: Spectrum, *, direction: str = "down") -> Schedule:
 
 
 def removal_sets(
-    spectrum: Spectrum, sizes: list[int], *, direction: str = "down", nodes: int = NODES
+    spectrum: Spectrum, sizes: Sequence[int], *, direction: str = "down", nodes: int = NODES
 ) -> BestSets:
     """The best set of each size; unlike those of an order, they need not be nested.
 

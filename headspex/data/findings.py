@@ -106,7 +106,9 @@ class TrainingFindings:
             [(*p.players, repr(p.interaction), p.redundant, p.distance_rank) for p in self.pairs],
         )  # fmt: skip
         write_removal(folder / "removal.csv", self.removal)
-        save(removal_figure(self.removal, players="samples"), folder / "removal.svg")
+        save(
+            removal_figure(self.removal, players="samples", value="margin"), folder / "removal.svg"
+        )
         if self.features.ndim >= 3:
             shown = {
                 name: self.strongest(redundant=name == "redundant")

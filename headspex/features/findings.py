@@ -13,7 +13,7 @@ from headspex.features.highlight import html
 from headspex.features.text import Prompt
 from headspex.features.value import TextValue
 from headspex.files import write_json, write_text
-from headspex.removal import DIRECTIONS, shapley_of, smallest_removal
+from headspex.removal import DIRECTIONS, removal_sets, shapley_of
 from headspex.removal_curve import (
     EXACT_PLAYERS,
     RemovalPoint,
@@ -27,23 +27,24 @@ from headspex.spectrum import Spectrum
 from headspex.strongest import Effect, strongest, table
 
 SHOWN = 10  # interactions
+MOST_TURNING = 20  # players of a set that turns the value
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The smallest set of players whose removal turns the sign of the value.
+    """The smallest set whose removal turns the sign of the model's value.
+
+    It is the first that does among the spectrum's best sets of 1, 2, ... players.
 
     Attributes:
         columns: ascending.
         predicted: the spectrum's value without them.
         value: the model's own.
-        proven: whether the spectrum turns with no smaller set.
     """
 
     columns: tuple[int, ...]
     predicted: float
     value: float
-    proven: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,8 @@ class TextFindings:
             prompt less that of no player.
         removal: the model's own values as players go.
         direction: in which removal moves the value.
-        turn: None where no set turns the value, it has the wrong sign for the direction, or there
-            are more than `EXACT_PLAYERS` players.
+        turn: None where no such set is found, the value already has the sign that `direction` leads
+            to, or there are more than `EXACT_PLAYERS` players.
     """
 
     prompt: Prompt
@@ -134,7 +135,7 @@ class TextFindings:
         write_json(folder / "features.json", self.to_dict())
         write_text(folder / "spectrum.json", self.search.spectrum.to_json() + "\n")
         write_removal(folder / "removal.csv", self.removal)
-        save(removal_figure(self.removal), folder / "removal.svg")
+        save(removal_figure(self.removal, value="value, nats"), folder / "removal.svg")
         page = html(self.prompt, self.shapley.tolist(), self.interactions)
         write_text(folder / "highlight.html", page)
 
@@ -167,20 +168,23 @@ def explain_text(
     points = removal_curves(value, orders)
     return TextFindings(
         value.prompt, found, shapley_of(found.spectrum), tuple(points), direction,
-        _turn(value, found.spectrum, direction),
+        _turn(value, found.spectrum, points[0].value, direction),
     )  # fmt: skip
 
 
-def _turn(value: TextValue, spectrum: Spectrum, direction: str) -> Turn | None:
-    mask = np.ones((1, value.n_players), dtype=np.bool_)
-    whole = float(spectrum.predict(mask)[0])
-    if value.n_players > EXACT_PLAYERS or whole * DIRECTIONS[direction] >= 0:
+def _turn(value: TextValue, spectrum: Spectrum, whole: float, direction: str) -> Turn | None:
+    towards = DIRECTIONS[direction]
+    if value.n_players > EXACT_PLAYERS or whole * towards >= 0:
         return None
-    found = smallest_removal(spectrum, abs(whole), direction=direction)
-    if found is None:
+    sizes = range(1, min(value.n_players, MOST_TURNING) + 1)
+    masks = removal_sets(spectrum, sizes, direction=direction).masks(sizes)
+    values = value(masks)
+    turned = np.flatnonzero(values * towards > 0)
+    if not len(turned):
         return None
-    mask[0, list(found.columns)] = False
-    return Turn(found.columns, whole + found.change, float(value(mask)[0]), found.proven)
+    mask, own = masks[turned[0]], float(values[turned[0]])
+    predicted = float(spectrum.predict(mask[None])[0])
+    return Turn(tuple(np.flatnonzero(~mask).tolist()), predicted, own)
 
 
 def default_budget(n_players: int) -> int:

@@ -63,7 +63,7 @@ body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 48em; margin: 2em auto;
 .text {{ white-space: pre-wrap; }}
 .text span {{ border-radius: .2em; padding: .05em .1em; }}
 .fixed {{ color: #666; }}
-td {{ padding: .1em 1.2em .1em 0; }}
+th, td {{ padding: .1em 1.2em .1em 0; text-align: left; }}
 </style>
 <h1>Which words count</h1>
 <p>Orange raises the value, purple lowers it (Shapley values; point at a word for its number).</p>
