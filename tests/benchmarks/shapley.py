@@ -119,8 +119,8 @@ def run(name: str, game: ShapleyGame, budget: int, seed: int) -> dict[str, objec
         warnings.simplefilter("ignore")
         try:
             found = ESTIMATORS[name](value, game.n_players, budget, seed)
-        except Exception as error:  # a peer that fails finds nothing
-            return {"recall": 0.0, "error": 1.0, "calls": sum(asked), "cpu_s": "",
+        except Exception as error:  # some peers need more masks; the table says how often
+            return {"recall": math.nan, "error": math.nan, "calls": sum(asked), "cpu_s": "",
                     "failure": f"{type(error).__name__}: {error}"}  # fmt: skip
     return {
         "recall": recall(found, game.shapley),
@@ -137,7 +137,9 @@ def table(rows: list[dict[str, Any]], column: str) -> None:
     for name in dict.fromkeys(row["estimator"] for row in rows):
         own = [[r[column] for r in rows if (r["estimator"], r["alpha"]) == (name, a)]
                for a in alphas]  # fmt: skip
-        print(f"{name:<24}" + "".join(f"{np.mean(x):>9.3f}" for x in own))
+        failed = sum(map(math.isnan, sum(own, [])))
+        print(f"{name:<24}" + "".join(f"{np.nanmean(x):>9.3f}" for x in own)
+              + (f"   {failed} failed, left out" if failed else ""))  # fmt: skip
 
 
 def main() -> None:
