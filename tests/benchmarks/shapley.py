@@ -137,7 +137,7 @@ def table(rows: list[dict[str, Any]], column: str) -> None:
     for name in dict.fromkeys(row["estimator"] for row in rows):
         own = [[r[column] for r in rows if (r["estimator"], r["alpha"]) == (name, a)]
                for a in alphas]  # fmt: skip
-        failed = sum(map(math.isnan, sum(own, [])))
+        failed = int(np.isnan(np.array(own)).sum())
         print(f"{name:<24}" + "".join(f"{np.nanmean(x):>9.3f}" for x in own)
               + (f"   {failed} failed, left out" if failed else ""))  # fmt: skip
 
