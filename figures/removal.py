@@ -5,7 +5,8 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from headspex.figures.style import BLUE, GREEN, GREY, ORANGE, style
+from headspex.figures.methods import colour_of, looks_of
+from headspex.figures.style import LIGHT, WIDTH, Theme, below, style
 
 
 class Point(Protocol):
@@ -24,16 +25,12 @@ class Point(Protocol):
         """What is left."""
 
 
-_LOOKS = {
-    "proxyspex": (BLUE, "o", "ProxySPEX, in order"),
-    "exact": (GREY, "x", "ProxySPEX, best sets"),
-    "shapley": (GREEN, "D", "Shapley values"),
-    "lasso": (ORANGE, "s", "LASSO"),
-}
-
-
 def removal_figure(
-    points: Sequence[Point], *, players: str = "players", value: str = "value"
+    points: Sequence[Point],
+    *,
+    players: str = "players",
+    value: str = "value",
+    theme: Theme = LIGHT,
 ) -> Figure:
     """One line a method; best sets, which are no order, are crosses alone.
 
@@ -41,20 +38,21 @@ def removal_figure(
         points: of all methods.
         players: what is removed, in the plural.
         value: what is left, with its unit.
+        theme: the colours.
     """
-    with style():
-        figure = Figure(figsize=(6.4, 3.8))
+    with style(theme):
+        figure = Figure(figsize=(WIDTH, 3.5))
         axes = figure.add_subplot()
-        for method in dict.fromkeys(point.method for point in points):
+        axes.axhline(0, color=theme.grey, linewidth=0.8, linestyle=":")
+        for method, look in looks_of(dict.fromkeys(p.method for p in points), players):
             own = [point for point in points if point.method == method]
-            colour, marker, label = _LOOKS[method]
             axes.plot(
-                [p.n_removed for p in own], [p.value for p in own], color=colour, marker=marker,
+                [p.n_removed for p in own], [p.value for p in own],
+                color=colour_of(look, theme), marker=look.marker,
                 markersize=7 if method == "exact" else 4,
-                linewidth=0 if method == "exact" else 1.4, label=label,
+                linewidth=0 if method == "exact" else 1.4, label=look.title,
             )  # fmt: skip
-        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
         axes.set(xlabel=f"{players} removed", ylabel=value)
         axes.set_title(f"What is left when {players} go")
-        axes.legend(loc="best")
+        below(figure, *axes.get_legend_handles_labels(), columns=2)
     return figure

@@ -44,7 +44,13 @@ def pairs_figure(
             for column, pair in enumerate(pairs):
                 for axes, sample in zip(grid[:, column], pair.players, strict=True):
                     axes.imshow(images[sample], cmap="gray_r")
-                    axes.set_title(f"{sample}: {labels[sample]}", fontsize=7, loc="center", pad=2)
+                    axes.set_title(
+                        f"{sample}: {labels[sample]}",
+                        fontsize=7,
+                        fontweight="normal",
+                        loc="center",
+                        pad=2,
+                    )
                 grid[1, column].text(
                     0.5, -0.08, f"{pair.interaction:+.3f}\n{pair.distance_rank:.1%} lie closer",
                     transform=grid[1, column].transAxes, fontsize=7, ha="center", va="top",

@@ -217,7 +217,7 @@ def test_highlighted_text_holds_every_word_and_strong_ones_are_coloured() -> Non
     prompt = cut("good <b> film", after=" end")
     shown = ansi(prompt, [1.0, 0.0, -1.0])
     assert re.sub(r"\x1b\[[\d;]*m", "", shown) == prompt.whole
-    assert "48;2;230;97;1m" in shown
+    assert "48;2;213;94;0m" in shown
     assert "48;2;255;255;255m" in shown
     page = html(prompt, [1.0, 0.0, -1.0], [Effect((0, 2), 0.5, 0.25)])
     assert "&lt;b&gt;" in page

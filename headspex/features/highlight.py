@@ -8,13 +8,14 @@ from html import escape
 from headspex.features.text import Prompt
 from headspex.strongest import Effect
 
-ORANGE, PURPLE, WHITE = (230, 97, 1), (94, 60, 153), (255, 255, 255)  # helps, harms; PuOr's ends
+# Helps, harms, nothing; the colours of the figures.
+ORANGE, BLUE, WHITE = (213, 94, 0), (0, 114, 178), (255, 255, 255)
 
 
 def colour(score: float, largest: float) -> tuple[int, int, int]:
-    """Red, green, blue, 0..255: white at 0, full orange or purple at the largest size."""
+    """Red, green, blue, 0..255: white at 0, full orange or blue at the largest size."""
     strength = 0.0 if largest <= 0 else min(1.0, abs(score) / largest)
-    end = ORANGE if score > 0 else PURPLE
+    end = ORANGE if score > 0 else BLUE
     mixed = [round(w + strength * (e - w)) for w, e in zip(WHITE, end, strict=True)]
     return mixed[0], mixed[1], mixed[2]
 
@@ -59,14 +60,14 @@ def html(prompt: Prompt, scores: Sequence[float], interactions: Sequence[Effect]
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Which words count</title>
 <style>
-body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 48em; margin: 2em auto; }}
+body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 48em; margin: 2em auto; padding: 0 1em; }}
 .text {{ white-space: pre-wrap; }}
 .text span {{ border-radius: .2em; padding: .05em .1em; }}
 .fixed {{ color: #666; }}
 th, td {{ padding: .1em 1.2em .1em 0; text-align: left; }}
 </style>
 <h1>Which words count</h1>
-<p>Orange raises the value, purple lowers it (Shapley values; point at a word for its number).</p>
+<p>Orange raises the value, blue lowers it (Shapley values; point at a word for its number).</p>
 <p class="text"><i class="fixed">{before}</i>{text}<i class="fixed">{after}</i></p>
 <h2>Strongest interactions</h2>
 <table><tr><th>players</th><th>effect</th><th>share of variance</th></tr>
