@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headspex.cli import main
@@ -32,6 +32,7 @@ def tiny() -> Any:
 
 
 @given(st.text(), st.sampled_from(["word", "sentence", "line"]))
+@example("no full stop\n", "sentence")
 def test_the_pieces_put_together_are_the_text(text: str, unit: str) -> None:
     if not text.strip():
         with pytest.raises(UsageError, match="no words"):

@@ -14,7 +14,7 @@ from headspex.errors import UsageError
 # Each match is a piece with the blanks behind it.
 UNITS = {
     "word": r"\S+\s*",
-    "sentence": r"\S.*?(?:[.!?]+[\"')\]]*(?=\s|$)\s*|$)",
+    "sentence": r"\S.*?(?:[.!?]+[\"')\]]*(?=\s|\Z)\s*|\Z)",
     "line": r"\S[^\n]*\s*",
 }
 
