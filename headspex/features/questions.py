@@ -15,7 +15,7 @@ from headspex.tasks.questions import LETTERS, Question
 if TYPE_CHECKING:
     from headspex.hooks import LoadedModel
 
-SWAPS = 16  # questions that lend their pieces; of 8, one of 30 two-hop questions was misread
+SWAPS = 16  # questions that lend their pieces; with 8, one of 20 two-hop questions was misread
 
 
 def explained_question(
