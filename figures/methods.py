@@ -37,6 +37,7 @@ LOOKS = {
     "gradient": Look("pink", "P", "gradient importance"),
     "shapley": Look("green", "v", "Shapley values"),
     "magnitude": Look("pink", "X", "magnitude of weights"),
+    "exact": Look("grey", "x", "ProxySPEX, best sets"),
     "best-of-n": Look("sky", "X", "best mask of the search"),
 }
 _SPARE = (("green", "D"), ("pink", "v"), ("sky", "P"), ("ink", "X"), ("grey", "*"))

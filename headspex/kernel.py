@@ -42,10 +42,16 @@ class Relevances:
     noise: float  # variance of a value of weight 1
 
 
-def kernel_ridge(data: Observations, *, seed: int = 0) -> Spectrum:
-    """The posterior mean under learned relevances, its largest terms."""
+def kernel_ridge(data: Observations, *, pull: float = PULL, seed: int = 0) -> Spectrum:
+    """The posterior mean under learned relevances, its largest terms.
+
+    Args:
+        data: masks and values.
+        pull: of the relevances to each other, see `learn_relevances`.
+        seed: chooses the masks that relevances are learned from, where they are many.
+    """
     chosen = np.random.default_rng(seed).permutation(len(data))[:EVIDENCE_MASKS]
-    relevances = learn_relevances(data.rows(np.sort(chosen)))
+    relevances = learn_relevances(data.rows(np.sort(chosen)), pull=pull)
     if len(data) <= DUAL_MASKS:
         return _from_all_terms(data, relevances)
     return _from_widest_terms(data, relevances)
@@ -70,8 +76,13 @@ def product_kernel(
     return np.asarray(np.exp(logs, out=logs))
 
 
-def learn_relevances(data: Observations) -> Relevances:
-    """Maximises the log evidence of `data` (minus a weak pull of relevances to each other)."""
+def learn_relevances(data: Observations, *, pull: float = PULL) -> Relevances:
+    """Maximises the log evidence of `data`, relevances being pulled to each other.
+
+    Args:
+        data: masks and values.
+        pull: precision of the relevances' common log-normal prior.
+    """
     n, m = data.n_players, len(data)
     on = data.masks.astype(np.float32)
     target = ((data.values - data.mean) / np.sqrt(data.variance)).astype(np.float32)
@@ -90,14 +101,14 @@ def learn_relevances(data: Observations) -> Relevances:
         factor, failed = lapack.spotrf(covariance.T, lower=1, overwrite_a=1)
         if failed:  # float32 does not reach so far; the line search steps back
             return 1e30, np.zeros_like(z)
-        pull, _ = lapack.spotrs(factor, target, lower=1)
+        solved, _ = lapack.spotrs(factor, target, lower=1)
         diagonal = np.log(np.diag(factor).astype(np.float64)).sum()
         slope, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
         drift = z[:n] - centre
-        value = 0.5 * float(target @ pull) + diagonal + 0.5 * PULL * drift @ drift
-        by_noise = 0.5 * noise * float(((np.diag(slope) - pull**2) * spread).sum())
+        value = 0.5 * float(target @ solved) + diagonal + 0.5 * pull * drift @ drift
+        by_noise = 0.5 * noise * float(((np.diag(slope) - solved**2) * spread).sum())
         slope = slope.T  # C order; the upper triangle now holds the inverse
-        slope -= np.outer(pull, pull)
+        slope -= np.outer(solved, solved)
         kernel *= lower.T
         slope *= kernel
         both = np.einsum("ij,ij->j", on, slope @ on).astype(np.float64)
@@ -109,7 +120,7 @@ def learn_relevances(data: Observations) -> Relevances:
             + (total - 2 * one + both) * ratio_off / (1 + theta * ratio_off)
             - 2 * (one - both) / (1 - theta)
         )
-        by_z = by_theta * theta * (1 - theta / MAX_RELEVANCE) + PULL * drift
+        by_z = by_theta * theta * (1 - theta / MAX_RELEVANCE) + pull * drift
         return float(value), np.concatenate([by_z, [total, by_noise]])
 
     centre = np.log(start / (MAX_RELEVANCE - start))

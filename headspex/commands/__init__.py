@@ -12,10 +12,12 @@ from typing import Protocol
 
 from headspex.commands import (
     compare,
+    data,
     doctor,
     eval,
     explain,
     export,
+    features,
     lm_eval,
     merge,
     models,
@@ -68,4 +70,6 @@ COMMANDS = {
     "lm-eval": Command(
         "lm-eval's own command line, with --model headspex for masked models", lm_eval
     ),
+    "features": Command("find the words of a prompt that an output rests on", features),
+    "data": Command("find the training samples that a prediction rests on", data),
 }

@@ -1,0 +1,152 @@
+"""A prediction explained by its training samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headspex.data.pairs import Pair, pairs
+from headspex.data.value import TrainingValue
+from headspex.files import write_csv, write_json, write_text
+from headspex.removal import shapley_of
+from headspex.removal_curve import (
+    RemovalPoint,
+    mean_values,
+    removal_curves,
+    removal_orders,
+    write_removal,
+)
+from headspex.sampling import draw_masks
+from headspex.search import Search, search
+from headspex.seeds import stream
+
+SHOWN = 6  # pairs of each kind
+FRESH = 1000  # subsets on which predictions are judged
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFindings:
+    """What `explain_training` found.
+
+    Attributes:
+        search: subsets, margins and their spectrum.
+        features, labels: of the players.
+        r2: on fresh subsets, of the spectrum and of the LASSO on the same subsets.
+        removal: the margin as samples go.
+    """
+
+    search: Search
+    features: Float[np.ndarray, "players ..."]
+    labels: Int[np.ndarray, " players"]
+    r2: dict[str, float]
+    removal: tuple[RemovalPoint, ...]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """See `headspex.data.pairs.pairs`."""
+        return pairs(self.search.spectrum, self.features)
+
+    def strongest(self, *, redundant: bool) -> list[Pair]:
+        """The redundant or the synergistic pairs of the largest interactions."""
+        return [pair for pair in self.pairs if pair.redundant == redundant][:SHOWN]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `data.json` has it."""
+        return {
+            "players": len(self.features),
+            "labels": self.labels.tolist(),
+            "subsets": len(self.search.masks),
+            "r2": self.r2,
+            "shapley": shapley_of(self.search.spectrum).tolist(),
+            "removal": mean_values(self.removal),
+            **{
+                kind: [
+                    {"players": list(p.players), "interaction": p.interaction,
+                     "distance_rank": p.distance_rank}
+                    for p in self.strongest(redundant=kind == "redundant")
+                ]
+                for kind in ("redundant", "synergistic")
+            },
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        """R², the strongest pairs, the removal curves."""
+        lines = [
+            f"{len(self.search.masks):,} subsets of {len(self.features)} training samples; "
+            f"R² on {FRESH:,} fresh ones: "
+            + ", ".join(f"{name} {r2:.3f}" for name, r2 in self.r2.items())
+        ]
+        for redundant, name in ((True, "Redundant"), (False, "Synergistic")):
+            lines += ["", f"{name} pairs (interaction; pairs that lie closer together)"]
+            for pair in self.strongest(redundant=redundant):
+                i, j = pair.players
+                lines.append(
+                    f"  {i:>3} ({self.labels[i]}) + {j:>3} ({self.labels[j]})"
+                    f"  {pair.interaction:+.4f}  {pair.distance_rank:6.1%}"
+                )
+        curves = ", ".join(f"{m} {v:.3f}" for m, v in mean_values(self.removal).items())
+        return "\n".join([*lines, "", f"Mean margin while samples go (low is the aim): {curves}"])
+
+    def write(self, folder: Path) -> None:
+        """data.json, spectrum.json, pairs.csv, removal.csv, removal.svg; pairs.png of images."""
+        from headspex.figures.removal import removal_figure
+        from headspex.figures.style import save
+        from headspex.figures.training_pairs import pairs_figure
+
+        write_json(folder / "data.json", self.to_dict())
+        write_text(folder / "spectrum.json", self.search.spectrum.to_json() + "\n")
+        header = ("left", "right", "interaction", "redundant", "distance_rank")
+        write_csv(
+            folder / "pairs.csv", header,
+            [(*p.players, repr(p.interaction), p.redundant, p.distance_rank) for p in self.pairs],
+        )  # fmt: skip
+        write_removal(folder / "removal.csv", self.removal)
+        save(
+            removal_figure(self.removal, players="samples", value="margin"), folder / "removal.svg"
+        )
+        if self.features.ndim >= 3:
+            shown = {
+                name: self.strongest(redundant=name == "redundant")
+                for name in ("redundant", "synergistic")
+            }
+            save(pairs_figure(self.features, self.labels, shown), folder / "pairs.png")
+
+
+def explain_training(
+    value: TrainingValue,
+    features: Float[np.ndarray, "players ..."],
+    labels: Int[np.ndarray, " players"],
+    *,
+    budget: int | None = None,
+    keep: float = 0.5,
+    seed: int = 0,
+) -> TrainingFindings:
+    """Train on subsets, fit the margin's spectrum, judge it on fresh subsets, rank the pairs.
+
+    Args:
+        value: whose margin is explained.
+        features, labels: of the players, for distances and pictures.
+        budget: subsets trained on; by default 4 n log2 n. Judging takes `FRESH` more, the curves
+            some sixty.
+        keep: the probability that a subset keeps a player.
+        seed: fixes every random choice.
+
+    Raises:
+        UsageError: as `headspex.explain` and `TrainingValue`.
+    """
+    n = value.n_players
+    budget = max(256, round(4 * n * np.log2(n))) if budget is None else budget
+    found = search(value, n, budget=budget, keep=keep, seed=seed)
+    fresh = draw_masks(FRESH, n, keep=keep, seed=stream(seed, "fresh"))
+    truth = value(fresh)
+    r2 = {
+        name: float(1 - np.mean((truth - spectrum.predict(fresh)) ** 2) / np.var(truth))
+        for name, spectrum in (("ProxySPEX", found.spectrum), ("LASSO", found.lasso(seed=seed)))
+    }
+    points = removal_curves(value, removal_orders(found, seed=seed))
+    return TrainingFindings(found, features, labels, r2, tuple(points))

@@ -1,0 +1,175 @@
+"""The margin of test points as a function of the training samples that a model has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Int
+
+from headspex.data.learners import kernel_scores, rbf_kernel, ridge_scores, usual_width
+from headspex.errors import UsageError
+from headspex.players import Masks, Values, check_masks
+from headspex.progress import progress
+
+# bool [samples] -> model; the model: features [tests, features] -> scores [tests, classes], columns
+# in ascending order of all classes.
+Train = Callable[[Bool[np.ndarray, " samples"]], Callable[[np.ndarray], npt.ArrayLike]]
+
+LEARNERS = ("ridge", "rbf")
+
+
+class TrainingValue:
+    """Masks over training samples, or groups of them, to the mean margin of test points.
+
+    The margin is the score of a point's own class less the highest score of another, after
+    training on the samples that the mask keeps.
+
+        value = TrainingValue(x_train, y_train, x_test, y_test)
+        spectrum = headspex.explain(value, value.n_players, budget=2000)
+
+    Args:
+        features: [samples, ...]; flattened, a column of ones is added.
+        labels: [samples], any integers.
+        test_features, test_labels: of the points whose margin counts; their classes occur among
+            `labels`.
+        groups: [samples], the player 0, 1, ... that holds each sample; by default every sample is
+            one. Samples of group -1 are always in the training set.
+        learner: "ridge", ridge regression on one-hot targets, "rbf", the same with a Gaussian
+            kernel, both in closed form, or your own training: a function from the subset, bool
+            [samples], to a function from features to scores [tests, classes].
+        penalty: of ridge regression, in units of the mean squared norm of a sample.
+
+    Raises:
+        UsageError: shapes that do not fit, one class alone, unknown test classes.
+    """
+
+    def __init__(
+        self,
+        features: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        test_features: npt.ArrayLike,
+        test_labels: npt.ArrayLike,
+        *,
+        groups: npt.ArrayLike | None = None,
+        learner: str | Train = "ridge",
+        penalty: float = 0.1,
+    ) -> None:
+        self._features = _rows(features)
+        self._tests = _rows(test_features)
+        labels, test_labels = np.asarray(labels), np.asarray(test_labels)
+        self.classes = np.unique(labels)
+        if labels.shape != (len(self._features),) or test_labels.shape != (len(self._tests),):
+            raise UsageError(
+                f"one label a sample: {len(self._features)} training and {len(self._tests)} test "
+                f"samples, but labels of shape {list(labels.shape)} and {list(test_labels.shape)}"
+            )
+        if self._tests.shape[1] != self._features.shape[1] or not len(self._tests):
+            raise UsageError(
+                f"test points have the training samples' {self._features.shape[1] - 1} features, "
+                f"but got the shape {list(self._tests[:, 1:].shape)}"
+            )
+        if len(self.classes) < 2:
+            raise UsageError("a margin needs two classes, but all training labels are equal")
+        if not np.isin(test_labels, self.classes).all():
+            raise UsageError("a test point's class must occur among the training labels")
+        if penalty <= 0:
+            raise UsageError(f"the penalty must be positive, but is {penalty}")
+        self._own = np.searchsorted(self.classes, test_labels)
+        self._targets = (labels[:, None] == self.classes).astype(np.float64)
+        self._groups = _groups(groups, len(labels))
+        if isinstance(learner, str) and learner not in LEARNERS:
+            raise UsageError(f"no learner {learner!r}; known: {', '.join(LEARNERS)}, or a function")
+        self._learner, self._penalty = learner, penalty
+
+    @property
+    def n_players(self) -> int:
+        """Samples, or groups of them, that a mask switches."""
+        return int(self._groups.max()) + 1
+
+    def __call__(self, masks: npt.ArrayLike) -> Values:
+        """The mean margin over the test points, one per mask."""
+        return np.asarray(self.margins(masks).mean(axis=1))
+
+    def margins(self, masks: npt.ArrayLike) -> Float[np.ndarray, "masks tests"]:
+        """The margin of every test point, in units of the model's scores."""
+        subsets = self.subsets(check_masks(masks, self.n_players))
+        scores = self._scores(subsets)
+        own = self._own[None, :, None]
+        right = np.take_along_axis(scores, own, axis=2)[..., 0]
+        others = scores.copy()
+        np.put_along_axis(others, own, -np.inf, axis=2)
+        return np.asarray(right - others.max(axis=2))
+
+    def subsets(self, masks: Masks) -> Bool[np.ndarray, "masks samples"]:
+        """Which samples each mask trains on."""
+        always = np.ones((len(masks), 1), dtype=np.bool_)
+        return np.asarray(np.append(masks, always, axis=1)[:, self._groups])
+
+    def _scores(
+        self, subsets: Bool[np.ndarray, "masks samples"]
+    ) -> Float[np.ndarray, "masks tests classes"]:
+        features, targets, tests, penalty = (
+            self._features, self._targets, self._tests, self._penalty,
+        )  # fmt: skip
+        if callable(self._learner):
+            return self._trained(self._learner, subsets)
+        if self._learner == "rbf":
+            width = usual_width(features)
+            kernel, to_tests = (
+                rbf_kernel(features, features, width),
+                rbf_kernel(tests, features, width),
+            )
+            return kernel_scores(kernel, targets, to_tests, subsets, penalty=penalty)
+        penalty *= float(np.square(features).sum(axis=1).mean())
+        return ridge_scores(features, targets, tests, subsets, penalty=penalty)
+
+    def _trained(
+        self, train: Train, subsets: Bool[np.ndarray, "masks samples"]
+    ) -> Float[np.ndarray, "masks tests classes"]:
+        shape = (len(self._tests), len(self.classes))
+        scores = np.empty((len(subsets), *shape))
+        with progress(len(subsets), "train", unit="models") as done:
+            for row, subset in enumerate(subsets):
+                found = np.asarray(train(subset)(self._tests[:, 1:]))
+                if found.shape != shape:
+                    raise UsageError(
+                        f"a trained model must score {shape[0]} test points and {shape[1]} "
+                        f"classes, but its scores have the shape {list(found.shape)}; give every "
+                        "model a column for every class"
+                    )
+                scores[row] = found
+                done(1)
+        return scores
+
+
+def _rows(features: npt.ArrayLike) -> Float[np.ndarray, "samples features"]:
+    array = np.asarray(features, dtype=np.float64)
+    if array.ndim < 2 or not np.isfinite(array).all():
+        raise UsageError(
+            f"features are finite numbers [samples, ...], but got the shape {list(array.shape)}"
+            + ("" if np.isfinite(array).all() else " with NaN or infinite entries")
+        )
+    flat = array.reshape(len(array), -1)
+    return np.concatenate([np.ones((len(flat), 1)), flat], axis=1)
+
+
+def _groups(groups: npt.ArrayLike | None, n_samples: int) -> Int[np.ndarray, " samples"]:
+    if groups is None:
+        return np.arange(n_samples)
+    array = np.asarray(groups)
+    known = np.unique(array)
+    if (
+        array.shape != (n_samples,)
+        or not np.issubdtype(array.dtype, np.integer)
+        or known[-1] < 0
+        or not np.array_equal(known[known >= 0], np.arange(known[-1] + 1))
+        or known[0] < -1
+    ):
+        raise UsageError(
+            "groups number the player of each sample, 0, 1, ... without gaps and -1 for samples "
+            f"that always stay, but got {len(array)} entries from {known[0]} to {known[-1]} for "
+            f"{n_samples} samples"
+        )
+    return array

@@ -1,0 +1,48 @@
+"""Loading a model for sequence classification with transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from headspex.errors import UsageError
+
+
+def load_classifier(
+    model: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32"
+) -> tuple[Any, Any]:
+    """A classifier in eval mode without gradients, and its tokenizer.
+
+    Args:
+        model: a folder or a Hub name; weights are read from safetensors alone.
+        revision, device, dtype: as in `headspex.hooks.load_model`.
+
+    Raises:
+        UsageError: it cannot be loaded, or its head is not in the files.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from headspex.hooks.loading import DTYPES, check_device
+
+    check_device(device)
+    if dtype not in DTYPES:
+        raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    folder = Path(model).expanduser()
+    name = str(folder) if folder.is_dir() else model
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        loaded, report = AutoModelForSequenceClassification.from_pretrained(
+            name, revision=revision, dtype=DTYPES[dtype], use_safetensors=True,
+            output_loading_info=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{model} cannot be loaded as a sequence classifier: {str(error).splitlines()[0]}"
+        ) from error
+    # transformers would fill these with random numbers and go on.
+    if missing := sorted(report["missing_keys"]):
+        raise UsageError(
+            f"{model} is no trained sequence classifier: {missing[0]} is not in its files; name a "
+            "model that was trained for it"
+        )
+    return loaded.to(device).eval().requires_grad_(False), tokenizer

@@ -1,0 +1,181 @@
+"""Recall of the ten largest Shapley values after few evaluations, ours and others'.
+
+    python tests/benchmarks/shapley.py --seeds 3 --csv table.csv
+
+Twenty games with known values, alpha * n * log2 n evaluations. Permutation sampling and the LASSO
+always run; shapiq's estimators where it is installed, with its pairing trick where it has one.
+"""
+
+import argparse
+import csv
+import importlib.util
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shapley_games import SHAPLEY_GAMES, ShapleyGame
+
+from headspex.baselines import lasso_heads
+from headspex.observations import observe
+from headspex.sampling import draw_masks
+from headspex.shapley import shapley_values
+
+Value = Callable[[np.ndarray], np.ndarray]
+Estimator = Callable[[Value, int, int, int], np.ndarray]  # value, players, budget, seed
+TOP = 10
+
+
+def ours(value: Value, n: int, budget: int, seed: int) -> np.ndarray:
+    return shapley_values(value, n, budget=budget, seed=seed).values
+
+
+def permutations(value: Value, n: int, budget: int, seed: int) -> np.ndarray:
+    """Walks from no player to all, as many as the budget pays, the last one cut short."""
+    rng = np.random.default_rng(seed)
+    ends = value(np.array([[False] * n, [True] * n]))
+    gains, counts, left = np.zeros(n), np.zeros(n), budget - 2
+    while left > 0:
+        order = rng.permutation(n)
+        steps = min(n - 1, left)
+        masks = np.tril(np.ones((steps, n), dtype=bool))
+        path = np.empty_like(masks)
+        path[:, order] = masks
+        values = np.concatenate([ends[:1], value(path)])
+        if steps == n - 1:
+            values = np.append(values, ends[1])
+        walked = order[: len(values) - 1]
+        gains[walked] += np.diff(values)
+        counts[walked] += 1
+        left -= steps
+    return gains / np.maximum(counts, 1)
+
+
+def lasso(value: Value, n: int, budget: int, seed: int) -> np.ndarray:
+    masks = draw_masks(budget, n, seed=seed)
+    found = np.zeros(n)
+    for (i,), x in lasso_heads(observe(masks, value(masks))).interactions("shapley").items():
+        found[i] = x
+    return found
+
+
+def of_shapiq(name: str, **options: Any) -> Estimator:
+    def estimate(value: Value, n: int, budget: int, seed: int) -> np.ndarray:
+        import shapiq
+
+        kind = getattr(shapiq.approximator, name)
+        engine = kind(n=n, random_state=seed, **options)
+
+        def asked(masks: np.ndarray) -> np.ndarray:  # some estimators ask for one mask at a time
+            return value(np.atleast_2d(masks).astype(bool))
+
+        found = engine.approximate(budget, asked)
+        return np.array([found[(i,)] for i in range(n)])
+
+    return estimate
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    "headspex": ours,
+    "permutations": permutations,
+    "lasso": lasso,
+}
+if importlib.util.find_spec("shapiq"):
+    # KernelSHAPIQ and RegressionFSII of order 1 give KernelSHAP's numbers, and are left out.
+    ESTIMATORS |= {
+        "KernelSHAP": of_shapiq("KernelSHAP", pairing_trick=True),
+        "KernelSHAP-unpaired": of_shapiq("KernelSHAP"),
+        "UnbiasedKernelSHAP": of_shapiq("UnbiasedKernelSHAP", pairing_trick=True),
+        "PermutationSamplingSV": of_shapiq("PermutationSamplingSV"),
+        "StratifiedSamplingSV": of_shapiq("StratifiedSamplingSV"),
+        "OwenSamplingSV": of_shapiq("OwenSamplingSV"),
+        "SVARM": of_shapiq("SVARM", pairing_trick=True),
+    }
+    if importlib.util.find_spec("lightgbm"):
+        ESTIMATORS["ProxySPEX"] = of_shapiq("ProxySPEX", index="SII", max_order=1)
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    """Share of the ten largest in size that are among the ten largest found."""
+    top = set(np.argsort(-np.abs(truth), kind="stable")[:TOP].tolist())
+    return len(top & set(np.argsort(-np.abs(found), kind="stable")[:TOP].tolist())) / TOP
+
+
+def run(name: str, game: ShapleyGame, budget: int, seed: int) -> dict[str, object]:
+    asked: list[int] = []
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        asked.append(len(masks))
+        return game.function(masks)
+
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = ESTIMATORS[name](value, game.n_players, budget, seed)
+        except Exception as error:  # some peers need more masks; the table says how often
+            return {"recall": math.nan, "error": math.nan, "calls": sum(asked), "cpu_s": "",
+                    "failure": f"{type(error).__name__}: {error}"}  # fmt: skip
+    return {
+        "recall": recall(found, game.shapley),
+        "error": float(np.square(found - game.shapley).sum() / np.square(game.shapley).sum()),
+        "calls": sum(asked),
+        "cpu_s": round(time.process_time() - start, 2),
+        "failure": "",
+    }
+
+
+def table(rows: list[dict[str, Any]], column: str) -> None:
+    alphas = sorted({row["alpha"] for row in rows})
+    print(f"\n{column:<24}" + "".join(f"{alpha:>9}" for alpha in alphas))
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        own = [[r[column] for r in rows if (r["estimator"], r["alpha"]) == (name, a)]
+               for a in alphas]  # fmt: skip
+        failed = int(np.isnan(np.array(own)).sum())
+        print(f"{name:<24}" + "".join(f"{np.nanmean(x):>9.3f}" for x in own)
+              + (f"   {failed} failed, left out" if failed else ""))  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--games", default=",".join(SHAPLEY_GAMES))
+    parser.add_argument("--alphas", default=".25,.5,.75,1")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--estimators", default=",".join(ESTIMATORS))
+    parser.add_argument("--csv", type=Path)
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name in options.games.split(","):
+        game = SHAPLEY_GAMES[name]()
+        n = game.n_players
+        for alpha in map(float, options.alphas.split(",")):
+            budget = round(alpha * n * math.log2(n))
+            for estimator in options.estimators.split(","):
+                for seed in range(options.first_seed, options.first_seed + options.seeds):
+                    row = {"game": name, "alpha": alpha, "budget": budget, "seed": seed}
+                    rows.append(
+                        {**row, "estimator": estimator, **run(estimator, game, budget, seed)}
+                    )
+        print(name, "done", file=sys.stderr, flush=True)
+    table(rows, "recall")
+    table(rows, "error")
+    most = {name: max(r["calls"] / r["budget"] for r in rows if r["estimator"] == name)
+            for name in dict.fromkeys(r["estimator"] for r in rows)}  # fmt: skip
+    print("\ncalls over budget, at most:", {k: round(v, 2) for k, v in most.items()})
+    print("failures:", {r["failure"] for r in rows if r["failure"]})
+    if options.csv:
+        with options.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
