@@ -13,7 +13,7 @@ from pathlib import Path
 from headspex.figures.of_run import FIGURES, Drawn, picture
 from headspex.figures.style import DARK, LIGHT, save
 from headspex.files import read_text, write_text
-from headspex.run_folder import RunFolder, finished_run
+from headspex.runs.run_folder import RunFolder, finished_run
 
 PICTURES = {
     **{f"{name}.png": (name, LIGHT) for name in FIGURES},

@@ -16,8 +16,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from headspex.figures.style import LIGHT, WIDTH, Theme, below, style, ticks
-from headspex.interactions_table import Interaction
 from headspex.players import Players
+from headspex.runs.interactions_table import Interaction
 from headspex.units import plural, singular
 
 TOP = 40  # interactions that are drawn; of more, the picture would tell nothing

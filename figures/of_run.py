@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from headspex.curve import CurvePoint, of_method, read_curve, whole_model
-from headspex.energy import LayerEnergy, averaged_over_others, layer_energy
+from headspex.engine.energy import LayerEnergy, averaged_over_others, layer_energy
+from headspex.engine.indices import effects
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.faithfulness_table import FaithfulnessPoint, read_faithfulness
 from headspex.figures.curve import Curves, pruning_curve, pruning_curves
 from headspex.figures.energy import layer_interaction_energy
 from headspex.figures.faithfulness import faithfulness_by_budget
@@ -24,13 +24,13 @@ from headspex.figures.orders import Ranked, interaction_orders, ranked
 from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
 from headspex.figures.style import LIGHT, Theme, save
 from headspex.files import read_text, write_csv
-from headspex.indices import effects
-from headspex.interactions_table import Interaction, read_interactions
 from headspex.layer_ranges import default_ranges
 from headspex.players import Players, format_layers
-from headspex.ranged_curves import RangedPoint, read_ranged
-from headspex.run_folder import RunFolder
-from headspex.spectrum import Spectrum
+from headspex.runs.curve import CurvePoint, of_method, read_curve, whole_model
+from headspex.runs.faithfulness_table import FaithfulnessPoint, read_faithfulness
+from headspex.runs.interactions_table import Interaction, read_interactions
+from headspex.runs.ranged_curves import RangedPoint, read_ranged
+from headspex.runs.run_folder import RunFolder
 from headspex.units import plural, singular
 
 SAME = 0.01  # of the score: no loss worth speaking of

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headspex.figures.style import LIGHT, WIDTH, Theme, say, style
-from headspex.interactions_table import Interaction
+from headspex.runs.interactions_table import Interaction
 
 _POINTED = 300  # strongest, each with a point of its own; of the others a line tells enough
 _COLOURS = ("grey", "orange", "blue", "green")  # of one head, two, three, more

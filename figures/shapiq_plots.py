@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from headspex.characters import characters
+from headspex.engine.characters import characters
+from headspex.engine.indices import effects
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.indices import effects
 from headspex.players import Players
-from headspex.spectrum import Spectrum
-from headspex.terms import Term
 
 PLOTS = ("upset", "waterfall", "force")
 TOP = 20  # terms that are drawn one by one; shapiq's waterfall adds up the others

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.fill import read_fill
 from headspex.hooks import are_prompts, harness_log_probs, measure, prepare
-from headspex.judge import say_what_is_cut
 from headspex.mask_file import MaskFile
 from headspex.progress import progress
+from headspex.scores.fill import read_fill
+from headspex.scores.judge import say_what_is_cut
 from headspex.tasks import Question, averages, interval
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 from lm_eval.api.registry import model_registry, register_model
 from lm_eval.models.huggingface import HFLM
 
-from headspex.fill import read_fill
 from headspex.hooks import ablation_hooks, load_model
 from headspex.mask_file import read_mask
+from headspex.scores.fill import read_fill
 
 NAME = "headspex"
 

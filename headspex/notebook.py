@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headspex.indices import effects
+from headspex.engine.indices import effects
 
 if TYPE_CHECKING:
-    from headspex.schedule import Schedule
-    from headspex.spectrum import Spectrum
+    from headspex.engine.spectrum import Spectrum
+    from headspex.schedules.schedule import Schedule
     from headspex.study import Study
 
 TOP = 10  # rows that are shown

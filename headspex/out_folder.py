@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headspex.errors import UsageError
 from headspex.files import read_json, write_json
-from headspex.run_folder import is_empty_folder
+from headspex.runs.run_folder import is_empty_folder
 
 SETTINGS = "settings.json"
 VERSIONS = ("headspex", "numpy", "scikit-learn", "xgboost")

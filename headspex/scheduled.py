@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headspex.curve import CurvePoint
-from headspex.exact import BestSets
-from headspex.paired import Difference
+from headspex.engine.paired import Difference
 from headspex.players import Players
-from headspex.schedule import Schedule
+from headspex.runs.curve import CurvePoint
+from headspex.runs.verification import WHOLE
+from headspex.schedules.exact import BestSets
+from headspex.schedules.schedule import Schedule
 from headspex.units import plural
-from headspex.verification import WHOLE
 
 METHODS = ("greedy", "build-up", "exact", "nested")
 RUNS_OWN = "the run's schedule"

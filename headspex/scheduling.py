@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.combination import WAYS, mean_spectrum, worst_case_schedule
-from headspex.curve import CurvePoint, write_curve
+from headspex.engine.paired import free_size, score_difference
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.exact import BestSets, best_sets
 from headspex.export.folder import new_folder
 from headspex.files import read_text, write_json, write_text
-from headspex.fill import fill_of_run, write_fill
-from headspex.paired import free_size, score_difference
 from headspex.players import Players
-from headspex.reopening import study_of_run
-from headspex.results import mask_of
-from headspex.rules import Rules
-from headspex.run_folder import RunFolder, judged_run
-from headspex.schedule import Schedule, prune_schedule
+from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.reopening import study_of_run
+from headspex.runs.results import mask_of
+from headspex.runs.run_folder import RunFolder, judged_run
+from headspex.runs.verification import WHOLE, HasMasks, verify
 from headspex.scheduled import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
-from headspex.spectrum import Spectrum
-from headspex.store import ScoreStore
+from headspex.schedules.combination import WAYS, mean_spectrum, worst_case_schedule
+from headspex.schedules.exact import BestSets, best_sets
+from headspex.schedules.rules import Rules
+from headspex.schedules.schedule import Schedule, prune_schedule
+from headspex.scores.fill import fill_of_run, write_fill
+from headspex.scores.store import ScoreStore
 from headspex.study import Study
 from headspex.tasks import mean_interval
 from headspex.text_loss import text_loss, text_windows
 from headspex.units import plural
-from headspex.verification import WHOLE, HasMasks, verify
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
 

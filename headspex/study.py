@@ -16,19 +16,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headspex.budget.flops import MaskCosts, mask_costs
+from headspex.budget.plan import Plan, make_plan
 from headspex.errors import UsageError
-from headspex.evaluate import Workers
-from headspex.findings import Findings
-from headspex.flops import MaskCosts, mask_costs
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
-from headspex.judge import Judge
-from headspex.plan import Plan, make_plan
 from headspex.players import Players, parse_layers
 from headspex.protocol import PAPER_SHARE
+from headspex.runs.findings import Findings
+from headspex.runs.watch import Watch
+from headspex.scores.evaluate import Workers
+from headspex.scores.judge import Judge
+from headspex.scores.store import ScoreStore
 from headspex.seeds import stream
 from headspex.settings import Settings
-from headspex.store import ScoreStore
 from headspex.tasks import (
     EncodedQuestion,
     Question,
@@ -41,7 +42,6 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.units import plural
-from headspex.watch import Watch
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
@@ -312,7 +312,7 @@ class Study:
             UsageError: settings that do not fit the model or task, a folder of another run or one
                 that another process works in, or a full disk.
         """
-        from headspex.run import run
+        from headspex.runs.run import run
 
         return run(self, Path(out), ray=ray, cpus_per_worker=cpus_per_worker)
 

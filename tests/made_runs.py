@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from headspex.curve import CurvePoint, write_curve
-from headspex.energy import layer_energy
-from headspex.interactions_table import interaction_table, write_interactions
-from headspex.plan import Plan
+from headspex.budget.plan import Plan
+from headspex.engine.energy import layer_energy
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.uncertainty import Intervals
 from headspex.players import Players
-from headspex.run_folder import FORMAT, RunFolder
-from headspex.schedule import prune_schedule
+from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.interactions_table import interaction_table, write_interactions
+from headspex.runs.run_folder import FORMAT, RunFolder
+from headspex.schedules.schedule import prune_schedule
 from headspex.settings import Settings
-from headspex.spectrum import Spectrum
-from headspex.uncertainty import Intervals
 
 
 def made_run(

@@ -26,12 +26,12 @@ import transformer_lens.model_bridge  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401
 import xgboost  # noqa: F401
 
-import headspex.retell  # noqa: F401
-from headspex import evaluate
-from headspex.block import Block
+import headspex.runs.retell  # noqa: F401
 from headspex.cli import main
-from headspex.judge import Judge
-from headspex.store import ScoreStore
+from headspex.scores import evaluate
+from headspex.scores.block import Block
+from headspex.scores.judge import Judge
+from headspex.scores.store import ScoreStore
 
 BLOCK = 128  # small, so that there are many
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headspex.store import ScoreStore
+from headspex.scores.store import ScoreStore
 
 
 def files_of(run: Path) -> dict[str, bytes]:

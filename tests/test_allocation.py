@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.allocation import (
+from headspex.budget.allocation import (
     UNEXPLAINED,
     Allocation,
     allocate,
@@ -16,9 +16,9 @@ from headspex.allocation import (
     choose_keep,
     spend,
 )
-from headspex.flops import MaskCosts
-from headspex.pilot import KEEPS, QUESTIONS, Probe
-from headspex.plan import Plan
+from headspex.budget.flops import MaskCosts
+from headspex.budget.pilot import KEEPS, QUESTIONS, Probe
+from headspex.budget.plan import Plan
 from headspex.settings import Settings
 
 PLAN = Plan(n_players=20, n_search=40, n_heldout=40, n_fresh=100, sizes=(2,), search_budget=50_000)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LassoCV
 
-from headspex import baselines
-from headspex.baselines import BASELINES
+from headspex.engine import baselines
+from headspex.engine.baselines import BASELINES
+from headspex.engine.observations import observe
 from headspex.errors import UsageError
-from headspex.observations import observe
 
 RNG = np.random.default_rng(0)
 MASKS = RNG.random((300, 8)) < 0.5

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.combination import mean_spectrum, worst_case_schedule
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.rules import Limit, Rules
-from headspex.schedule import prune_schedule
-from headspex.spectrum import Spectrum
+from headspex.schedules.combination import mean_spectrum, worst_case_schedule
+from headspex.schedules.rules import Limit, Rules
+from headspex.schedules.schedule import prune_schedule
 
 
 def random_spectrum(seed: int, n: int = 7) -> Spectrum:

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headspex.allocation import Allocation
-from headspex.baselines import BASELINES
+from headspex.budget.allocation import Allocation
+from headspex.budget.plan import Plan
+from headspex.budget.sample import draw_sample
 from headspex.cli import main
-from headspex.curve import read_curve
+from headspex.comparison.fits import fit_all, fit_own_masks, search_parts
+from headspex.comparison.orders import ORDERS
+from headspex.engine.baselines import BASELINES
+from headspex.engine.observations import observe
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.faithfulness_table import read_faithfulness
-from headspex.fits import fit_all, fit_own_masks, search_parts
-from headspex.observations import observe
-from headspex.orders import ORDERS
-from headspex.plan import Plan
-from headspex.sample import draw_sample
+from headspex.runs.curve import read_curve
+from headspex.runs.faithfulness_table import read_faithfulness
 from headspex.settings import Settings
-from headspex.spectrum import Spectrum
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 FILES = ["compare/compare.json", "compare/curve.csv", "compare/faithfulness.csv",
@@ -81,11 +81,11 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
 ) -> None:
     """The trees' schedule, made and scored here without the comparison's own code."""
     import headspex
-    from headspex.evaluate import Passes
+    from headspex.budget.sample import draw_sample
+    from headspex.engine.proxy import boosted_trees
     from headspex.hooks import answer_log_probs
-    from headspex.proxy import boosted_trees
-    from headspex.sample import draw_sample
-    from headspex.store import ScoreStore
+    from headspex.scores.evaluate import Passes
+    from headspex.scores.store import ScoreStore
     from headspex.tasks import METRICS, encode_task
 
     study = headspex.Study(
@@ -126,7 +126,7 @@ def test_a_second_comparison_scores_nothing_and_gives_the_same_bytes_and_one_jso
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {name: (run / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("headspex.judge.measure", _refuse)
+    monkeypatch.setattr("headspex.scores.judge.measure", _refuse)
     assert main(["compare", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": str(run), **_compared(run)}
     for name, content in before.items():
@@ -173,7 +173,7 @@ def test_other_budgets_go_to_another_folder(run: Path, tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_else_is_refused_before_any_work(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headspex.compare.compare", _refuse)
+    monkeypatch.setattr("headspex.comparison.compare.compare", _refuse)
     assert main(["compare", str(run), "--to", str(run)]) == 2
     assert "or one that holds a comparison" in capsys.readouterr().err
 
@@ -232,7 +232,7 @@ def test_mean_ablation_is_compared_with_the_means_of_the_run(
     out = tmp_path / "run"
     words = ["prune", "--model", str(model_folder), "--out", str(out), "--ablation", "mean"]
     assert main([*words, *QUICK]) == 0
-    monkeypatch.setattr("headspex.run.mean_fill", _refuse)
+    monkeypatch.setattr("headspex.runs.run.mean_fill", _refuse)
     assert main(["compare", str(out), "--budgets", "384"]) == 0
     assert set(read_curve(out / "curve.csv")) <= set(read_curve(out / "compare/curve.csv"))
 
@@ -246,7 +246,7 @@ def _search(n_masks: int) -> Any:
 def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headspex.baselines.PAIR_BYTES", 1e3)
+    monkeypatch.setattr("headspex.engine.baselines.PAIR_BYTES", 1e3)
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
     fits, left_out = fit_all([_search(40), _search(80)], [80, 160], Settings(), known=known)
     assert set(left_out) == {"lasso-pairs"}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from headspex.baselines import lasso_heads
-from headspex.contest import hold, interval, split, split_late, stack
-from headspex.observations import Observations, connected_blocks, observe
-from headspex.spectrum import Spectrum, Term
+from headspex.engine.baselines import lasso_heads
+from headspex.engine.contest import hold, interval, split, split_late, stack
+from headspex.engine.observations import Observations, connected_blocks, observe
+from headspex.engine.spectrum import Spectrum, Term
 
 
 def mean_only(data: Observations) -> Spectrum:

@@ -14,9 +14,9 @@ from headspex.data.findings import explain_training
 from headspex.data.learners import kernel_scores, ridge_scores
 from headspex.data.pairs import pairs
 from headspex.data.sources import near_players, read_data
+from headspex.engine.search import exact_spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.search import exact_spectrum
-from headspex.spectrum import Spectrum
 
 
 @pytest.mark.parametrize(("samples", "features"), [(12, 5), (5, 12)])

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.energy import layer_energy
+from headspex.engine.energy import layer_energy
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Players
-from headspex.spectrum import Spectrum
 
 PLAYERS = Players.heads(9, 2, [1, 4, 8])
 MASKS = (np.arange(64)[:, None] >> np.arange(6) & 1).astype(bool)

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.exact import best_mask, best_sets
 from headspex.export.shapes import Shape, shape_of
-from headspex.local_search import exchanged
 from headspex.players import Players
-from headspex.program import RemovalProgram
-from headspex.rules import Limit, Rules
-from headspex.schedule import prune_schedule
-from headspex.shape_search import best_of_shape
-from headspex.spectrum import Spectrum
+from headspex.schedules.exact import best_mask, best_sets
+from headspex.schedules.local_search import exchanged
+from headspex.schedules.program import RemovalProgram
+from headspex.schedules.rules import Limit, Rules
+from headspex.schedules.schedule import prune_schedule
+from headspex.schedules.shape_search import best_of_shape
 
 seeds = st.integers(0, 2**32 - 1)
 

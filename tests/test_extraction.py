@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
+from headspex.engine.extraction import tree_spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.extraction import tree_spectrum
-from headspex.spectrum import Spectrum
 
 N = 10
 MASKS = (np.arange(2**N)[:, None] >> np.arange(N) & 1).astype(bool)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
+from headspex.engine.faithfulness import faithfulness
 from headspex.errors import UsageError
-from headspex.faithfulness import faithfulness
 
 
 def test_r2_equals_scikit_learn_and_lies_within_its_interval() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headspex.errors import UsageError
-from headspex.faithfulness_table import (
+from headspex.runs.faithfulness_table import (
     FaithfulnessPoint,
     read_faithfulness,
     write_faithfulness,

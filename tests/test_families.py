@@ -4,10 +4,10 @@ from itertools import combinations
 
 import numpy as np
 
-from headspex.families import families
-from headspex.growth import grow
-from headspex.observations import Observations, observe
-from headspex.spectrum import Spectrum, Term
+from headspex.engine.families import families
+from headspex.engine.growth import grow
+from headspex.engine.observations import Observations, observe
+from headspex.engine.spectrum import Spectrum, Term
 
 FAMILY = (2, 9, 17, 23, 30)
 

@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headspex.cli import main
+from headspex.engine.search import search
+from headspex.engine.strongest import Effect, strongest
 from headspex.errors import UsageError
 from headspex.features import AnswerScorer, ClassScorer, TextValue, ansi, cut, explain_text, html
 from headspex.features.questions import explained_question, swaps
 from headspex.features.text import Prompt, repeat_word
-from headspex.search import search
-from headspex.strongest import Effect, strongest
 from headspex.tasks import Question, load_task
 
 NEGATION_PROMPTS = 20

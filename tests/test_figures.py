@@ -11,7 +11,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from headspex.errors import UsageError
-from headspex.faithfulness_table import FaithfulnessPoint
 from headspex.figures import (
     DARK,
     LIGHT,
@@ -26,9 +25,10 @@ from headspex.figures import (
 from headspex.figures.of_run import COMPARED, FIGURES, Drawn, draw, figures_of
 from headspex.figures.orders import ranked
 from headspex.figures.style import save
-from headspex.interactions_table import Interaction
 from headspex.players import Players
-from headspex.run_folder import finished_run
+from headspex.runs.faithfulness_table import FaithfulnessPoint
+from headspex.runs.interactions_table import Interaction
+from headspex.runs.run_folder import finished_run
 
 SHAPES = [(1, 1), (1, 8), (6, 1), (6, 8), (32, 32)]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from headspex.engine.fit import explain, fit_spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.fit import explain, fit_spectrum
-from headspex.spectrum import Spectrum
 
 Values = np.ndarray
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from headspex.flops import ENGINE_FLOPS, MaskCosts, mask_costs
+from headspex.budget.flops import ENGINE_FLOPS, MaskCosts, mask_costs
 from headspex.hooks.inputs import plan_inputs
 from headspex.tasks import EncodedQuestion
 

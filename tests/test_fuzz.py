@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headspex.cli import main
-from headspex.curve import read_curve
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.interactions_table import read_interactions
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
-from headspex.retell import told_of
-from headspex.run_folder import RunFolder, finished_run
-from headspex.schedule import Schedule
-from headspex.spectrum import Spectrum
-from headspex.status import status
+from headspex.runs.curve import read_curve
+from headspex.runs.interactions_table import read_interactions
+from headspex.runs.retell import told_of
+from headspex.runs.run_folder import RunFolder, finished_run
+from headspex.runs.status import status
+from headspex.schedules.schedule import Schedule
 from headspex.tasks import load_task
 
 PLAYERS = Players.heads(2, 4)

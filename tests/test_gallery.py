@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from headspex.curve import read_curve
 from headspex.figures.exhibition import PICTURES, draw_all
-from headspex.interactions_table import read_interactions
-from headspex.results import summary
-from headspex.run_folder import finished_run
+from headspex.runs.curve import read_curve
+from headspex.runs.interactions_table import read_interactions
+from headspex.runs.results import summary
+from headspex.runs.run_folder import finished_run
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "figures/gallery"

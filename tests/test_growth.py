@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from headspex.growth import grow
-from headspex.observations import observe
+from headspex.engine.growth import grow
+from headspex.engine.observations import observe
 
 PLANTED = {
     (): 3.0,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.indices import INDICES, effects, interactions, moebius_transform
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.indices import INDICES, effects, interactions, moebius_transform
-from headspex.spectrum import Spectrum
-from headspex.terms import Term
 
 PLAYERS = st.integers(2, 6)
 seeds = st.integers(0, 2**32 - 1)

@@ -4,8 +4,8 @@ from itertools import chain, combinations
 
 import numpy as np
 
-from headspex.kernel import kernel_ridge, product_kernel
-from headspex.observations import observe
+from headspex.engine.kernel import kernel_ridge, product_kernel
+from headspex.engine.observations import observe
 
 
 def test_the_kernel_is_the_sum_over_all_terms() -> None:

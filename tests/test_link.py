@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.baselines import lasso_heads
-from headspex.link import Index, index_spectrum, linked
-from headspex.observations import observe
+from headspex.engine.baselines import lasso_heads
+from headspex.engine.link import Index, index_spectrum, linked
+from headspex.engine.observations import observe
 
 
 def all_masks(n: int) -> np.ndarray:

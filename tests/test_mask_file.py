@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from headspex.errors import UsageError
-from headspex.fill import read_fill, write_fill
 from headspex.mask_file import MaskFile, pruned_heads, read_mask
+from headspex.scores.fill import read_fill, write_fill
 
 MASK = MaskFile(
     model="tiny", fingerprint="ab" * 32, n_layers=3, n_heads=4, pruned_heads={0: (1, 3), 2: (0,)},

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import headspex
-from headspex.schedule import Schedule, random_schedule
-from headspex.spectrum import Spectrum
+from headspex.engine.spectrum import Spectrum
+from headspex.schedules.schedule import Schedule, random_schedule
 
 
 def _cells(html: str) -> list[list[str]]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from headspex.comparison.orders import ORDERS, Known, leave_one_out, magnitude, shapley_values
+from headspex.engine.spectrum import Spectrum
 from headspex.hooks.importance import gate_gradients, output_norms
-from headspex.orders import ORDERS, Known, leave_one_out, magnitude, shapley_values
 from headspex.players import Players
-from headspex.spectrum import Spectrum
 from headspex.tasks.prompts import EncodedQuestion
 
 QUESTIONS = [

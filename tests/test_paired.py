@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import ttest_rel
 from sklearn.metrics import r2_score
 
-from headspex.faithfulness import faithfulness
-from headspex.paired import free_size, r2_difference, score_difference
+from headspex.engine.faithfulness import faithfulness
+from headspex.engine.paired import free_size, r2_difference, score_difference
 
 
 def test_the_difference_of_r2_is_that_of_scikit_learns_two_scores() -> None:

@@ -5,9 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headspex.pilot import MASKS, QUESTIONS, components, draw_pilot, pilot_size, smallest_pilot
-from headspex.plan import SEARCH_PASSES_PER_PLAYER, Plan
-from headspex.spread import assign_questions
+from headspex.budget.pilot import (
+    MASKS,
+    QUESTIONS,
+    components,
+    draw_pilot,
+    pilot_size,
+    smallest_pilot,
+)
+from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER, Plan
+from headspex.scores.spread import assign_questions
 
 PLAN = Plan(n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000)
 

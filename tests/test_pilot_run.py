@@ -46,7 +46,7 @@ def test_what_was_asked_for_and_what_was_chosen_are_both_recorded(run: Path) -> 
 
 
 def test_pilot_and_search_stay_within_the_budget_and_every_pass_is_in_the_store(run: Path) -> None:
-    from headspex.store import ScoreStore
+    from headspex.scores.store import ScoreStore
 
     results = _content(run)["results"]
     assert 0 < results["allocation"]["pilot_passes"] < results["passes"] <= BUDGET
@@ -60,8 +60,8 @@ def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     before = (run / "run.json").read_bytes()
-    monkeypatch.setattr("headspex.judge.measure", _refuse)
-    monkeypatch.setattr("headspex.run.allocate", _refuse)
+    monkeypatch.setattr("headspex.scores.judge.measure", _refuse)
+    monkeypatch.setattr("headspex.runs.run.allocate", _refuse)
     assert main(_words(model_folder, run)) == 0
     assert (run / "run.json").read_bytes() == before
     told = capsys.readouterr().out
@@ -80,10 +80,10 @@ def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.run.find", stop)
+        patch.setattr("headspex.runs.run.find", stop)
         assert main(_words(model_folder, out)) == 1
     assert _content(out)["allocation"] == _content(run)["results"]["allocation"]
-    monkeypatch.setattr("headspex.run.allocate", _refuse)
+    monkeypatch.setattr("headspex.runs.run.allocate", _refuse)
     assert main(_words(model_folder, out)) == 0
     assert (out / "run.json").read_bytes() == (run / "run.json").read_bytes()
     assert (out / "spectrum.json").read_bytes() == (run / "spectrum.json").read_bytes()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
-from headspex.plan import make_plan
 from headspex.settings import Settings
 
 

@@ -10,8 +10,8 @@ from made_runs import made_run
 from headspex.cli import main
 from headspex.figures.of_run import FIGURES
 from headspex.layer_ranges import default_ranges
-from headspex.ranged_curves import RangedPoint, write_ranged
-from headspex.run_folder import RunFolder
+from headspex.runs.ranged_curves import RangedPoint, write_ranged
+from headspex.runs.run_folder import RunFolder
 
 
 def test_without_a_name_every_figure_is_drawn_with_its_table_and_the_report(
@@ -104,7 +104,7 @@ def test_a_range_of_all_layers_has_the_curve_of_the_run(
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("a stored score was measured again")
 
-    monkeypatch.setattr("headspex.judge.measure", refuse)
+    monkeypatch.setattr("headspex.scores.judge.measure", refuse)
     shutil.copy(to, tmp_path / "first.svg")
     assert main(command) == 0
     assert to.read_bytes() == (tmp_path / "first.svg").read_bytes()

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from headspex.fit import fit_spectrum
-from headspex.growth import grow
-from headspex.observations import observe
-from headspex.proof import beyond_chance, promise, solved
-from headspex.spectrum import Spectrum, Term
+from headspex.engine.fit import fit_spectrum
+from headspex.engine.growth import grow
+from headspex.engine.observations import observe
+from headspex.engine.proof import beyond_chance, promise, solved
+from headspex.engine.spectrum import Spectrum, Term
 
 TABLE = {(i,): 1.0 + i for i in range(8)} | {(i, i + 1): 2.0 for i in range(8)}
 GAME = Spectrum.from_dict(TABLE, n_players=30)

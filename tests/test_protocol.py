@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import headspex
-from headspex.allocation import spend
+from headspex.budget.allocation import spend
+from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
-from headspex.plan import make_plan
 from headspex.protocol import said_of_split
 from headspex.settings import Settings
 

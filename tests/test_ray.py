@@ -21,12 +21,12 @@ QUICK = ["--budget", "6400", "--verify-budget", "2640", "--threads", "1", "--met
 # Ray starts it again so many times.
 DRIVER = """
 import os, signal, sys
-import headspex.evaluate
-import headspex.ray_pool as pool
+import headspex.scores.evaluate
+import headspex.scores.ray_pool as pool
 from headspex.cli import main
 
 kill_at, pool.RESTARTS = map(int, sys.argv[1:3])
-headspex.evaluate.BLOCK = 128
+headspex.scores.evaluate.BLOCK = 128
 measure, done = pool.RayWorkers.measure, 0
 
 def mortal(self, blocks):
@@ -117,7 +117,7 @@ def test_a_cluster_that_is_not_there_and_a_worker_that_is_too_large_are_refused_
 @with_ray
 def test_local_ray_listens_to_this_machine_alone() -> None:
     code = (
-        "from headspex.ray_pool import _connected\n"
+        "from headspex.scores.ray_pool import _connected\n"
         "import pathlib, psutil\n"
         "ray = _connected('local')\n"
         "own = psutil.Process()\n"

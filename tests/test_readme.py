@@ -1,12 +1,15 @@
 """Every Python block of the README runs, and its commands are those the parser knows."""
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from headspex.cli import build_parser
+import headspex
+from headspex.cli import build_parser, main
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -34,6 +37,45 @@ def test_every_headspex_command_parses() -> None:
     assert len(commands) >= 5
     for line in commands:
         build_parser().parse_args(shlex.split(line)[1:])
+
+
+def _write_questions(path: Path) -> None:
+    """A hundred questions of `mini` as somebody's own."""
+    from headspex.tasks import load_task
+
+    lines = [
+        {"question": q.question, "choices": list(q.choices), "answer": "ABCD"[q.answer]}
+        for q in load_task("mini").test[::12]
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+# They need make, pip, the Hub, or data from it; other tests run them with stand-ins.
+ELSEWHERE = ("make ", "pip ", "llama-3.1-8b", "--tasks arc_easy")
+
+
+@pytest.mark.slow
+def test_its_commands_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The default budgets take minutes; these are the least that has a pilot and a curve.
+    monkeypatch.setattr("headspex.budget.plan.SEARCH_PASSES_PER_PLAYER", 170)
+    monkeypatch.setattr("headspex.budget.plan.VERIFY_PASSES_PER_PLAYER", 60)
+    monkeypatch.chdir(tmp_path)
+    tiny = Path(headspex.__file__).parent / "tiny"
+    names = ("*.json", "*.safetensors")
+    (tmp_path / "path/to/llama").mkdir(parents=True)
+    for file in (file for name in names for file in tiny.glob(name)):
+        shutil.copy(file, tmp_path / "path/to/llama")
+    _write_questions(tmp_path / "questions.jsonl")
+    assert main(["prune"]) == 0  # what `make prune` does
+    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+    ran = 0
+    for line in lines:
+        if not any(word in line for word in ELSEWHERE):
+            assert main(shlex.split(line)[1:]) == 0, line
+            ran += 1
+    assert ran >= 15
 
 
 def test_the_pictures_of_the_readme_exist() -> None:

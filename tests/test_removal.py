@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.search import exact_spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.removal import best_removal, removal_order, smallest_removal
-from headspex.search import exact_spectrum
-from headspex.spectrum import Spectrum
+from headspex.schedules.removal import best_removal, removal_order, smallest_removal
 
 PLAYERS = 6
 

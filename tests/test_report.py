@@ -11,7 +11,7 @@ from made_runs import made_run
 
 from headspex.figures.of_run import FIGURES, Drawn
 from headspex.report import write_report
-from headspex.run_folder import finished_run
+from headspex.runs.run_folder import finished_run
 
 needs_browser = pytest.mark.skipif(found_browser() is None, reason="no Chromium on this machine")
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headspex.allocation import Allocation
-from headspex.pilot import draw_pilot
-from headspex.plan import Plan
-from headspex.sample import Sample, draw_sample
+from headspex.budget.allocation import Allocation
+from headspex.budget.pilot import draw_pilot
+from headspex.budget.plan import Plan
+from headspex.budget.sample import Sample, draw_sample
+from headspex.scores.spread import mask_values
 from headspex.seeds import stream
-from headspex.spread import mask_values
 
 PLAN = Plan(
     n_players=12, n_search=20, n_heldout=15, n_fresh=30, sizes=(2,), search_budget=1_000

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.sampling import draw_masks
 from headspex.errors import UsageError
-from headspex.sampling import draw_masks
 
 
 @settings(max_examples=60, deadline=None)

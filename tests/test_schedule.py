@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Players
-from headspex.schedule import (
+from headspex.schedules.schedule import (
     Schedule,
     n_pruned,
     prune_schedule,
@@ -19,7 +20,6 @@ from headspex.schedule import (
     schedule_from_scores,
     with_values,
 )
-from headspex.spectrum import Spectrum
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from headspex.cli import main
-from headspex.curve import read_curve
 from headspex.mask_file import read_mask
+from headspex.runs.curve import read_curve
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
 

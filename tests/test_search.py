@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from headspex.removal_curve import mean_values, removal_curves, removal_orders
-from headspex.search import all_masks, exact_spectrum, search
-from headspex.strongest import strongest
+from headspex.engine.search import all_masks, exact_spectrum, search
+from headspex.engine.strongest import strongest
+from headspex.schedules.removal_curve import mean_values, removal_curves, removal_orders
 
 
 def test_exact_spectrum_gives_back_every_value() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
 from headspex.players import Players
-from headspex.spectrum import Spectrum
 
 SPECTRUM = Spectrum.from_dict({(): 0.5, (0,): -0.2, (1,): 0.1, (0, 5): 0.3}, n_players=6, keep=0.5)
 PLAYERS = Players.heads(2, 3)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.search import all_masks
+from headspex.engine.shapley import PAIRED_FROM, shapley_masks, shapley_values
 from headspex.errors import UsageError
-from headspex.search import all_masks
-from headspex.shapley import PAIRED_FROM, shapley_masks, shapley_values
 
 
 def by_permutations(value: np.ndarray, n: int) -> np.ndarray:

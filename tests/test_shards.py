@@ -7,7 +7,7 @@ from run_files import files_of, scores_of
 
 from headspex.cli import main
 from headspex.errors import UsageError
-from headspex.shards import Shard
+from headspex.runs.shards import Shard
 
 QUICK = [
     "--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob",
@@ -20,7 +20,7 @@ def whole(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in one piece."""
     out = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headspex.evaluate.BLOCK", 128)
+        patch.setattr("headspex.scores.evaluate.BLOCK", 128)
         assert main(["prune", "--model", str(model_folder), "--out", str(out), *QUICK]) == 0
     return out
 
@@ -29,7 +29,7 @@ def test_shards_are_joined_and_the_run_goes_on_with_what_they_measured(
     whole: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("headspex.evaluate.BLOCK", 128)
+    monkeypatch.setattr("headspex.scores.evaluate.BLOCK", 128)
     words = ["--model", str(model_folder), *QUICK]
     parts = [str(tmp_path / f"part-{number}") for number in (1, 2, 3)]
     for number, part in enumerate(parts, 1):

@@ -83,7 +83,7 @@ def test_a_finished_run_is_told_again_without_scoring(
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("a stored score was measured again")
 
-    monkeypatch.setattr("headspex.judge.measure", refuse)
+    monkeypatch.setattr("headspex.scores.judge.measure", refuse)
     words = ["prune", "--out", str(run), "--budget", "8000", "--verify-budget", "13200"]
     assert main(words) == 0
     out = capsys.readouterr().out

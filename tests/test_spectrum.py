@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
-from headspex.characters import characters
+from headspex.engine.characters import characters
+from headspex.engine.spectrum import FitReport, Spectrum
+from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.spectrum import FitReport, Spectrum
-from headspex.terms import Term
 
 
 def all_masks(n: int) -> npt.NDArray[Any]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.spectrum import FitReport, Spectrum
 from headspex.errors import UsageError
-from headspex.spectrum import FitReport, Spectrum
 
 seeds = st.integers(0, 2**32 - 1)
 

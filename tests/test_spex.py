@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from headspex.bch import BCHCode, field
+from headspex.engine.bch import BCHCode, field
+from headspex.engine.fit import explain
+from headspex.engine.peeling import peel, transform
+from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spex import fit_spex, smallest_budget, spex_design
 from headspex.errors import UsageError
-from headspex.fit import explain
-from headspex.peeling import peel, transform
-from headspex.spectrum import Spectrum, Term
-from headspex.spex import fit_spex, smallest_budget, spex_design
 
 
 def sets_up_to(order: int, n_players: int) -> np.ndarray:

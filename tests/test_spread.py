@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.errors import UsageError
-from headspex.spread import assign_questions, mask_values, question_effects
+from headspex.scores.spread import assign_questions, mask_values, question_effects
 
 
 def _rng(seed: int = 0) -> np.random.Generator:

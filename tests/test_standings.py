@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headspex.methods import METHODS, OURS
-from headspex.standings import Evidence, best_predicting, best_pruning, standings
+from headspex.comparison.methods import METHODS, OURS
+from headspex.comparison.standings import Evidence, best_predicting, best_pruning, standings
 
 
 def _evidence(seed: int = 0) -> Evidence:

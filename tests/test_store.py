@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex import evaluate as evaluation
-from headspex.block import Block
 from headspex.errors import UsageError
-from headspex.evaluate import InProcess, Passes, evaluate
-from headspex.store import ScoreStore
+from headspex.scores import evaluate as evaluation
+from headspex.scores.block import Block
+from headspex.scores.evaluate import InProcess, Passes, evaluate
+from headspex.scores.store import ScoreStore
 
 MODEL = {"weights": "abc", "dtype": "float32", "layers": [0, 2]}
 

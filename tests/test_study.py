@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from headspex.cli import main
-from headspex.curve import read_curve
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.figures.of_run import FIGURES
 from headspex.mask_file import read_mask
-from headspex.spectrum import Spectrum
+from headspex.runs.curve import read_curve
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 SAME_EVERY_TIME = [
@@ -116,7 +116,7 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
 
 
 def test_the_store_holds_every_pass_that_was_paid(run: Path) -> None:
-    from headspex.store import ScoreStore
+    from headspex.scores.store import ScoreStore
 
     with ScoreStore(run / "scores.sqlite") as store:
         rows = store.n_scores

@@ -179,14 +179,14 @@ def test_a_finished_run_is_told_again_from_its_files_and_a_lost_file_is_made_ane
 
     out = tmp_path / "run"
     shutil.copytree(undisturbed[0], out)
-    monkeypatch.setattr("headspex.evaluate.BLOCK", 128)
+    monkeypatch.setattr("headspex.scores.evaluate.BLOCK", 128)
 
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("what is stored was measured again")
 
-    monkeypatch.setattr("headspex.judge.measure", refuse)
+    monkeypatch.setattr("headspex.scores.judge.measure", refuse)
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.run.find", refuse)
+        patch.setattr("headspex.runs.run.find", refuse)
         assert main(_words(model_folder, out)) == 0
     told = capsys.readouterr().out
     (out / "curve.csv").unlink()

@@ -5,11 +5,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from headspex.engine.growth import grow
+from headspex.engine.observations import Observations, observe
+from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.uncertainty import Intervals, intervals
 from headspex.errors import UsageError
-from headspex.growth import grow
-from headspex.observations import Observations, observe
-from headspex.spectrum import Spectrum, Term
-from headspex.uncertainty import Intervals, intervals
 
 N = 14
 UP_TO_PAIRS: list[Term] = [t for size in range(3) for t in combinations(range(N), size)]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from headspex.cli import main
-from headspex.energy import layer_energy
+from headspex.engine.energy import layer_energy
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
-from headspex.schedule import Schedule
+from headspex.schedules.schedule import Schedule
 from headspex.settings import Settings
-from headspex.spectrum import Spectrum
 from headspex.units import parse_units, plural, singular
 
 UNITS = ["kv-group", "layer", "mlp", "head,mlp"]

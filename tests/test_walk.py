@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.local_search import Flips
+from headspex.engine.spectrum import Spectrum
 from headspex.players import Players
-from headspex.rules import Rules
-from headspex.schedule import prune_schedule
-from headspex.spectrum import Spectrum
-from headspex.walk import Trust, walk
+from headspex.schedules.local_search import Flips
+from headspex.schedules.rules import Rules
+from headspex.schedules.schedule import prune_schedule
+from headspex.schedules.walk import Trust, walk
 
 
 class Model:

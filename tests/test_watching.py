@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headspex.allocation import Allocation
-from headspex.block import BLOCK
+from headspex.budget.allocation import Allocation
+from headspex.budget.plan import Plan
+from headspex.budget.sample import draw_sample
 from headspex.cli import main
 from headspex.errors import UsageError
-from headspex.lock import holder, locked
-from headspex.plan import Plan
-from headspex.sample import draw_sample
-from headspex.stopping import steps
+from headspex.runs.lock import holder, locked
+from headspex.runs.stopping import steps
+from headspex.scores.block import BLOCK
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["--budget", "400", "--verify-budget", "2940", "--threads", "1", "--metric", "logprob"]
@@ -66,8 +66,8 @@ def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("headspex.evaluate.BLOCK", 64)
-    monkeypatch.setattr("headspex.stopping.BLOCK", 64)
+    monkeypatch.setattr("headspex.scores.evaluate.BLOCK", 64)
+    monkeypatch.setattr("headspex.runs.stopping.BLOCK", 64)
     out, whole, killed = tmp_path / "run", tmp_path / "whole", tmp_path / "killed"
     looking = ["--look-every", "64", "--questions-per-mask", "2", "--keep", "0.6"]
     assert main(_words(model_folder, whole, *looking)) == 0
@@ -93,7 +93,7 @@ def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.run.find", stop)
+        patch.setattr("headspex.runs.run.find", stop)
         assert main(_words(model_folder, killed, *ending)) == 1
     assert main(_words(model_folder, killed, *ending)) == 0
     assert (killed / "run.json").read_bytes() == (out / "run.json").read_bytes()
@@ -109,7 +109,7 @@ def test_a_finished_and_a_stopped_run_say_so(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.findings.fit_spectrum", stop)
+        patch.setattr("headspex.runs.findings.fit_spectrum", stop)
         assert main(_words(model_folder, out)) == 1
     said = capsys.readouterr().err
     assert "stopped; what was scored is kept, go on with: headspex prune --model" in said
@@ -137,7 +137,7 @@ def test_a_second_process_on_a_folder_is_refused_with_the_pid_and_host_of_the_fi
 
     out = tmp_path / "run"
     code = (
-        "import sys, time, pathlib; from headspex.lock import locked\n"
+        "import sys, time, pathlib; from headspex.runs.lock import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     )
     other = subprocess.Popen(
@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     """A real process and a real signal, while it scores."""
     out = tmp_path / "run"
     code = (
-        "import sys, time, headspex.judge as j, headspex.cli as c\n"
+        "import sys, time, headspex.scores.judge as j, headspex.cli as c\n"
         "ask = j.measure\n"
         "def slow(*args, **options): time.sleep(1); print('measured', flush=True); "
         "return ask(*args, **options)\n"
@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     )
     asking = ["--budget", "4000", "--questions-per-mask", "all", "--keep", "0.6"]
     words = _words(model_folder, out, *asking)
-    from headspex.status import status
+    from headspex.runs.status import status
 
     with subprocess.Popen(
         [sys.executable, "-c", code, *words], cwd=ROOT, text=True,
@@ -204,7 +204,7 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     assert "stopping after this batch" in said
     assert "go on with: headspex prune" in said
     assert "Traceback" not in said
-    from headspex.store import ScoreStore
+    from headspex.scores.store import ScoreStore
 
     with ScoreStore(out / "scores.sqlite") as store:
         assert len(store) == 2 + told.count("measured")
@@ -212,7 +212,7 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
 
 
 def test_a_status_file_that_is_damaged_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    from headspex.status import status
+    from headspex.runs.status import status
 
     (tmp_path / "run.json").write_text('{"format": "headspex.run/1", "identity": {}}')
     for text in ("{}", "[]", '{"format": "headspex.status/1", "passes": "many"}', "\x00"):

@@ -23,9 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.compare import compare
-    from headspex.comparison import claim_folder
-    from headspex.run_folder import finished_run
+    from headspex.comparison.compare import compare
+    from headspex.comparison.outcome import claim_folder
+    from headspex.runs.run_folder import finished_run
 
     folder, _ = finished_run(options.run)
     to, figure = folder.comparison, folder.figures / "faithfulness.svg"

@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.shards import merge
+    from headspex.runs.shards import merge
 
     blocks = merge(options.out, options.shards)
     print(f"{blocks} blocks are in {options.out}; headspex prune --out {options.out} with the same "

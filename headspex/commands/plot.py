@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from headspex.figures.of_run import Drawn, draw, figures_of
     from headspex.figures.style import DARK, LIGHT
     from headspex.layer_ranges import parse_ranges
-    from headspex.run_folder import finished_run
+    from headspex.runs.run_folder import finished_run
 
     folder, content = finished_run(options.run)
     drawn = Drawn(folder, content["results"], theme=DARK if options.dark else LIGHT)
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         ranges = parse_ranges(options.ranges, drawn.players)
         drawn = Drawn(folder, content["results"], theme=drawn.theme, ranges=ranges)
         if options.name == "curve":
-            from headspex.range_verification import measure_ranges  # it needs the model
+            from headspex.runs.range_verification import measure_ranges  # it needs the model
 
             measure_ranges(options.run, ranges)
     if options.name == "report":
@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(drawn: Drawn, content: dict[str, Any], to: Path | None) -> Path:
-    from headspex.curve import read_curve
     from headspex.report import write_report
-    from headspex.results import answer
+    from headspex.runs.curve import read_curve
+    from headspex.runs.results import answer
 
     said = answer(content["results"], read_curve(drawn.folder.curve))
     return write_report(drawn, content["identity"], said, to=to)

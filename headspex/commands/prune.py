@@ -17,12 +17,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.results import command_of, results_of, summary
-    from headspex.retell import told_again
+    from headspex.runs.results import command_of, results_of, summary
+    from headspex.runs.retell import told_again
 
     study = study_of(options)
     if options.dry_run:
-        from headspex.costs import costs
+        from headspex.runs.costs import costs
 
         estimate = costs(study)
         print(json.dumps(estimate.to_dict()) if options.json else estimate)

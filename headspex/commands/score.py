@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     import json
 
     from headspex.options import out_of
-    from headspex.shards import Shard, score_shard
+    from headspex.runs.shards import Shard, score_shard
 
     shard = Shard.parse(options.shard)
     out = out_of(options)

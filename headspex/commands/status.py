@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.status import status
+    from headspex.runs.status import status
 
     found = status(options.run)
     print(json.dumps({"run": str(options.run), **found.to_dict()}) if options.json else found)

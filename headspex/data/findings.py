@@ -12,17 +12,17 @@ from jaxtyping import Float, Int
 
 from headspex.data.pairs import Pair, pairs
 from headspex.data.value import TrainingValue
+from headspex.engine.indices import shapley_of
+from headspex.engine.sampling import draw_masks
+from headspex.engine.search import Search, search
 from headspex.files import write_csv, write_json, write_text
-from headspex.removal import shapley_of
-from headspex.removal_curve import (
+from headspex.schedules.removal_curve import (
     RemovalPoint,
     mean_values,
     removal_curves,
     removal_orders,
     write_removal,
 )
-from headspex.sampling import draw_masks
-from headspex.search import Search, search
 from headspex.seeds import stream
 
 SHOWN = 6  # pairs of each kind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from headspex.spectrum import Spectrum
+from headspex.engine.spectrum import Spectrum
 
 
 @dataclass(frozen=True)

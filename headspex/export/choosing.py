@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from headspex.curve import of_method, read_curve
+from headspex.engine.paired import score_difference
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.shapes import Shape, nearest_shapes, shapes_within
 from headspex.files import read_text
-from headspex.fill import fill_of_run, read_fill
 from headspex.mask_file import MaskFile, read_mask
-from headspex.paired import score_difference
 from headspex.players import Players
-from headspex.results import mask_of
-from headspex.run_folder import RunFolder, finished_run
-from headspex.schedule import Schedule, n_pruned
-from headspex.shape_search import best_of_shape
-from headspex.spectrum import Spectrum
+from headspex.runs.curve import of_method, read_curve
+from headspex.runs.results import mask_of
+from headspex.runs.run_folder import RunFolder, finished_run
+from headspex.schedules.schedule import Schedule, n_pruned
+from headspex.schedules.shape_search import best_of_shape
+from headspex.scores.fill import fill_of_run, read_fill
 from headspex.units import plural
 
 
@@ -165,9 +165,9 @@ def _scored(
     fill: Any,
 ) -> tuple[float, list[str]]:
     """Held-out score of a projected mask, and what the projection cost."""
-    from headspex.lock import locked
-    from headspex.reopening import study_of_run
-    from headspex.store import ScoreStore
+    from headspex.runs.lock import locked
+    from headspex.runs.reopening import study_of_run
+    from headspex.scores.store import ScoreStore
 
     study = study_of_run(path, identity)
     own = study.task.metric

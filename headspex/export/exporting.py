@@ -20,10 +20,10 @@ from headspex.export.sizes import Sizes, sizes
 from headspex.export.speed import Speed, speeds
 from headspex.export.stored import fingerprint_as, read_checkpoint, write_checkpoint
 from headspex.files import write_json, write_text
-from headspex.fill import write_fill
 from headspex.hooks import load_model
 from headspex.hooks.sources import find_source
 from headspex.mask_file import MaskFile
+from headspex.scores.fill import write_fill
 
 WAYS: Mapping[str, Callable[[Checkpoint, Removal], Checkpoint]] = {
     "zeroed": zeroed,

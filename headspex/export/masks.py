@@ -14,8 +14,8 @@ from torch.nn.utils import prune
 from headspex.errors import UsageError
 from headspex.export.folder import new_folder
 from headspex.files import write_bytes
-from headspex.fill import write_fill
 from headspex.mask_file import MaskFile
+from headspex.scores.fill import write_fill
 
 
 def write_masks(

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from headspex.engine.indices import shapley_of
+from headspex.engine.search import Search, search
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.strongest import Effect, strongest, table
 from headspex.features.highlight import html
 from headspex.features.text import Prompt
 from headspex.features.value import TextValue
 from headspex.files import write_json, write_text
-from headspex.removal import DIRECTIONS, removal_sets, shapley_of
-from headspex.removal_curve import (
+from headspex.schedules.removal import DIRECTIONS, removal_sets
+from headspex.schedules.removal_curve import (
     EXACT_PLAYERS,
     RemovalPoint,
     mean_values,
@@ -22,9 +26,6 @@ from headspex.removal_curve import (
     removal_orders,
     write_removal,
 )
-from headspex.search import Search, search
-from headspex.spectrum import Spectrum
-from headspex.strongest import Effect, strongest, table
 
 SHOWN = 10  # interactions
 MOST_TURNING = 20  # players of a set that turns the value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from headspex.engine.strongest import Effect
 from headspex.features.text import Prompt
-from headspex.strongest import Effect
 
 # Helps, harms, nothing; the colours of the figures.
 ORANGE, BLUE, WHITE = (213, 94, 0), (0, 114, 178), (255, 255, 255)

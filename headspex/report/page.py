@@ -8,16 +8,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from headspex.curve import read_curve
 from headspex.figures.methods import looks_of
 from headspex.figures.of_run import COMPARED, Drawn, caption_of, figures_of, picture
 from headspex.figures.style import LIGHT
 from headspex.files import read_text, write_text
-from headspex.interactions_table import Interaction
 from headspex.players import format_layers
 from headspex.report.drawings import drawing, palette
 from headspex.report.tables import Cell, Row, table
-from headspex.schedule import Schedule
+from headspex.runs.curve import read_curve
+from headspex.runs.interactions_table import Interaction
+from headspex.schedules.schedule import Schedule
 from headspex.units import plural, singular
 
 STRONGEST = 500  # interactions listed on the page; interactions.csv has all

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from headspex.engine.fit import fit_spectrum
 from headspex.files import write_csv
-from headspex.fit import fit_spectrum
-from headspex.spread import assign_questions, mask_values
+from headspex.scores.spread import assign_questions, mask_values
 
 FRESH = 300  # masks that R² is measured on
 STEP = 2  # between two budgets
@@ -171,8 +171,8 @@ def read_table(path: Path) -> Table:
 def score(options: argparse.Namespace) -> None:
     """Ask the shipped model."""
     import headspex
-    from headspex.sampling import draw_masks
-    from headspex.store import ScoreStore
+    from headspex.engine.sampling import draw_masks
+    from headspex.scores.store import ScoreStore
 
     # A verify budget so large that no search question is left out: full scoring asks all of them.
     study = headspex.Study("tiny", "mini", threads=1, verify_budget=10**7)

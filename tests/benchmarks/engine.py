@@ -27,11 +27,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from games import GAMES, Game
 
-from headspex.baselines import lasso_heads, lasso_pairs
-from headspex.fit import explain, fit_spectrum
-from headspex.observations import observe
-from headspex.sampling import draw_masks
-from headspex.spectrum import Spectrum
+from headspex.engine.baselines import lasso_heads, lasso_pairs
+from headspex.engine.fit import explain, fit_spectrum
+from headspex.engine.observations import observe
+from headspex.engine.sampling import draw_masks
+from headspex.engine.spectrum import Spectrum
 
 Predict = Callable[[np.ndarray], np.ndarray]
 STRONGEST = 50  # planted interactions whose recall is measured

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from headspex.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum, Term
 
 
 @dataclass(frozen=True)

@@ -29,16 +29,16 @@ def made_up(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
 
 def step(name: str, out: Path) -> None:
     """One step, here."""
-    import headspex.judge
+    import headspex.scores.judge
+    from headspex.budget.sample import draw_sample
     from headspex.cli import main
-    from headspex.findings import search_scores
-    from headspex.run import allocation_of, at_work
-    from headspex.sample import draw_sample
-    from headspex.store import ScoreStore
+    from headspex.runs.findings import search_scores
+    from headspex.runs.run import allocation_of, at_work
+    from headspex.scores.store import ScoreStore
 
     if name == "make":
         call = lambda judge, masks, questions: made_up(masks, questions)  # noqa: E731
-        headspex.judge.Judge.__call__ = call  # type: ignore[method-assign]
+        headspex.scores.judge.Judge.__call__ = call  # type: ignore[method-assign]
         main(["prune", "--out", str(out), *WORDS])
     elif name == "open and read all":
         with ScoreStore(out / "scores.sqlite") as store:

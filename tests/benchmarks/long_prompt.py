@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from headspex.engine.strongest import strongest
 from headspex.features import TextValue, cut, explain_text
-from headspex.strongest import strongest
 
 
 class Planted:

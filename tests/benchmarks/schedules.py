@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 
 import headspex
-from headspex.baselines import BASELINES
-from headspex.findings import Findings, random_schedules, search_scores
-from headspex.judge import Judge
-from headspex.methods import METHODS, OURS
-from headspex.orders import ORDERS, Known
-from headspex.sample import draw_sample
-from headspex.schedule import Schedule, prune_schedule, schedule_from_scores
+from headspex.budget.sample import draw_sample
+from headspex.comparison.methods import METHODS, OURS
+from headspex.comparison.orders import ORDERS, Known
+from headspex.engine.baselines import BASELINES
+from headspex.runs.findings import Findings, random_schedules, search_scores
+from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
+from headspex.scores.judge import Judge
+from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
-from headspex.store import ScoreStore
 from headspex.tasks.scoring import Z95
 
 UNREFINED, GREEDY = "not refined", "true greedy"

@@ -22,10 +22,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from shapley_games import SHAPLEY_GAMES, ShapleyGame
 
-from headspex.baselines import lasso_heads
-from headspex.observations import observe
-from headspex.sampling import draw_masks
-from headspex.shapley import shapley_values
+from headspex.engine.baselines import lasso_heads
+from headspex.engine.observations import observe
+from headspex.engine.sampling import draw_masks
+from headspex.engine.shapley import shapley_values
 
 Value = Callable[[np.ndarray], np.ndarray]
 Estimator = Callable[[Value, int, int, int], np.ndarray]  # value, players, budget, seed

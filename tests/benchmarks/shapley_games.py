@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from games import accuracy, and_or_heads, complete_hierarchy, hierarchy
 
-from headspex.spectrum import Spectrum
+from headspex.engine.spectrum import Spectrum
 
 
 @dataclass(frozen=True)

@@ -14,21 +14,21 @@ from pathlib import Path
 import numpy as np
 from schedules import GREEDY, UNREFINED, print_table, true_greedy
 
-from headspex.baselines import BASELINES
-from headspex.findings import random_schedules
-from headspex.fit import fit_spectrum
+from headspex.comparison.methods import OURS
+from headspex.comparison.orders import ORDERS, Known
+from headspex.engine.baselines import BASELINES
+from headspex.engine.fit import fit_spectrum
+from headspex.engine.observations import observe
+from headspex.engine.sampling import draw_masks
 from headspex.hooks import load_model
-from headspex.judge import Judge
-from headspex.methods import OURS
-from headspex.observations import observe
-from headspex.orders import ORDERS, Known
 from headspex.players import Players
-from headspex.sampling import draw_masks
-from headspex.schedule import Schedule, prune_schedule, schedule_from_scores
-from headspex.spread import mask_values
-from headspex.store import ScoreStore
+from headspex.runs.findings import random_schedules
+from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
+from headspex.schedules.walk import CANDIDATES, walk
+from headspex.scores.judge import Judge
+from headspex.scores.spread import mask_values
+from headspex.scores.store import ScoreStore
 from headspex.tasks import EncodedQuestion, Question, Task
-from headspex.walk import CANDIDATES, walk
 
 STORIES, TOKENS = 64, 128
 SIZES = (4, 8, 12, 16, 20, 24, 28)

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from headspex.engine.search import search
+from headspex.engine.strongest import strongest
 from headspex.features import Prompt, TextValue
 from headspex.features.questions import explained_question, swaps
 from headspex.figures.removal import removal_figure
 from headspex.figures.style import save
 from headspex.hooks import load_model
-from headspex.removal_curve import RemovalPoint, mean_values, removal_curves, removal_orders
-from headspex.search import search
-from headspex.strongest import strongest
+from headspex.schedules.removal_curve import (
+    RemovalPoint,
+    mean_values,
+    removal_curves,
+    removal_orders,
+)
 from headspex.tasks import Question, load_task
 
 

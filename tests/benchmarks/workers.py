@@ -10,10 +10,10 @@ import time
 import numpy as np
 
 import headspex
-from headspex.evaluate import Passes
-from headspex.ray_pool import RayWorkers, ray_workers
-from headspex.sampling import draw_masks
-from headspex.spread import assign_questions
+from headspex.engine.sampling import draw_masks
+from headspex.scores.evaluate import Passes
+from headspex.scores.ray_pool import RayWorkers, ray_workers
+from headspex.scores.spread import assign_questions
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""How a run spends its forward passes."""

@@ -1,0 +1,238 @@
+"""How the search spends its budget: where masks are sampled, and how much each is asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from headspex.budget.flops import MaskCosts
+from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size, probe, smallest_pilot
+from headspex.budget.plan import FEWEST_MASKS, Plan
+from headspex.scores.judge import Judge
+from headspex.settings import Settings
+
+KEEP, PER_MASK = 0.6, 2  # where the budget is too small for a pilot; what suits `mini`
+NEARLY = 0.75  # of the largest variance: closer ones are within the pilot's own error
+WORKING = 0.25  # of the way from chance to the best score seen, at least
+UNEXPLAINED = 0.1  # of the variance of masks, left by a spectrum worth having
+
+
+@dataclass(frozen=True)
+class Look:
+    """How well a spectrum of the search so far predicted the watched masks.
+
+    Attributes:
+        passes: of the search that were looked at.
+        r2, low, high: with its 95 % interval; None where those masks all score the same.
+    """
+
+    passes: int
+    r2: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What was chosen, and why.
+
+    Attributes:
+        keep: the probability that a mask keeps a head.
+        questions_per_mask: search questions that masks are asked; the pilot's are asked
+            `pilot_questions`.
+        n_masks: masks of the search.
+        n_pilot: those of them, the first ones, that the pilot has scored.
+        pilot_passes: of the pilot, at all keeps.
+        probes: what the pilot saw.
+        reasons: one sentence for each choice.
+        looks: that were had while the search went on.
+        ended: whether it ended at the last of them, before its budget was spent.
+    """
+
+    keep: float
+    questions_per_mask: int
+    n_masks: int
+    n_pilot: int = 0
+    pilot_questions: int = QUESTIONS
+    pilot_passes: int = 0
+    probes: tuple[Probe, ...] = ()
+    reasons: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
+    ended: bool = False
+
+    @property
+    def passes(self) -> int:
+        """Of pilot and search."""
+        return self.pilot_passes + (self.n_masks - self.n_pilot) * self.questions_per_mask
+
+    def said_of(self, earlier: Allocation) -> str:
+        """What a smaller budget's search is worth to this one, where that is not all of it."""
+        mine, its = ((a.keep, a.questions_per_mask, a.n_pilot) for a in (self, earlier))
+        if mine == its:
+            return ""
+        return (
+            f"with this budget masks keep {mine[0]:g} and are asked {mine[1]} questions after a "
+            f"pilot of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search "
+            "starts anew"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in run.json."""
+        return {
+            **asdict(self),
+            "probes": [asdict(one) for one in self.probes],
+            "reasons": list(self.reasons),
+            "looks": [asdict(one) for one in self.looks],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Allocation:
+        """What `to_dict` gave."""
+        return cls(
+            **{
+                **content,
+                "probes": tuple(Probe(**one) for one in content["probes"]),
+                "reasons": tuple(content["reasons"]),
+                "looks": tuple(Look(**one) for one in content["looks"]),
+            }
+        )
+
+
+def allocate(
+    plan: Plan,
+    settings: Settings,
+    judge: Judge,
+    *,
+    chance: float | None,
+    costs: Callable[[], MaskCosts],
+    own: str = "accuracy",
+) -> Allocation:
+    """Choose what was left open, after a pilot; say on standard error what and why.
+
+    Args:
+        plan: sizes of the run.
+        settings: what was asked for.
+        judge: scores the pilot.
+        chance: score of guessing; None where there is nothing to guess.
+        costs: of masks; called only if they decide.
+        own: the task's own metric.
+    """
+    keep = None if settings.keep == "auto" else settings.keep
+    per_mask = _asked(settings.questions_per_mask, plan.n_search)
+    if keep is not None and per_mask is not None:
+        return spend(plan, keep, per_mask)
+    keeps = KEEPS if keep is None else (keep,)
+    n_pilot = pilot_size(plan, len(keeps))
+    if n_pilot == 0:
+        keep, per_mask = keep or KEEP, per_mask or PER_MASK
+        reason = (
+            f"keep {keep:g} and {per_mask} questions a mask: a pilot that could choose them takes "
+            f"a budget of {smallest_pilot(plan, len(keeps)):,} and some hundred masks"
+        )
+        return _said(replace(spend(plan, keep, per_mask), reasons=(reason,)))
+    probes = probe(
+        judge, plan, keeps, n_pilot, metric=settings.metric or own, seed=settings.seed, own=own
+    )
+    reasons = []
+    chosen = choose_keep(probes, chance=chance)
+    if keep is None:
+        reasons.append(_why_keep(chosen, probes, chance, own))
+    if per_mask is None:
+        known = costs()
+        per_mask = best_count(known, chosen)
+        reasons.append(_why_count(per_mask, known, chosen))
+    spent = len(probes) * n_pilot * min(QUESTIONS, plan.n_search)
+    found = spend(plan, chosen.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent)
+    return _said(replace(found, probes=tuple(probes), reasons=tuple(reasons)))
+
+
+def spend(
+    plan: Plan, keep: float, per_mask: int, *, n_pilot: int = 0, pilot_passes: int = 0
+) -> Allocation:
+    """What the budget buys at these choices."""
+    left = plan.search_budget - pilot_passes
+    per_mask = max(1, min(per_mask, plan.n_search, left // FEWEST_MASKS))
+    room = plan.most_masks - n_pilot
+    others = min(left // per_mask, room)
+    if others == room:
+        # There are few masks: the budget buys each of them more questions.
+        per_mask = min(left // max(1, others), plan.n_search)
+    return Allocation(
+        keep, per_mask, n_pilot + others, n_pilot, min(QUESTIONS, plan.n_search), pilot_passes
+    )
+
+
+def _asked(wanted: int | str, n_search: int) -> int | None:
+    if isinstance(wanted, str):
+        return n_search if wanted == "all" else None
+    return wanted
+
+
+def choose_keep(probes: Sequence[Probe], *, chance: float | None) -> Probe:
+    """Where an answer says most about its mask, of the keeps at which masks differ nearly most.
+
+    A model at chance teaches nothing, one that no mask harms neither: their masks do not differ.
+    Where it is at chance under all masks, only their differences count; where there is nothing to
+    guess, the lowest score seen stands for chance.
+    """
+    candidates = _working(probes, chance) or probes
+    most = max(candidates, key=lambda one: one.between)
+    good = [one for one in candidates if one.between >= NEARLY * most.between] or [most]
+    return max(good, key=lambda one: one.signal)
+
+
+def best_count(costs: MaskCosts, seen: Probe) -> int:
+    """How many questions a mask should be asked, for the most knowledge at a given cost.
+
+    A mask's value errs by what the spectrum leaves unexplained and by its answers' noise, and the
+    coefficients' error is that variance over the number of masks. With one beginning that all
+    questions share, the best count is sqrt(cost of starting a mask / cost of a question x
+    variance within / variance unexplained).
+    """
+    # A variance below its own standard error is no more than that.
+    doubt = seen.within / QUESTIONS * np.sqrt(2 / seen.masks)
+    unexplained = UNEXPLAINED * max(seen.between, float(doubt), 1e-300)
+    counts = np.arange(1, costs.n_questions + 1)
+    error = unexplained + max(seen.within, 0.0) / counts
+    return int(counts[np.argmin(error * costs.of_mask(counts))])
+
+
+def _working(probes: Sequence[Probe], chance: float | None) -> list[Probe]:
+    bottom = min(one.score for one in probes) if chance is None else chance
+    least = bottom + WORKING * (max(one.score for one in probes) - bottom)
+    return [one for one in probes if one.low > bottom and one.score >= least]
+
+
+def _why_keep(chosen: Probe, probes: Sequence[Probe], chance: float | None, own: str) -> str:
+    if chance is not None and not _working(probes, chance):
+        best = max(probes, key=lambda one: one.score)
+        return (
+            f"keep {chosen.keep:g}: the model is at chance under all of the pilot's masks "
+            f"({own} {best.score:.2f} at keep {best.keep:g}, chance {chance:.2f}); the "
+            "search goes on, but will describe noise"
+        )
+    guessing = "" if chance is None else f", chance {chance:.2f}"
+    tried = ", ".join(f"{one.keep:g}" for one in probes)
+    return (
+        f"keep {chosen.keep:g}: of {tried} it is where masks differ and answers tell them apart "
+        f"({own} {chosen.score:.2f}{guessing}; masks make {chosen.signal:.0%} of "
+        "the variance of answers)"
+    )
+
+
+def _why_count(count: int, costs: MaskCosts, seen: Probe) -> str:
+    return (
+        f"{count} question{'s' * (count > 1)} a mask: starting a mask costs as much as "
+        f"{costs.start():.2g} questions, and the variance of answers is {seen.within:.2g} within "
+        f"masks and {seen.between:.2g} between them"
+    )
+
+
+def _said(found: Allocation) -> Allocation:
+    for reason in found.reasons:
+        print(f"headspex: {reason}", file=sys.stderr)
+    return found

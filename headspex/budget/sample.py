@@ -1,0 +1,106 @@
+"""Which masks of a run are asked which questions: drawn before any of them is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from headspex.budget.allocation import Allocation
+from headspex.budget.pilot import draw_pilot
+from headspex.budget.plan import Plan
+from headspex.engine.observations import Observations, observe
+from headspex.engine.sampling import draw_masks
+from headspex.scores.spread import assign_questions, mask_values
+from headspex.seeds import stream
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The masks of a run and their questions.
+
+    Questions are numbered: the search questions first, the held-out ones after them.
+
+    Attributes:
+        masks: of the search, True = the player stays on; those of the pilot come first.
+        row, asked: mask and search question of each pass of the search, mask by mask.
+        n_known: passes, the first ones, that the pilot has scored.
+        keep: the probability that a mask keeps a player.
+        fresh: other masks, none of which was searched.
+        watched: yet others, for looks at the search while it goes on.
+        search, heldout: the questions of each half.
+    """
+
+    masks: Bool[np.ndarray, "masks players"]
+    row: Int[np.ndarray, " passes"]
+    asked: Int[np.ndarray, " passes"]
+    n_known: int
+    keep: float
+    fresh: Bool[np.ndarray, "fresh players"]
+    watched: Bool[np.ndarray, "watched players"]
+    search: Int[np.ndarray, " search"]
+    heldout: Int[np.ndarray, " heldout"]
+
+    @property
+    def questions(self) -> Int[np.ndarray, " questions"]:
+        """Both halves, as fresh masks are asked them."""
+        return np.concatenate([self.search, self.heldout])
+
+    @property
+    def ends(self) -> Int[np.ndarray, " masks"]:
+        """How many passes the masks up to each one take together."""
+        return np.cumsum(np.bincount(self.row, minlength=len(self.masks)))
+
+    def observed(self, scores: Float[np.ndarray, " passes"]) -> Observations:
+        """What the first passes say about their masks; a value counts by its answers.
+
+        Nothing is taken from the masks after them: so are the values of a smaller search.
+        """
+        row, asked = self.row[: len(scores)], self.asked[: len(scores)]
+        weights = np.bincount(row).astype(float)
+        masks = self.masks[: len(weights)]
+        values = mask_values(scores, row, asked, len(self.search), masks)
+        return observe(masks, values, keep=self.keep, weights=weights)
+
+
+def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
+    """Draw masks, each player kept with the chosen probability, and deal questions to them.
+
+    A larger search begins with the smaller one and is judged on the same fresh masks.
+    """
+    keep = allocation.keep
+    pilot = draw_pilot(plan, allocation.n_pilot, keep=keep, seed=seed)
+    n_unseen = plan.n_fresh + plan.n_watched
+    drawn = draw_masks(
+        allocation.n_masks + n_unseen, plan.n_players, keep=keep, seed=stream(seed, "masks")
+    )
+    n_others = allocation.n_masks - len(pilot.masks)
+    others = _without(drawn, pilot.masks)[: n_unseen + n_others]
+    # All are different, so none of the fresh masks was searched. They are the first, so that
+    # neither they nor the first searched ones depend on how many follow.
+    fresh, watched, searched = np.split(others, [plan.n_fresh, n_unseen])
+    dealt = assign_questions(
+        n_others, plan.n_search, allocation.questions_per_mask, rng=stream(seed, "asked")
+    )
+    parts = (pilot.asked, dealt)
+    counts = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
+    numbers = np.arange(plan.n_search + plan.n_heldout)
+    return Sample(
+        masks=np.concatenate([pilot.masks, searched]),
+        row=np.repeat(np.arange(allocation.n_masks), counts),
+        asked=np.concatenate([part.ravel() for part in parts]),
+        n_known=pilot.asked.size,
+        keep=keep,
+        fresh=fresh,
+        watched=watched,
+        search=numbers[: plan.n_search],
+        heldout=numbers[plan.n_search :],
+    )
+
+
+def _without(
+    masks: Bool[np.ndarray, "masks players"], others: Bool[np.ndarray, "others players"]
+) -> Bool[np.ndarray, "fewer players"]:
+    known = {row.tobytes() for row in others}
+    return masks[[row.tobytes() not in known for row in masks]]

@@ -1,0 +1,1 @@
+"""Other methods on the scores of a run."""

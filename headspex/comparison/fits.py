@@ -1,0 +1,155 @@
+"""Every method fitted to growing parts of one search, and SPEX to a search of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float
+from threadpoolctl import threadpool_limits
+
+from headspex.budget.plan import FEWEST_MASKS
+from headspex.budget.sample import Sample
+from headspex.comparison.methods import METHODS, OURS
+from headspex.engine.contest import fit_or_constant
+from headspex.engine.faithfulness import faithfulness
+from headspex.engine.observations import Observations
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.spex import fit_spex, smallest_budget, spex_design
+from headspex.errors import UsageError
+from headspex.runs.faithfulness_table import FaithfulnessPoint
+from headspex.scores.judge import Judge
+from headspex.settings import Settings
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks, before all of them
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a method made of some masks, for so many forward passes."""
+
+    spectrum: Spectrum
+    masks: int
+    passes: int
+
+
+Fits = Mapping[str, Sequence[Fit]]  # of each method, by growing budget; the last counts
+
+
+def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
+    """How many of the search's passes each fit gets, whole masks of them; the last gets all.
+
+    Args:
+        sample: of the run.
+        budgets: passes of the search that fits may use; `SHARES` of its masks by default.
+
+    Raises:
+        UsageError: fewer passes than a search needs, or more than the run's has.
+    """
+    ends = sample.ends
+    least, most = int(ends[FEWEST_MASKS - 1]), int(ends[-1])
+    for budget in budgets:
+        if not least <= budget <= most:
+            raise UsageError(
+                f"--budgets must lie between {least} ({FEWEST_MASKS} masks) and {most}, the passes "
+                f"of the run's search, but one is {budget}"
+            )
+    asked = [int(np.searchsorted(ends, budget, side="right")) for budget in budgets]
+    counts = asked or [int(share * len(ends)) for share in SHARES]
+    chosen = {count for count in counts if count >= FEWEST_MASKS} | {len(ends)}
+    return [int(ends[count - 1]) for count in sorted(chosen)]
+
+
+def fit_all(
+    searches: Sequence[Observations], passes: Sequence[int], settings: Settings, *, known: Spectrum
+) -> tuple[dict[str, list[Fit]], dict[str, str]]:
+    """Every method that takes any masks, on every search.
+
+    Args:
+        searches: ascending; methods that only put heads in order get the last alone.
+        passes: that each search took.
+        settings: of the run.
+        known: what `OURS` made of the last.
+
+    Returns:
+        The fits, and why each method that is not among them could not be fitted.
+    """
+    paid = {len(data): count for data, count in zip(searches, passes, strict=True)}
+    fits: dict[str, list[Fit]] = {}
+    left_out: dict[str, str] = {}
+    for name, method in METHODS.items():
+        if method.fit is None:
+            continue
+        fit = partial(method.fit, seed=settings.seed, threads=settings.threads)
+        spectra = {len(searches[-1]): known} if name == OURS else {}
+        try:
+            # BLAS adds up in another order with another number of threads, which the
+            # environment sets. The largest first: what it refuses is known before time is spent.
+            with threadpool_limits(1):
+                for data in searches[::-1] if method.predicts else searches[-1:]:
+                    if len(data) not in spectra:
+                        spectra[len(data)] = fit_or_constant(fit, data)
+        except UsageError as error:
+            left_out[name] = str(error)
+        else:
+            fits[name] = [Fit(spectra[size], size, paid[size]) for size in sorted(spectra)]
+    return fits, left_out
+
+
+def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, seed: int) -> Fit:
+    """SPEX on masks of its own, half of the heads on; each is asked all search questions.
+
+    Args:
+        budget: forward passes, at most.
+
+    Raises:
+        UsageError: too small a budget, or heads so few that fresh masks are among its masks.
+    """
+    n_players, per_mask = len(judge.players), len(sample.search)
+    least = per_mask * smallest_budget(n_players)
+    if budget < least:
+        raise UsageError(
+            f"--spex-budget must be at least {least}, {least // per_mask} masks of {per_mask} "
+            f"questions each, but is {budget}"
+        )
+    design = spex_design(n_players, budget=budget // per_mask, seed=seed)
+    packed = (np.packbits(masks, axis=1) for masks in (design.masks, sample.fresh))
+    own, fresh = ({row.tobytes() for row in rows} for rows in packed)
+    if own & fresh:
+        raise UsageError(
+            f"SPEX is judged on masks that it has not seen, but with {n_players} heads "
+            f"{len(own & fresh)} of the {len(fresh)} fresh masks are among its own; leave out "
+            "--spex-budget, or compare a run of more heads"
+        )
+    scores = judge.ask_all(design.masks, sample.search, metrics=[metric], what="SPEX search")
+    spectrum = fit_spex(design, scores[metric].mean(axis=1), seed=seed)
+    return Fit(spectrum, len(design.masks), len(design.masks) * per_mask)
+
+
+def predictions(
+    fits: Fits, masks: Bool[np.ndarray, "fresh players"]
+) -> dict[str, list[Float[np.ndarray, " fresh"]]]:
+    """What each fit says of these masks, by the methods that predict."""
+    return {
+        name: [fit.spectrum.predict(masks) for fit in several]
+        for name, several in fits.items()
+        if METHODS[name].predicts
+    }
+
+
+def faithfulness_points(
+    fits: Fits,
+    predicted: Mapping[str, Sequence[Float[np.ndarray, " fresh"]]],
+    values: Float[np.ndarray, " fresh"],
+    *,
+    seed: int,
+) -> list[FaithfulnessPoint]:
+    """R² of every fit that predicted something; nothing where all values are equal."""
+    return [
+        FaithfulnessPoint(name, fit.passes, fit.masks, found.r2, found.low, found.high, len(values))
+        for name, several in predicted.items()
+        for fit, one in zip(fits[name], several, strict=True)
+        if (found := faithfulness(values, one, seed=seed)) is not None
+    ]

@@ -1,0 +1,154 @@
+"""What a comparison of methods found, as JSON, as files and as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headspex.comparison.standings import Standing, Verdict, or_null
+from headspex.engine.paired import Difference
+from headspex.errors import UsageError
+from headspex.files import write_json
+from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.faithfulness_table import FaithfulnessPoint, write_faithfulness
+from headspex.runs.run_folder import is_empty_folder
+from headspex.units import plural
+
+FORMAT = "headspex.compare/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods side by side, on the scores of one run.
+
+    Attributes:
+        n_fresh, n_heldout: masks that are predicted, questions that schedules are judged on.
+        n_players, sizes: heads (or other units) in all, and numbers of them removed.
+        metric: of the values that are predicted; schedules are judged in the task's own,
+            `own_metric`, which is accuracy for multiple choice and stands under that name in files.
+        at_chance: whether the whole model cannot be told from guessing.
+        standings: of each method, fitted to the whole search.
+        predicts, prunes: the best; `predicts` is None where all fresh masks score the same.
+        faithfulness: at each budget.
+        curve: at each size.
+        left_out: method -> why it could not be fitted.
+    """
+
+    n_fresh: int
+    n_heldout: int
+    n_players: int
+    unit: str
+    sizes: tuple[int, ...]
+    metric: str
+    at_chance: bool
+    standings: list[Standing]
+    predicts: Verdict | None
+    prunes: Verdict
+    faithfulness: list[FaithfulnessPoint]
+    curve: list[CurvePoint]
+    left_out: Mapping[str, str]
+    own_metric: str = "accuracy"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of compare.json; `--json` adds the folder."""
+        return {
+            "format": FORMAT,
+            "n_fresh": self.n_fresh,
+            "n_heldout": self.n_heldout,
+            "players": self.n_players,
+            "sizes": list(self.sizes),
+            "metric": self.metric,
+            "own_metric": self.own_metric,
+            "at_chance": self.at_chance,
+            "predicts_best": or_null(self.predicts),
+            "prunes_best": self.prunes.to_dict(),
+            "methods": [standing.to_dict() for standing in self.standings],
+            "left_out": dict(self.left_out),
+            "faithfulness": [asdict(point) for point in self.faithfulness],
+            "curve": [asdict(point) for point in self.curve],
+        }
+
+    def write(self, folder: Path, figure: Path) -> None:
+        """Write compare.json, faithfulness.csv, curve.csv, and the figure."""
+        from headspex.figures import faithfulness_by_budget
+        from headspex.figures.style import save
+
+        # First: it marks the folder as one that a later comparison may write to.
+        write_json(folder / "compare.json", self.to_dict())
+        write_faithfulness(folder / "faithfulness.csv", self.faithfulness)
+        write_curve(folder / "curve.csv", self.curve)
+        save(faithfulness_by_budget(self.faithfulness, players=plural(self.unit)), figure)
+
+    def __str__(self) -> str:
+        told, heads = self._told, plural(self.unit)
+        predicting = [(s, s.faithfulness) for s in self.standings if s.faithfulness is not None]
+        lines = [told(self._answer())]
+        if predicting:
+            lines += [
+                "",
+                f"R² on {self.n_fresh} fresh masks with 95 % interval",
+                *_table((told(s.title), r2, s.r2_difference) for s, r2 in predicting),
+            ]
+        scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
+        lines += [
+            "",
+            f"Held-out {self.own_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
+            f"from {self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
+            *_table((told(s.title), score, s.accuracy_difference) for s, score in scores),
+            told(_without_r2(self.standings)),
+            *(f"Left out: {method}: {told(why)}" for method, why in self.left_out.items()),
+        ]
+        return "\n".join(lines)
+
+    def _told(self, text: str) -> str:
+        """Titles of methods and sentences are about heads; here of other units."""
+        return text.replace("heads", plural(self.unit))
+
+    def _answer(self) -> str:
+        prunes, best = self.prunes, self.prunes.best
+        predicts = (
+            "every fresh mask scores the same, so there is nothing to predict"
+            if self.predicts is None
+            else f"{self.predicts.best.title} predicts best, "
+            f"R² {self.predicts.best.faithfulness}: {self.predicts}"
+        )
+        sentence = (
+            f"{predicts};\n{best.title} prunes best, {self.own_metric} {best.accuracy:.3f} "
+            f"[{best.low:.3f}, {best.high:.3f}]: {prunes}."
+        )
+        if self.at_chance:
+            sentence = f"the model does not do this task, so what follows is noise: {sentence}"
+        return sentence[0].upper() + sentence[1:]
+
+
+def claim_folder(path: Path) -> None:
+    """Make the folder of a comparison, before the work that fills it.
+
+    Raises:
+        UsageError: it holds something else, or cannot be made.
+    """
+    if path.exists() and not (path / "compare.json").is_file() and not is_empty_folder(path):
+        raise UsageError(
+            f"--to must be a new or empty folder, or one that holds a comparison, but {path} holds "
+            "something else"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--to must be a folder that can be made, but {path} cannot: {error.strerror}"
+        ) from error
+
+
+def _without_r2(found: Iterable[Standing]) -> str:
+    titles = [standing.title for standing in found if not standing.predicts]
+    return f"Without R², as they only put the heads in order: {'; '.join(titles)}"
+
+
+def _table(rows: Iterable[tuple[str, object, Difference | None]]) -> list[str]:
+    """Title, score, difference to ours."""
+    cells = [("", "", "less ProxySPEX"), *((t, str(s), str(d or "")) for t, s, d in rows)]
+    width = max(25, *(len(title) + 1 for title, _, _ in cells))
+    return [f"  {title:<{width}}{score:<23}{less}".rstrip() for title, score, less in cells]

@@ -1,0 +1,116 @@
+"""From a value function, or from masks already scored, to a spectrum."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from headspex.engine.characters import Keep, keep_vector
+from headspex.engine.observations import connected_blocks, observe
+from headspex.engine.refine import refine, sources
+from headspex.engine.sampling import draw_masks
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.spex import fit_spex, spex_design
+from headspex.errors import UsageError
+
+ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
+
+ENGINES = ("proxyspex", "spex")
+
+
+def fit_spectrum(
+    masks: Bool[np.ndarray, "masks players"],
+    values: Float[np.ndarray, " masks"],
+    *,
+    keep: Keep = 0.5,
+    weights: Float[np.ndarray, " masks"] | None = None,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    threads: int = 1,
+) -> Spectrum:
+    """The spectrum that best predicts masks it has not seen.
+
+    Several methods compete by cross-validation: a LASSO on single players, a sparse spectrum
+    grown term by term, ridge on all terms at once, boosted trees, and their weighted sum. The
+    winner, fitted to all masks, comes with `Spectrum.report`. A function that does not vary, or
+    of which nothing could be predicted, gives the constant alone; the report says so.
+
+    Args:
+        masks: True = the player stays on.
+        values: one per mask, in any unit.
+        keep: the probability with which masks keep a player, one number or one per player; the
+            spectrum is in the basis of this measure.
+        weights: how much each value counts: the inverse of its noise variance, up to a factor
+            (a mean over k questions has weight k).
+        groups: labels; masks of one group, and equal masks, are never on both sides of a fold.
+        seed: fixes folds and subsamples; the same input gives the same spectrum bit for bit.
+        threads: of xgboost; fixed, so that sums are taken in the same order everywhere.
+
+    Raises:
+        UsageError: no masks, shapes that do not fit, NaN, weights not positive, keep outside
+            (0, 1), a seed or thread count that is none.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, but got {threads}")
+    data = observe(masks, values, keep=keep, weights=weights)
+    blocks = connected_blocks(data.masks, groups)
+    return refine(data, blocks, sources(_checked_seed(seed), threads), seed=seed)
+
+
+def explain(
+    value_function: ValueFunction,
+    n_players: int,
+    *,
+    budget: int,
+    keep: Keep = 0.5,
+    engine: str = "proxyspex",
+    seed: int = 0,
+    threads: int = 1,
+) -> Spectrum:
+    """Chooses masks, scores them and fits their spectrum.
+
+    Args:
+        value_function: bool [masks, players] -> float [masks]; called once with all masks.
+        n_players: columns of a mask.
+        budget: masks scored, at most; fewer only where fewer than `budget` different masks
+            exist. No mask is scored twice.
+        engine: "proxyspex" draws masks at random and fits them with `fit_spectrum`; "spex"
+            chooses them so that few, isolated interactions can be read off, see `fit_spex`.
+        keep, seed, threads: as in `fit_spectrum`; SPEX needs keep 0.5.
+
+    Raises:
+        UsageError: as in `fit_spectrum`, an unknown engine, a budget below 1 or too small for
+            SPEX, another keep than its 0.5, or a value function that returns another shape, or
+            NaN.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {engine!r}; known: {', '.join(ENGINES)}")
+    if engine == "spex":
+        if (keep_vector(keep, max(1, n_players)) != 0.5).any():
+            raise UsageError(
+                f"SPEX chooses masks that keep half of the players, but keep is {keep}; leave it "
+                "at 0.5 or use the engine proxyspex"
+            )
+        design = spex_design(n_players, budget=budget, seed=_checked_seed(seed))
+        return fit_spex(design, _scores(value_function, design.masks), seed=seed)
+    masks = draw_masks(budget, n_players, keep=keep, seed=_checked_seed(seed))
+    values = _scores(value_function, masks)
+    return fit_spectrum(masks, values, keep=keep, seed=seed, threads=threads)
+
+
+def _scores(
+    value_function: ValueFunction, masks: Bool[np.ndarray, "masks players"]
+) -> Float[np.ndarray, " masks"]:
+    values = np.asarray(value_function(masks.copy()))
+    if values.shape != (len(masks),):
+        raise UsageError(
+            f"the value function must return one number per mask, shape ({len(masks)},), "
+            f"but returned {values.shape}"
+        )
+    return values
+
+
+def _checked_seed(seed: int) -> int:
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more, but got {seed}")
+    return seed

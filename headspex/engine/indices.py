@@ -1,0 +1,179 @@
+"""Interaction indices, computed exactly from a spectrum.
+
+All are effects of players being *on*. With M(S) the coefficients of the products of masks
+(the Moebius transform), f(m) = sum_S M(S) prod_{i in S} m_i, each index is a weighted sum over the
+supersets of a group; the weights are those of the SPEX and ProxySPEX papers (arXiv 2502.13870,
+2505.17495) and of Tsai, Yeh, Ravikumar (arXiv 2203.00870) for FSII and FBII.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+from math import comb
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.engine.characters import Keep
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Block, Term, collect, substitute
+from headspex.errors import UsageError
+
+# (spectrum, order, keep) -> one block per group size, 1..order; keep is the measure, where the
+# index has one.
+Index: TypeAlias = Callable[[Spectrum, int, Keep], list[Block]]
+
+
+def interactions(
+    spectrum: Spectrum, index: str = "fourier", *, order: int = 2, keep: Keep = 0.5
+) -> dict[Term, float]:
+    """The index of every group of 1..order players in which it does not vanish identically.
+
+    Args:
+        spectrum: in any basis.
+        index: a name in `INDICES`.
+        order: largest group; the "l" of STII, FSII and FBII.
+        keep: the measure behind fourier, banzhaf, fbii and influence.
+
+    Raises:
+        UsageError: unknown index, or an order below 1.
+    """
+    if index not in INDICES:
+        raise UsageError(f"no index {index!r}; known: {', '.join(INDICES)}")
+    if order < 1:
+        raise UsageError(f"order is at least 1 (single players), but got {order}")
+    blocks = INDICES[index](spectrum, order, keep)
+    return {
+        term: value
+        for block in blocks
+        for term, value in zip(block.terms(), block.coefficients.tolist(), strict=True)
+    }
+
+
+def moebius_transform(spectrum: Spectrum) -> list[Block]:
+    """The coefficients of the products of masks, one block per order, () included."""
+    keep = spectrum.keep
+    scale = np.sqrt(keep * (1 - keep))
+    return substitute(spectrum.blocks, keep / scale, -1 / scale, spectrum.n_players)
+
+
+def effects(spectrum: Spectrum) -> Float[np.ndarray, " terms"]:
+    """The effect of each term of `spectrum`, in units of the value; [terms].
+
+    (-1)^|T| coefficient / prod_{i in T} sqrt(p_i (1 - p_i)): the expected change from having the
+    players of T on, beyond what their smaller groups explain, over masks sampled with `keep` (the
+    p-weighted Banzhaf interaction). Positive pairs are synergy, negative ones redundancy.
+    """
+    return np.concatenate([_effects(block, spectrum.keep) for block in spectrum.blocks])
+
+
+def shapley_of(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
+    """Shapley values of a spectrum."""
+    found = np.zeros(spectrum.n_players)
+    for (player,), value in interactions(spectrum, "shapley", order=1).items():
+        found[player] = value
+    return found
+
+
+def _effects(block: Block, keep: Float[np.ndarray, " players"]) -> Float[np.ndarray, " terms"]:
+    scale = -np.sqrt(keep * (1 - keep))
+    effect: Float[np.ndarray, " terms"] = block.coefficients / scale[block.columns].prod(axis=1)
+    return effect
+
+
+def _fourier(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    return _up_to(spectrum.with_keep(keep).blocks, order)
+
+
+def _moebius(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    return _up_to(moebius_transform(spectrum), order)
+
+
+def _banzhaf(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    based = spectrum.with_keep(keep)
+    return [
+        Block(block.columns, _effects(block, based.keep)) for block in _up_to(based.blocks, order)
+    ]
+
+
+def _shapley(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    return _sii(spectrum, 1, keep)
+
+
+def _sii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    blocks = moebius_transform(spectrum)
+    return _superset_sums(blocks, order, lambda size, group: 1 / (size - group + 1), spectrum)
+
+
+def _stii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    def weight(size: int, group: int) -> float:
+        if group == order:
+            return 1 / comb(size, order)
+        return float(size == group)
+
+    return _superset_sums(moebius_transform(spectrum), order, weight, spectrum)
+
+
+def _fsii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    def weight(size: int, group: int) -> float:
+        if size == group:
+            return 1.0
+        if size <= order:
+            return 0.0
+        sign = 1.0 if (order - group) % 2 == 0 else -1.0
+        share = group / (order + group) * comb(order, group)
+        return sign * share * comb(size - 1, order) / comb(size + order - 1, order + group)
+
+    return _superset_sums(moebius_transform(spectrum), order, weight, spectrum)
+
+
+def _fbii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    # The best approximation of an order is the spectrum cut there; its products are the index.
+    return _up_to(moebius_transform(spectrum.with_keep(keep).truncate(max_order=order)), order)
+
+
+def _influence(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+    blocks = [
+        Block(block.columns, np.square(block.coefficients))
+        for block in spectrum.with_keep(keep).blocks
+    ]
+    return _superset_sums(blocks, 1, lambda size, group: 1.0, spectrum)
+
+
+INDICES: dict[str, Index] = {
+    "fourier": _fourier,
+    "moebius": _moebius,
+    "banzhaf": _banzhaf,
+    "shapley": _shapley,
+    "sii": _sii,
+    "stii": _stii,
+    "fsii": _fsii,
+    "fbii": _fbii,
+    "influence": _influence,  # sum of squares of all terms with the player: its share of variance
+}
+
+
+def _up_to(blocks: Iterable[Block], order: int) -> list[Block]:
+    return [block for block in blocks if 1 <= block.order <= order]
+
+
+def _superset_sums(
+    blocks: Iterable[Block],
+    order: int,
+    weight: Callable[[int, int], float],
+    spectrum: Spectrum,
+) -> list[Block]:
+    """For each group T of 1..order players, the sum over S >= T of weight(|S|, |T|) * S's value."""
+
+    def parts() -> Iterator[Block]:
+        for block in blocks:
+            for group in range(1, min(order, block.order) + 1):
+                factor = weight(block.order, group)
+                if factor == 0.0:
+                    continue
+                for chosen in combinations(range(block.order), group):
+                    yield Block(block.columns[:, chosen], factor * block.coefficients)
+
+    return collect(parts(), spectrum.n_players)

@@ -1,0 +1,149 @@
+"""What the engine learns from: masks, their values, and how far each value is to be trusted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from headspex.engine.characters import Keep, keep_vector
+from headspex.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Scored masks in the basis of the measure they were drawn from."""
+
+    masks: Bool[np.ndarray, "masks players"]
+    values: Float[np.ndarray, " masks"]
+    weights: Float[np.ndarray, " masks"]  # inverse noise variances up to scale, mean 1
+    keep: Float[np.ndarray, " players"]
+
+    @property
+    def n_players(self) -> int:
+        """Columns of a mask."""
+        return int(self.masks.shape[1])
+
+    def __len__(self) -> int:
+        """Number of masks."""
+        return len(self.values)
+
+    def rows(self, chosen: Int[np.ndarray, " chosen"]) -> "Observations":
+        """The observations numbered `chosen`, weights again with mean 1."""
+        weights = self.weights[chosen]
+        return Observations(
+            self.masks[chosen], self.values[chosen], weights / weights.mean(), self.keep
+        )
+
+    def characters(self) -> Float[np.ndarray, "masks players"]:
+        """Float32 first-order characters (p - m) / sqrt(p (1 - p))."""
+        scale = np.sqrt(self.keep * (1 - self.keep))
+        return np.asarray((self.keep - self.masks) / scale, dtype=np.float32)
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean of the values."""
+        return float(np.average(self.values, weights=self.weights))
+
+    @property
+    def variance(self) -> float:
+        """Weighted variance of the values."""
+        return float(np.average((self.values - self.mean) ** 2, weights=self.weights))
+
+    def tame_order(self, masks_per_moment: float) -> int:
+        """The most players whose character has a fourth moment below masks / `masks_per_moment`.
+
+        With keep far from 1/2 a character of many players is nearly always small and now and then
+        huge: how it correlates with the values is then up to a few masks.
+        """
+        fourth = np.cumsum(np.log(np.sort(1 / (self.keep * (1 - self.keep)) - 3)))
+        return int((fourth <= np.log(len(self) / masks_per_moment)).sum())
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is nothing to learn but one number."""
+        # Rounding of a mean leaves differences of a few units in the last place.
+        spread = float(np.ptp(self.values)) if len(self) else 0.0
+        return spread <= 1e-13 * float(np.abs(self.values).max(initial=0.0))
+
+
+def observe(
+    masks: np.ndarray,
+    values: np.ndarray,
+    *,
+    keep: Keep = 0.5,
+    weights: np.ndarray | None = None,
+) -> Observations:
+    """Checks what a user hands over.
+
+    Raises:
+        UsageError: no masks, shapes that do not fit, a NaN or infinity, entries of `masks` other
+            than 0 and 1, weights that are not positive, a keep probability outside (0, 1).
+    """
+    switched = _as_masks(masks)
+    m, n = switched.shape
+    scores = _as_vector(values, "values", m)
+    trust = np.ones(m) if weights is None else _as_vector(weights, "weights", m)
+    if not (trust > 0).all():
+        raise UsageError(
+            f"weights must be positive, but the smallest is {trust.min():g}; "
+            "leave out masks that count for nothing"
+        )
+    return Observations(switched, scores, trust / trust.mean(), keep_vector(keep, n))
+
+
+def connected_blocks(
+    masks: Bool[np.ndarray, "masks players"], groups: np.ndarray | None = None
+) -> Int[np.ndarray, " masks"]:
+    """Numbers such that rows with the same mask, or of the same group, have the same number.
+
+    A fold may not split a block: a repeated mask would let a method look the answer up.
+    """
+    m = len(masks)
+    same_mask = np.unique(np.packbits(masks, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    if groups is None:
+        return np.asarray(same_mask, dtype=np.int64)
+    labels = np.asarray(groups)
+    if labels.shape != (m,):
+        raise UsageError(
+            f"groups has shape {labels.shape}, but there are {m} masks; give one label per mask"
+        )
+    same_group = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    n_masks = int(same_mask.max(initial=-1)) + 1
+    size = n_masks + int(same_group.max(initial=-1)) + 1
+    links = coo_array((np.ones(m), (same_mask, same_group + n_masks)), shape=(size, size))
+    part = connected_components(links, directed=False)[1]
+    return np.asarray(part[same_mask], dtype=np.int64)
+
+
+def _as_masks(masks: np.ndarray) -> Bool[np.ndarray, "masks players"]:
+    array = np.asarray(masks)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise UsageError(f"masks must have shape [masks, players], but got {array.shape}")
+    if not len(array):
+        raise UsageError("masks has no rows; score at least one mask")
+    if array.dtype != np.bool_:
+        if not np.isin(array, (0, 1)).all():
+            raise UsageError("masks must hold only True and False (or 1 and 0); True keeps a head")
+        array = array.astype(bool)
+    return array
+
+
+def _as_vector(given: np.ndarray, name: str, length: int) -> Float[np.ndarray, " masks"]:
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} must be numbers, but got {type(given).__name__}") from error
+    if array.shape != (length,):
+        raise UsageError(
+            f"{name} has shape {array.shape}, but there are {length} masks; "
+            "give one number per mask"
+        )
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise UsageError(
+            f"{name} must be finite, but {name}[{row}] is {array[row]}; "
+            "leave out masks whose score failed"
+        )
+    return array

@@ -1,0 +1,72 @@
+"""Which masks are scored."""
+
+import numpy as np
+from jaxtyping import Bool
+
+from headspex.engine.characters import Keep, keep_vector
+from headspex.errors import UsageError
+
+ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
+ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for
+
+
+def draw_masks(
+    count: int,
+    n_players: int,
+    *,
+    keep: Keep = 0.5,
+    seed: int | np.random.Generator = 0,
+) -> Bool[np.ndarray, "masks players"]:
+    """Draws `count` different masks, every player kept independently with probability `keep`.
+
+    A mask drawn again is drawn anew. No mask is put in on purpose: not the full one, not the
+    empty one. Where fewer than `count` masks exist, all 2^n of them are returned, so the result
+    has min(count, 2^n) rows.
+
+    Args:
+        count: masks wanted, at least 1.
+        n_players: columns, at least 1.
+        keep: one probability, or one per player, inside (0, 1).
+        seed: a number, or a generator to continue.
+
+    Raises:
+        UsageError: `count` or `n_players` below 1, or `keep` outside (0, 1).
+    """
+    if n_players < 1:
+        raise UsageError(f"n_players must be at least 1, but got {n_players}")
+    if count < 1:
+        raise UsageError(f"at least one mask must be drawn, but the count is {count}")
+    p = keep_vector(keep, n_players)
+    rng = np.random.default_rng(seed)
+    # Beyond half of all masks, redrawing would take long: order all of them instead. Where that is
+    # cheap, always: fewer masks of a seed are then the first of more.
+    if n_players <= ORDERED or (n_players <= 24 and count > 2 ** (n_players - 1)):
+        return _weighted_order(n_players, p, rng)[:count]
+    drawn = np.zeros((0, n_players), dtype=bool)
+    for _ in range(ROUNDS):
+        drawn = _different(np.concatenate([drawn, rng.random((count - len(drawn), n_players)) < p]))
+        if len(drawn) == count:
+            return drawn
+    if n_players <= 24:
+        return _different(np.concatenate([drawn, _weighted_order(n_players, p, rng)]))[:count]
+    raise UsageError(
+        f"only {len(drawn)} of {count} different masks turned up: keep is so close to 0 or 1 that "
+        "almost all masks are the same; ask for fewer masks or a more even keep"
+    )
+
+
+def _different(masks: Bool[np.ndarray, "some players"]) -> Bool[np.ndarray, "fewer players"]:
+    """The first of every set of equal rows, in the order drawn."""
+    first = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True)[1]
+    return masks[np.sort(first)]
+
+
+def _weighted_order(
+    n_players: int, p: np.ndarray, rng: np.random.Generator
+) -> Bool[np.ndarray, "all players"]:
+    """All masks, in an order drawn without replacement in proportion to their probabilities."""
+    numbers = np.arange(2**n_players, dtype=np.uint32)
+    masks = (numbers[:, None] >> np.arange(n_players, dtype=np.uint32) & 1).astype(bool)
+    log_probability = masks @ np.log(p) + ~masks @ np.log(1 - p)
+    # Gumbel's trick: sorting by log-probability + Gumbel noise draws without replacement.
+    return masks[np.argsort(-(log_probability + rng.gumbel(size=len(masks))))]

@@ -1,0 +1,93 @@
+"""Masks of any players, their values, and the spectrum: enumerated where few, fitted where many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+
+from headspex.engine.baselines import lasso_heads
+from headspex.engine.characters import Keep
+from headspex.engine.fit import ValueFunction, explain
+from headspex.engine.observations import observe
+from headspex.engine.spectrum import Spectrum
+from headspex.players import Masks, Values
+
+MOST_ENUMERATED = 16  # players; 65,536 masks
+NEGLIGIBLE = 1e-12  # share of the largest value below which an exact coefficient is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What was asked of a value function, and what it means.
+
+    Attributes:
+        masks, values: all that was scored.
+        spectrum: of the function.
+        exact: whether every mask there is was scored: nothing was fitted then.
+    """
+
+    masks: Masks
+    values: Values
+    spectrum: Spectrum
+    exact: bool
+
+    def lasso(self, *, seed: int = 0) -> Spectrum:
+        """The LASSO on single players, fitted to the same masks."""
+        return lasso_heads(observe(self.masks, self.values, keep=self.spectrum.keep), seed=seed)
+
+
+def search(
+    value_function: ValueFunction, n_players: int, *, budget: int, keep: Keep = 0.5, seed: int = 0
+) -> Search:
+    """Score masks and find their spectrum.
+
+    Where the budget pays for all 2^n masks, the spectrum is their transform: exact, for a function
+    without noise. Elsewhere masks are drawn and fitted with `headspex.explain`.
+
+    Args:
+        value_function: bool [masks, players] -> float [masks].
+        n_players: columns of a mask.
+        budget: masks scored, at most.
+        keep, seed: as in `headspex.explain`.
+
+    Raises:
+        UsageError: as `headspex.explain`.
+    """
+    if n_players <= MOST_ENUMERATED and 2**n_players <= budget:
+        masks = all_masks(n_players)
+        values = np.asarray(value_function(masks), dtype=np.float64)
+        return Search(masks, values, exact_spectrum(values).with_keep(keep), exact=True)
+    asked: list[tuple[Masks, Values]] = []
+
+    def remembered(masks: Masks) -> Values:
+        values = value_function(masks)
+        asked.append((masks, values))
+        return values
+
+    spectrum = explain(remembered, n_players, budget=budget, keep=keep, seed=seed)
+    masks, values = asked[0]
+    return Search(masks, np.asarray(values, dtype=np.float64), spectrum, exact=False)
+
+
+def all_masks(n_players: int) -> Masks:
+    """All 2^n masks; bit i of a row's number says whether player i stays."""
+    numbers = np.arange(2**n_players, dtype=np.int64)
+    return (numbers[:, None] >> np.arange(n_players) & 1).astype(np.bool_)
+
+
+def exact_spectrum(values: npt.ArrayLike) -> Spectrum:
+    """The spectrum, at keep 1/2, of the values of `all_masks`: their Walsh-Hadamard transform."""
+    table: Float[np.ndarray, " masks"] = np.array(values, dtype=np.float64)
+    n_players = len(table).bit_length() - 1
+    size = float(np.abs(table).max())
+    for player in range(n_players):
+        # The middle axis is the player's bit; its character is 1 when off, -1 when on.
+        off, on = table.reshape(-1, 2, 2**player).transpose(1, 0, 2)
+        table = np.stack([(off + on) / 2, (off - on) / 2], axis=1).reshape(-1)
+    kept = np.flatnonzero(np.abs(table) > NEGLIGIBLE * size).tolist()
+    members = {k: tuple(i for i in range(n_players) if k >> i & 1) for k in kept}
+    coefficients = {members[k]: float(table[k]) for k in kept}
+    return Spectrum.from_dict(coefficients, n_players=n_players)

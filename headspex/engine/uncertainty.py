@@ -1,0 +1,183 @@
+"""How far each coefficient of a spectrum is known, whichever way its term was found.
+
+Cross-fitting (Chernozhukov et al., Double/debiased machine learning, 2018): a spectrum fitted to
+the other folds predicts the masks of this one. The basis is orthonormal under the sampling of
+masks, so the fit's coefficient of T plus the mean of (residual x chi_T) over masks it has not seen
+is an unbiased estimate of F(T), whatever the fit selected, shrank or missed. A bootstrap of the
+fit repeats the bias of its selection and does not cover. Terms that were picked for looking large
+in the same data need wider intervals still (`chosen`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import comb
+from operator import index
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import t as student
+
+from headspex.engine.characters import Keep, characters
+from headspex.engine.contest import Contest, Method, hold
+from headspex.engine.growth import grow
+from headspex.engine.kernel import kernel_ridge
+from headspex.engine.link import linked
+from headspex.engine.observations import connected_blocks, observe
+from headspex.engine.terms import Term
+from headspex.errors import UsageError
+
+FOLDS = 5
+LEAST_BLOCKS = 10  # from which a variance is estimated
+LEVEL = 0.95
+_PRODUCTS = 1 << 22  # residual x character held at once: 32 MB, three times that in passing
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Coefficients with 95 % intervals, in the orthonormal basis of `keep`.
+
+    Attributes:
+        coefficient: cross-fitted estimate of each term, in the unit of the values.
+        low, high: of those of an order, one in twenty misses.
+        selected: share of the folds, 0 to 1, whose own sparse fit keeps the term.
+    """
+
+    coefficient: Float[np.ndarray, " terms"]
+    low: Float[np.ndarray, " terms"]
+    high: Float[np.ndarray, " terms"]
+    selected: Float[np.ndarray, " terms"]
+
+
+def intervals(
+    masks: Bool[np.ndarray, "masks players"],
+    values: Float[np.ndarray, " masks"],
+    terms: Sequence[Term],
+    *,
+    keep: Keep,
+    weights: Float[np.ndarray, " masks"] | None = None,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    chosen: bool = True,
+    fit: Method | None = None,
+) -> Intervals:
+    """95 % intervals of the coefficients of `terms`.
+
+    They hold for masks drawn independently with the probabilities `keep`, each scored once or
+    more often; for masks chosen in another way the estimates are biased.
+
+    Args:
+        masks: True = the player stays on.
+        values: one per mask, in any unit.
+        terms: columns of each, in any sequence; () is the constant. No fit need have found them.
+        keep: the probability with which masks keep a player, one number or one per player.
+        weights: how much each value counts, up to a factor; must not depend on the mask.
+        groups: labels; masks of one group, and equal masks, count as one observation.
+        seed: fixes the folds; the same input gives the same intervals bit for bit.
+        chosen: the terms were picked because they looked large in these data, as those of a
+            spectrum were: the fewer of an order's terms are asked for, the wider their intervals,
+            so that 95 % of them still cover. False: named beforehand, each has its own interval.
+        fit: from the masks of four folds to a spectrum. The better it predicts, the narrower the
+            intervals; they hold for any. The default is the best, on held-out masks, of the
+            sparse growth, the saturating curve and the kernel ridge of `fit_spectrum`.
+
+    Raises:
+        UsageError: as in `fit_spectrum`, a term's column unknown or repeated, fewer than 10
+            different masks (or groups of them).
+    """
+    data = observe(masks, values, keep=keep, weights=weights)
+    wanted = _checked_terms(terms, data.n_players)
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more, but got {seed}")
+    blocks = connected_blocks(data.masks, groups)
+    n_blocks = int(blocks.max()) + 1
+    if n_blocks < LEAST_BLOCKS:
+        raise UsageError(
+            f"intervals need at least {LEAST_BLOCKS} different masks, in as many groups, "
+            f"but got {n_blocks}; score more masks"
+        )
+    order = np.argsort(blocks, kind="stable")
+    data, blocks = data.rows(order), blocks[order]
+    folds = (np.random.default_rng(seed).permutation(n_blocks) % FOLDS)[blocks]
+    # The method that selects stands first: `hold` keeps it, and its spectra tell `selected`.
+    cheap: dict[str, Method] = {
+        "sparse": grow,
+        "link": linked,
+        "kernel": partial(kernel_ridge, seed=seed),
+    }
+    methods: Mapping[str, Method] = {"given": fit} if fit else cheap
+    misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
+    return _one_step(hold(data, folds, methods), blocks, wanted, misses)
+
+
+def _one_step(
+    contest: Contest,
+    blocks: Int[np.ndarray, " masks"],
+    terms: list[Term],
+    misses: Float[np.ndarray, " terms"],
+) -> Intervals:
+    """Adds to the best fits what their residuals still know; `blocks` must ascend."""
+    data, folds = contest.data, contest.folds
+    best = max(contest.held_out, key=lambda name: contest.r2(contest.held_out[name]))
+    found = [spectrum.to_dict() for spectrum in contest.spectra[best]]
+    fitted = np.array([[table.get(term, 0.0) for term in terms] for table in found])
+    share = data.weights / data.weights.sum()
+    starts = np.flatnonzero(np.diff(blocks, prepend=-1))
+    share_of_block, fold_of_block = np.add.reduceat(share, starts), folds[starts]
+    pull = share * (data.values - contest.held_out[best])
+    coefficient = np.bincount(folds, share) @ fitted
+    deviation = np.zeros(len(terms))
+    step = max(1, _PRODUCTS // len(data))
+    for start in range(0, len(terms), step):
+        part = slice(start, start + step)
+        design = characters(data.masks, terms[part], data.keep)
+        # A block's share of the estimate, [terms, blocks]; a slice of masks is a block.
+        parts = np.add.reduceat(design.T * pull, starts, axis=1)
+        coefficient[part] += parts.sum(axis=1)
+        parts += share_of_block * (fitted[:, part] - coefficient[part])[fold_of_block].T
+        deviation[part] = np.sqrt(np.square(parts).sum(axis=1))
+    # Characters of small keep products are rarely large: few masks may hold none of the rare ones
+    # that make up the variance. Theirs is 1 over all masks, which bounds it from below.
+    deviation = np.maximum(deviation, np.sqrt(np.square(pull).sum()))
+    # Blocks of unequal weight tell as much as `equal` ones of the same weight (Kish).
+    equal = max(2.0, 1 / float(np.square(share_of_block).sum()))
+    deviation *= np.sqrt(equal / (equal - 1))
+    half = -student.ppf(misses / 2, equal - 1) * deviation
+    first = next(iter(contest.spectra.values()))
+    kept = [set(spectrum.terms) for spectrum in first]
+    selected = np.array([np.mean([term in some for some in kept]) for term in terms])
+    return Intervals(coefficient, coefficient - half, coefficient + half, selected)
+
+
+def _misses(terms: list[Term], n_players: int) -> Float[np.ndarray, " terms"]:
+    """The share of misses each interval may have so that of the chosen ones 5 % miss, per order.
+
+    Benjamini and Yekutieli, False discovery rate-adjusted multiple confidence intervals, 2005:
+    when R of M were chosen, R / M of the rate.
+    """
+    asked = Counter(map(len, set(terms)))
+    rates = {size: (1 - LEVEL) * asked[size] / comb(n_players, size) for size in asked}
+    return np.array([rates[len(term)] for term in terms])
+
+
+def _checked_terms(terms: Sequence[Term], n_players: int) -> list[Term]:
+    checked: list[Term] = []
+    for term in terms:
+        try:
+            columns = tuple(sorted(map(index, term)))
+        except TypeError as error:
+            raise UsageError(
+                f"a term is a tuple of columns such as (3, 17), but got {term!r}"
+            ) from error
+        if columns and not 0 <= columns[0] <= columns[-1] < n_players:
+            raise UsageError(
+                f"a term's columns lie in 0..{n_players - 1}, but got {term!r}; "
+                "count players as the columns of a mask"
+            )
+        if len(set(columns)) < len(columns):
+            raise UsageError(f"a term names each column once, but got {term!r}")
+        checked.append(columns)
+    return checked

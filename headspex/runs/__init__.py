@@ -1,0 +1,1 @@
+"""A run and its folder: what is found, written, watched, told again."""

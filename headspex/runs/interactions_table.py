@@ -1,0 +1,119 @@
+"""`interactions.csv`: what each head and each combination of heads adds, strongest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from headspex.engine.characters import basis_name
+from headspex.engine.indices import effects
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.uncertainty import Intervals
+from headspex.errors import UsageError
+from headspex.files import read_csv, write_csv
+from headspex.players import Players
+
+HEADER = (
+    "order", "heads", "layers", "kind", "effect", "coefficient", "low", "high", "selected", "basis",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One term of a spectrum, in words.
+
+    Attributes:
+        heads: labels such as "L3H1"; of other units "L3G0", "L3A", "L3M".
+        layers: the layers they are in, each once.
+        kind: "linear" (one head), "within" one layer or "across" layers.
+        effect: in units of the score: what having all of them on changes on average over the
+            sampled masks, beyond what their smaller groups explain. For pairs, positive is
+            synergy and negative redundancy.
+        coefficient: of the orthonormal basis; its square is the term's energy.
+        low, high: the 95 % interval of the effect, cross-fitted (`headspex.engine.uncertainty`).
+        selected: share of the folds whose own fit keeps the term.
+    """
+
+    heads: tuple[str, ...]
+    layers: tuple[int, ...]
+    kind: str
+    effect: float
+    coefficient: float
+    low: float
+    high: float
+    selected: float
+
+
+def interaction_table(spectrum: Spectrum, bounds: Intervals, players: Players) -> list[Interaction]:
+    """All terms but the constant, strongest (by energy) first.
+
+    Args:
+        spectrum: what is told.
+        bounds: of all its terms, in their order.
+        players: what the columns are.
+    """
+    # What one unit of a coefficient means in the unit of the score.
+    unit = effects(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
+    ends = np.sort(np.stack([bounds.low, bounds.high]) * unit, axis=0)
+    order = np.argsort(-np.abs(spectrum.coefficients), kind="stable")
+    return [
+        _interaction(
+            players,
+            spectrum.terms[i],
+            effect=float(spectrum.coefficients[i] * unit[i]),
+            coefficient=float(spectrum.coefficients[i]),
+            low=float(ends[0, i]),
+            high=float(ends[1, i]),
+            selected=float(bounds.selected[i]),
+        )
+        for i in order.tolist()
+        if spectrum.terms[i]
+    ]
+
+
+def _interaction(players: Players, term: Sequence[int], **numbers: float) -> Interaction:
+    layers = tuple(dict.fromkeys(players[column][0] for column in term))
+    kind = "linear" if len(term) == 1 else "within" if len(layers) == 1 else "across"
+    heads = tuple(players.label(column) for column in term)
+    return Interaction(heads, layers, kind, **numbers)
+
+
+def write_interactions(path: Path, table: Sequence[Interaction], spectrum: Spectrum) -> None:
+    """Write `interactions.csv`."""
+    basis = basis_name(spectrum.keep)
+    write_csv(
+        path,
+        HEADER,
+        (
+            (
+                len(row.heads), " ".join(row.heads), " ".join(map(str, row.layers)), row.kind,
+                row.effect, row.coefficient, row.low, row.high, row.selected, basis,
+            )
+            for row in table
+        ),
+    )  # fmt: skip
+
+
+def read_interactions(path: Path) -> list[Interaction]:
+    """Read what `write_interactions` wrote.
+
+    Raises:
+        UsageError: the file is missing, has other columns, or holds what is no number.
+    """
+    numbers = ("effect", "coefficient", "low", "high", "selected")
+    rows = read_csv(path, HEADER)
+    try:
+        return [
+            Interaction(
+                tuple(row["heads"].split()),
+                tuple(map(int, row["layers"].split())),
+                row["kind"],
+                **{name: float(row[name]) for name in numbers},
+            )
+            for row in rows
+        ]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}; repeat the run") from error

@@ -1,0 +1,88 @@
+"""Schedules of parts of a model judged: only the heads of some layers may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from headspex.budget.allocation import Allocation
+from headspex.budget.plan import RANDOM_SCHEDULES, SPARSITIES
+from headspex.budget.sample import draw_sample
+from headspex.engine.baselines import BASELINES
+from headspex.engine.spectrum import Spectrum
+from headspex.files import read_text
+from headspex.players import format_layers
+from headspex.runs.findings import search_scores
+from headspex.runs.ranged_curves import RangedPoint, read_ranged, write_ranged
+from headspex.runs.reopening import study_of_run
+from headspex.runs.run_folder import RunFolder, finished_run
+from headspex.runs.verification import verify
+from headspex.schedules.schedule import n_pruned, prune_schedule, random_schedule
+from headspex.scores.fill import fill_of_run
+from headspex.scores.store import ScoreStore
+
+Layers = Sequence[int]
+
+
+def measure_ranges(path: Path, ranges: Iterable[Layers]) -> None:
+    """Judge schedules within ranges of layers that were not judged yet, and keep their points.
+
+    ProxySPEX and the LASSO order a range's heads by spectra fitted to the search of the whole run;
+    what they predict is right for masks that keep all other heads.
+
+    Args:
+        path: a finished run's folder; its model and data must be at hand.
+        ranges: groups of layers.
+
+    Raises:
+        UsageError: no finished run, or model and data that are not those of the run.
+    """
+    folder, content = finished_run(path)
+    known = read_ranged(folder)
+    new = [r for r in ranges if all(p.layers != format_layers(r) for p in known)]
+    if new:
+        write_ranged(folder, [*known, *_measured(folder, content, new)])
+
+
+def _measured(
+    folder: RunFolder, content: dict[str, Any], ranges: Sequence[Layers]
+) -> list[RangedPoint]:
+    study = study_of_run(folder.path, content["identity"])
+    metric, seed = content["results"]["metric"], study.settings.seed
+    own = content["results"].get("own_metric", "accuracy")
+    sample = draw_sample(
+        study.plan, Allocation.from_dict(content["results"]["allocation"]), seed=seed
+    )
+    spectrum = Spectrum.from_json(read_text(folder.spectrum))
+    fill = fill_of_run(folder.path / "masks") if study.settings.ablation == "mean" else None
+    points: list[RangedPoint] = []
+    with ScoreStore(folder.scores) as store:
+        judge = study.judge(store, fill=fill)
+        data = sample.observed(search_scores(judge, sample, metric))
+        with threadpool_limits(1):  # BLAS adds up in another order with other threads
+            lasso = BASELINES["lasso"](data, seed=seed)
+        for layers in ranges:
+            inside = np.isin(study.players.layer_of, layers)
+            others, total = np.flatnonzero(~inside).tolist(), int(inside.sum())
+            schedules = {
+                "proxyspex": [prune_schedule(spectrum, protect=others)],
+                "lasso": [prune_schedule(lasso, protect=others)],
+                "random": [
+                    random_schedule(len(inside), seed=seed * RANDOM_SCHEDULES + i, protect=others)
+                    for i in range(RANDOM_SCHEDULES)
+                ],
+            }
+            sizes = sorted({n_pruned(share, total) for share in SPARSITIES} - {0})
+            curve, _ = verify(judge, schedules, sizes, sample.heldout, metrics=[own])
+            points += [
+                RangedPoint(
+                    **{**asdict(p), "sparsity": p.n_pruned / total}, layers=format_layers(layers)
+                )
+                for p in curve
+            ]
+    return points

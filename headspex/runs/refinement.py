@@ -1,0 +1,118 @@
+"""`--refine`: the schedule of a run, walked on the model and refitted where it leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from threadpoolctl import threadpool_limits
+
+from headspex.budget.plan import Plan
+from headspex.budget.sample import Sample
+from headspex.engine.fit import fit_spectrum
+from headspex.engine.spectrum import Spectrum
+from headspex.schedules.rules import Rules
+from headspex.schedules.schedule import Schedule, with_values
+from headspex.schedules.walk import Walk, walk
+from headspex.scores.judge import Judge
+from headspex.scores.spread import mask_values
+from headspex.seeds import stream
+
+NARROW = 0.05  # a player that nearly every mask keeps, or drops, counts as kept this often
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """What the rounds came to.
+
+    Attributes:
+        schedule: of the last round.
+        spectrum: that it was walked by: the run's, or refitted near the schedule.
+        passes: forward passes of all rounds.
+    """
+
+    schedule: Schedule
+    spectrum: Spectrum
+    passes: int
+
+
+def refined(
+    judge: Judge,
+    sample: Sample,
+    scores: Float[np.ndarray, " passes"],
+    spectrum: Spectrum,
+    *,
+    plan: Plan,
+    rounds: int,
+    metric: str,
+    seed: int,
+    threads: int,
+    rules: Rules | None = None,
+) -> Refined:
+    """Walk the schedule on search questions; refit to all that was measured before each new walk.
+
+    The masks of a walk lie along the schedule. They join those of the search, each counting by its
+    answers, and the next spectrum is in the basis of how often all these masks keep each player.
+
+    Args:
+        judge: scores masks.
+        sample: of the run.
+        scores: of its search.
+        spectrum: fitted to them.
+        plan: says how many questions a candidate is asked.
+        rounds: at least 1.
+        metric: the value that the spectrum explains.
+        seed: fixes the questions and the fits.
+        threads: of xgboost.
+        rules: what every mask keeps to.
+    """
+    n_questions = len(sample.search)
+    walks: list[Walk] = []
+
+    def measure(
+        masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "masks questions"]:
+        asked = sample.search[questions]
+        return judge.ask_all(masks, asked, metrics=[metric], what="refine")[metric]
+
+    for number in range(rounds):
+        if walks:
+            with threadpool_limits(1):
+                spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
+        walks.append(
+            walk(
+                spectrum, measure, n_questions, steps=plan.sizes[-1],
+                per_candidate=plan.walk_questions, rules=rules,
+                rng=stream(seed, f"refine {number}"),
+            )
+        )  # fmt: skip
+    schedule = with_values(walks[-1].schedule, spectrum)
+    return Refined(schedule, spectrum, sum(one.passes for one in walks))
+
+
+def _refitted(
+    sample: Sample,
+    scores: Float[np.ndarray, " passes"],
+    walks: list[Walk],
+    *,
+    seed: int,
+    threads: int,
+) -> Spectrum:
+    masks, row, asked = [sample.masks], [sample.row], [sample.asked]
+    values, first = [scores], len(sample.masks)
+    for one in walks:
+        masks.append(one.masks)
+        row.append(first + np.repeat(np.arange(len(one.masks)), one.asked.shape[1]))
+        asked.append(one.asked.ravel())
+        values.append(one.scores.ravel())
+        first += len(one.masks)
+    together, rows = np.concatenate(masks), np.concatenate(row)
+    return fit_spectrum(
+        together,
+        mask_values(
+            np.concatenate(values), rows, np.concatenate(asked), len(sample.search), together
+        ),
+        keep=np.clip(together.mean(axis=0), NARROW, 1 - NARROW),
+        weights=np.bincount(rows).astype(float), seed=seed, threads=threads,
+    )  # fmt: skip

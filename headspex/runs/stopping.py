@@ -1,0 +1,100 @@
+"""A search that looks at itself every so many passes, and ends when it explains enough.
+
+Looks are had on masks of their own: the fresh masks, on which the finished run is judged, take no
+part in the choice of when to end.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from headspex.budget.allocation import Allocation, Look
+from headspex.budget.plan import FEWEST_MASKS
+from headspex.budget.sample import Sample, draw_sample
+from headspex.engine.faithfulness import faithfulness
+from headspex.engine.fit import fit_spectrum
+from headspex.runs.findings import search_scores
+from headspex.scores.block import BLOCK
+from headspex.scores.judge import Judge
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+
+def searched(
+    study: Study, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
+) -> Allocation:
+    """Search, look by look; returns what the search has spent when it ended.
+
+    Args:
+        study: says how often to look, and what R² is enough.
+        judge: scores.
+        allocation: of the whole budget, or as it was recorded last.
+        record: keeps an allocation before the run goes on.
+    """
+    plan, settings = study.plan, study.settings
+    if not plan.look_step or allocation.ended:
+        return allocation
+    sample = draw_sample(plan, allocation, seed=settings.seed)
+    had = {look.passes for look in allocation.looks}
+    for masks, scored in steps(sample, plan.look_step):
+        passes = int(sample.ends[masks - 1])
+        if passes in had:
+            continue
+        scores = search_scores(judge, sample, study.metric, passes=scored)[:passes]
+        look = _look(study, judge, sample, scores)
+        allocation = replace(allocation, looks=(*allocation.looks, look))
+        enough = settings.stop_at_faithfulness
+        if enough is not None and look.low is not None and look.low > enough:
+            reason = (
+                f"the search ended early, after {passes:,} passes: R² {look.r2:.3f} "
+                f"[{look.low:.3f}, {look.high:.3f}] on {plan.n_watched} masks is above {enough:g}"
+            )
+            reasons = (*allocation.reasons, reason)
+            allocation = replace(allocation, n_masks=masks, reasons=reasons, ended=True)
+            print(f"headspex: {reason}", file=sys.stderr)
+        record(allocation)
+        if allocation.ended:
+            break
+    return allocation
+
+
+def steps(sample: Sample, every: int) -> Iterator[tuple[int, int]]:
+    """When to look: how many masks, and the passes that are scored for them and a bit more.
+
+    Blocks are scored whole, and the last look is before the end: the run itself is the one there.
+    """
+    ends = sample.ends
+    for wanted in range(every, int(ends[-1]), every):
+        blocks = -(-max(0, wanted - sample.n_known) // BLOCK)
+        scored = sample.n_known + blocks * BLOCK
+        masks = int(ends.searchsorted(scored, side="right"))
+        if blocks and FEWEST_MASKS <= masks < len(ends):
+            yield masks, scored
+
+
+def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray) -> Look:
+    settings = study.settings
+    data = sample.observed(scores)
+    with study.timed("looks"), threadpool_limits(1):
+        spectrum = fit_spectrum(
+            data.masks, data.values, keep=sample.keep, weights=data.weights,
+            seed=settings.seed, threads=settings.threads,
+        )  # fmt: skip
+    measured = judge.ask_all(
+        sample.watched, sample.search, metrics=[study.metric], what="watched masks"
+    )[study.metric]
+    found = faithfulness(
+        measured.mean(axis=1), spectrum.predict(sample.watched), seed=settings.seed
+    )
+    if found is None:
+        return Look(len(scores), None, None, None)
+    study.watch.faithfulness({"passes": len(scores), **found.to_dict()})
+    print(f"headspex: R² {found} after {len(scores):,} passes of search", file=sys.stderr)
+    return Look(len(scores), found.r2, found.low, found.high)

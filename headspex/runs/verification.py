@@ -1,0 +1,85 @@
+"""Pruning schedules judged on questions that the search has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headspex.players import Masks
+from headspex.runs.curve import CurvePoint
+from headspex.scores.judge import Judge
+from headspex.tasks import interval, mean_interval
+
+
+class HasMasks(Protocol):
+    """A schedule, or sets that are not nested."""
+
+    def masks(self, n_pruned: Iterable[int], /) -> Masks:
+        """The masks with these numbers of players off."""
+
+
+WHOLE = "whole model"  # its name among the methods
+
+
+def verify(
+    judge: Judge,
+    schedules: Mapping[str, Sequence[HasMasks]],
+    sizes: Sequence[int],
+    heldout: Int[np.ndarray, " questions"],
+    *,
+    metrics: Sequence[str],
+) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "schedules sizes questions"]]]:
+    """Held-out scores of the whole model and of every schedule at every size.
+
+    Args:
+        judge: scores masks.
+        schedules: method -> its schedules; the score of several is their mean.
+        sizes: numbers of players removed.
+        heldout: the questions, by their position in the judge.
+        metrics: the first is also returned question by question.
+
+    Returns:
+        The points of the curve, the whole model first in each metric, and the scores of the first
+        metric for each method, and for the whole model as its one schedule's one size.
+    """
+    n_players = len(judge.players)
+    whole = np.ones((1, n_players), dtype=bool)
+    masks = [whole, *(s.masks(sizes) for several in schedules.values() for s in several)]
+    scores = judge.ask_all(np.concatenate(masks), heldout, metrics=metrics, what="schedules")
+    points: list[CurvePoint] = []
+    verified: dict[str, np.ndarray] = {}
+    for metric, values in scores.items():
+        points.append(_point(WHOLE, 0, n_players, metric, values[:1]))
+        if metric == metrics[0]:
+            verified[WHOLE] = values[None, :1]
+        row = 1
+        for method, several in schedules.items():
+            last = row + len(several) * len(sizes)
+            block = values[row:last].reshape(len(several), len(sizes), len(heldout))
+            row = last
+            if metric == metrics[0]:
+                verified[method] = block
+            points += [
+                _point(method, size, n_players, metric, block[:, i]) for i, size in enumerate(sizes)
+            ]
+    return points, verified
+
+
+def _point(
+    method: str,
+    size: int,
+    n_players: int,
+    metric: str,
+    values: Float[np.ndarray, "schedules questions"],
+) -> CurvePoint:
+    per_question = values.mean(axis=0)
+    # The mean over several schedules is no longer 0 or 1 per question: a t interval then.
+    single = len(values) == 1
+    low, high = interval(metric, per_question) if single else mean_interval(per_question)
+    return CurvePoint(
+        method, size, size / n_players, metric, float(per_question.mean()), low, high,
+        len(per_question),
+    )  # fmt: skip

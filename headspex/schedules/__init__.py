@@ -1,0 +1,1 @@
+"""From a spectrum to pruning orders and sets."""

@@ -1,0 +1,134 @@
+"""The best players to remove at a given number of them: exact where the solver can finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from headspex.engine.spectrum import Spectrum
+from headspex.errors import UsageError
+from headspex.players import Masks
+from headspex.schedules.local_search import exchanged
+from headspex.schedules.program import RemovalProgram, size_rows
+from headspex.schedules.rules import Rules
+from headspex.schedules.schedule import greedy_mask
+
+NODES = 500  # of the search tree, at most: a limit in seconds would give other masks elsewhere
+PRODUCTS = 1_500  # in one program, at most: relaxing a larger one once takes minutes
+_PROVEN = 1e-6  # of the largest coefficient: closer bounds are the solver's rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best mask found, and how much better another could be.
+
+    Attributes:
+        mask: bool [players].
+        value: what the spectrum predicts of it.
+        gap: no mask of this size is better by more, in the unit of the value.
+        proven: whether it is the best there is.
+    """
+
+    mask: Bool[np.ndarray, " players"]
+    value: float
+    gap: float
+    proven: bool
+
+
+@dataclass(frozen=True, eq=False)
+class BestSets:
+    """The best mask of each size; unlike a schedule's, they need not be nested."""
+
+    n_players: int
+    optima: dict[int, Optimum]
+
+    def masks(self, n_pruned: Iterable[int]) -> Masks:
+        """The masks [sizes, players] with these numbers of players off.
+
+        Raises:
+            UsageError: a size that was not searched.
+        """
+        sizes = list(n_pruned)
+        if absent := [size for size in sizes if size and size not in self.optima]:
+            raise UsageError(
+                f"best sets are known for {sorted(self.optima)} players removed, not {absent[0]}"
+            )
+        whole = np.ones(self.n_players, dtype=np.bool_)
+        return np.stack([self.optima[size].mask if size else whole for size in sizes])
+
+
+def best_sets(
+    spectrum: Spectrum,
+    sizes: Sequence[int],
+    *,
+    rules: Rules | None = None,
+    nested: bool = False,
+    nodes: int = NODES,
+) -> BestSets:
+    """The best mask of each size.
+
+    Args:
+        spectrum: predicts the value of a mask, the higher the better.
+        sizes: numbers of players removed.
+        rules: what every mask keeps to.
+        nested: whether what is removed at one size stays removed at the larger ones; each mask is
+            then the best that its predecessor allows.
+        nodes: of the solver's search tree, for each size.
+
+    Raises:
+        UsageError: a size that the rules do not allow.
+    """
+    optima: dict[int, Optimum] = {}
+    removed: list[int] = []
+    for size in sorted(set(sizes) - {0}):
+        optima[size] = best_mask(spectrum, size, rules=rules, removed=removed, nodes=nodes)
+        if nested:
+            removed = np.flatnonzero(~optima[size].mask).tolist()
+    return BestSets(spectrum.n_players, optima)
+
+
+def best_mask(
+    spectrum: Spectrum,
+    n_pruned: int,
+    *,
+    rules: Rules | None = None,
+    removed: Iterable[int] = (),
+    nodes: int = NODES,
+) -> Optimum:
+    """The mask with `n_pruned` players off whose predicted value is highest.
+
+    Greedy removal and exchanges give the mask to beat. Where the integer program does not come to
+    its end within its limits, the better of both stands, with the gap that is left.
+
+    Args:
+        spectrum: predicts the value of a mask, the higher the better.
+        n_pruned: players to remove.
+        rules: what the mask keeps to.
+        removed: columns that are off in any case.
+        nodes: of the solver's search tree; 0 leaves the program out.
+
+    Raises:
+        UsageError: fewer removals than `removed`, or more than the rules allow.
+    """
+    rules = rules or Rules(spectrum.n_players)
+    forced = sorted(set(removed))
+    start = greedy_mask(spectrum, n_pruned, rules=rules, removed=forced)
+    mask = exchanged(spectrum, start, rules, removed=forced)
+    value = _value(spectrum, mask)
+    program = RemovalProgram.of(spectrum)
+    bound = program.loose_bound(n_pruned)
+    if nodes > 0 and len(program.products) <= PRODUCTS:
+        found, solved = program.maximise(size_rows(rules, n_pruned, forced), nodes=nodes)
+        bound = min(bound, solved)
+        if found is not None and _value(spectrum, found) > value:
+            mask, value = found, _value(spectrum, found)
+    gap = max(0.0, bound - value)
+    proven = gap <= _PROVEN * program.scale
+    return Optimum(mask, value, 0.0 if proven else gap, proven)
+
+
+def _value(spectrum: Spectrum, mask: Bool[np.ndarray, " players"]) -> float:
+    return float(spectrum.predict(mask[None])[0])

@@ -1,0 +1,301 @@
+"""A pruning schedule: which player goes first, second, ... by what the spectrum predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import floor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Int
+
+from headspex.engine.spectrum import Spectrum
+from headspex.errors import UsageError
+from headspex.players import Masks, Players
+from headspex.schedules.rules import Rules
+from headspex.units import plural
+
+_SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed rounding error
+_TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """The sequence in which players are switched off.
+
+    Attributes:
+        order: columns, first removed first; protected players are absent.
+        n_players: columns of a mask.
+        values: [len(order) + 1], predicted with 0, 1, ... players removed; None where nothing
+            predicts it.
+    """
+
+    order: tuple[int, ...]
+    n_players: int
+    values: Float[np.ndarray, " sizes"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an order that is none."""
+        if len(set(self.order)) != len(self.order):
+            raise UsageError("a schedule removes each player once, but one is named twice")
+        if any(not 0 <= column < self.n_players for column in self.order):
+            raise UsageError(f"a schedule names columns outside 0..{self.n_players - 1}")
+
+    def masks(self, n_pruned: Iterable[int]) -> Masks:
+        """The masks [sizes, players] after these numbers of removals.
+
+        Raises:
+            UsageError: more removals than the schedule has.
+        """
+        sizes = list(n_pruned)
+        for size in sizes:
+            if not 0 <= size <= len(self.order):
+                raise UsageError(f"the schedule removes 0..{len(self.order)} players, not {size}")
+        masks = np.ones((len(sizes), self.n_players), dtype=np.bool_)
+        for mask, size in zip(masks, sizes, strict=True):
+            mask[list(self.order[:size])] = False
+        return masks
+
+    def mask(self, n_pruned: int) -> Bool[np.ndarray, " players"]:
+        """The mask [players] after `n_pruned` removals."""
+        mask: Bool[np.ndarray, " players"] = self.masks([n_pruned])[0]
+        return mask
+
+    def __repr__(self) -> str:
+        """One line: who goes first, and who stays."""
+        first = ", ".join(map(str, self.order[:8])) + (", ..." if len(self.order) > 8 else "")
+        kept = self.n_players - len(self.order)
+        stays = f", {kept} never" if kept else ""
+        return f"Schedule({self.n_players} players, first to go: {first or 'none'}{stays})"
+
+    def _repr_html_(self) -> str:
+        """The first to go, for a notebook."""
+        from headspex.notebook import schedule_html
+
+        return schedule_html(self)
+
+    def to_json(self, players: Players) -> str:
+        """One line of "headspex.schedule/1", first removed first.
+
+        Heads stand as [layer, head], other units by their labels.
+        """
+        from headspex.schedules.schedule_json import dump  # files are built on this module
+
+        return dump(self, players)
+
+    @classmethod
+    def from_json(cls, text: str, players: Players) -> Schedule:
+        """Read what `to_json` wrote.
+
+        Raises:
+            UsageError: not a schedule of this format, or not of `players`.
+        """
+        from headspex.schedules.schedule_json import load
+
+        return load(text, players)
+
+
+def prune_schedule(
+    spectrum: Spectrum,
+    players: Players | None = None,
+    *,
+    protect: Iterable[int] = (),
+    direction: str = "removal",
+    rules: Rules | None = None,
+) -> Schedule:
+    """Remove, one by one, the player whose removal leaves the highest predicted value.
+
+    Args:
+        spectrum: predicts the value of a mask, the higher the better.
+        players: only checked against the spectrum; columns say it all.
+        protect: columns that are never removed.
+        direction: "removal", or "build-up": start from the protected players alone, add the
+            player that helps most, and remove in the reverse sequence.
+        rules: limits for groups of players; the schedule ends where they leave none to remove.
+
+    Ties go to the lower column (in "build-up", to be added). Cost is linear in the squared sizes of
+    the terms: a second for 1,024 players and 20,000 terms.
+
+    Raises:
+        UsageError: an unknown direction, protected columns that do not exist, or limits with
+            "build-up", which begins where they do not hold.
+    """
+    if players is not None:
+        check_players(spectrum.n_players, players)
+    if direction not in ("removal", "build-up"):
+        raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
+    if rules is not None and rules.limits and direction == "build-up":
+        raise UsageError(
+            "limits go with removal, as build-up begins with nothing but protected players; "
+            "leave one out"
+        )
+    protected = sorted(set(protect))
+    if protected and not 0 <= protected[0] <= protected[-1] < spectrum.n_players:
+        raise UsageError(
+            f"protected columns must be within 0..{spectrum.n_players - 1}, but got {protected}"
+        )
+    free = np.ones(spectrum.n_players, dtype=np.bool_)
+    free[protected] = False
+    start = np.ones(spectrum.n_players, dtype=np.bool_)
+    if direction == "build-up":
+        start = ~free
+    flips = _greedy_flips(spectrum, start, free, rules or Rules(spectrum.n_players))
+    schedule = Schedule(
+        order=tuple(flips if direction == "removal" else reversed(flips)),
+        n_players=spectrum.n_players,
+    )
+    return with_values(schedule, spectrum)
+
+
+def greedy_mask(
+    spectrum: Spectrum, n_pruned: int, *, rules: Rules, removed: Iterable[int] = ()
+) -> Bool[np.ndarray, " players"]:
+    """The mask of greedy removal at one size, within the rules.
+
+    Args:
+        removed: columns that go first.
+
+    Raises:
+        UsageError: fewer removals than `removed`, or more than the rules allow.
+    """
+    mask = np.ones(spectrum.n_players, dtype=np.bool_)
+    mask[sorted(set(removed))] = False
+    left = n_pruned - int((~mask).sum())
+    flips = _greedy_flips(spectrum, mask, mask, rules, steps=left) if left >= 0 else []
+    if left != len(flips) or not rules.allows(mask):
+        raise UsageError(
+            f"the rules and what is removed already leave {int((~mask).sum())} to "
+            f"{int((~mask).sum()) + len(flips)} of {spectrum.n_players} players to remove, but "
+            f"{n_pruned} are to go; protect fewer, or take another sparsity"
+        )
+    mask[flips] = False
+    return mask
+
+
+def schedule_from_scores(scores: npt.ArrayLike, *, protect: Iterable[int] = ()) -> Schedule:
+    """Remove the player of the lowest score first; ties go to the lower column.
+
+    Args:
+        scores: how much each player helps, [players].
+        protect: columns that are never removed.
+
+    Raises:
+        UsageError: scores are not one finite number per player.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise UsageError(
+            f"scores are one finite number per player, but got the shape {list(array.shape)}"
+            + ("" if np.isfinite(array).all() else " with NaN or infinite entries")
+        )
+    kept = set(protect)
+    ranked = np.argsort(array, kind="stable").tolist()
+    return Schedule(tuple(column for column in ranked if column not in kept), len(array))
+
+
+def random_schedule(n_players: int, *, seed: int, protect: Iterable[int] = ()) -> Schedule:
+    """A uniformly random sequence, the same for the same seed."""
+    kept = set(protect)
+    shuffled = np.random.default_rng(seed).permutation(n_players).tolist()
+    return Schedule(tuple(column for column in shuffled if column not in kept), n_players)
+
+
+def with_values(schedule: Schedule, spectrum: Spectrum) -> Schedule:
+    """The same schedule with what `spectrum` predicts after each removal."""
+    masks = schedule.masks(range(len(schedule.order) + 1))
+    return Schedule(schedule.order, schedule.n_players, spectrum.predict(masks))
+
+
+def n_pruned(sparsity: float, n_players: int) -> int:
+    """floor(sparsity * n_players), proof against 0.29 * 100 = 28.999999999999996.
+
+    Raises:
+        UsageError: a sparsity outside 0..1.
+    """
+    if not 0 <= sparsity <= 1:
+        raise UsageError(f"sparsity is the fraction of players removed, 0..1, but got {sparsity}")
+    return floor(sparsity * n_players + 1e-9)
+
+
+def _greedy_flips(
+    spectrum: Spectrum,
+    start: Bool[np.ndarray, " players"],
+    free: Bool[np.ndarray, " players"],
+    rules: Rules,
+    steps: int | None = None,
+) -> list[int]:
+    """Flip free players once each, every time the one that leaves the highest value.
+
+    It ends after `steps`, or where the rules leave none.
+
+    `current` holds coefficient * prod chi_i of every term at the present mask. Flipping player i
+    multiplies the terms with i by ratio_i, so its gain is (ratio_i - 1) * sum of their `current`.
+    """
+    n_players, keep = spectrum.n_players, spectrum.keep
+    columns = padded_terms(spectrum)
+    by_player = _terms_by_player(columns, n_players)
+    # chi_on = -sqrt((1 - p) / p) and chi_off = sqrt(p / (1 - p)).
+    turning_off, turning_on = -keep / (1 - keep), -(1 - keep) / keep
+    ratio = np.where(start, turning_off, turning_on)
+    chi = np.append(np.where(start, -np.sqrt((1 - keep) / keep), np.sqrt(keep / (1 - keep))), 1.0)
+    current = spectrum.coefficients[1:] * chi[columns].prod(axis=1)
+    width = columns.shape[1]
+
+    def sums(rows: Int[np.ndarray, "terms order"], values: Float[np.ndarray, " terms"]) -> Any:
+        weights = np.repeat(values, width)
+        return np.bincount(rows.ravel(), weights, minlength=n_players + 1)[:n_players]
+
+    candidates = free.copy()
+    flips: list[int] = []
+    members, room = rules.members, rules.room - (rules.members & ~start).sum(axis=1)
+    for step in range(int(free.sum()) if steps is None else steps):
+        candidates &= ~members[room <= 0].any(axis=0) if len(members) else True
+        if not candidates.any():
+            break
+        if step % _SUM_AGAIN == 0:
+            per_player = sums(columns, current)
+            tie = _TIE * float(np.abs(current).sum()) * float(np.abs(ratio - 1).max())
+        gain = np.where(candidates, (ratio - 1) * per_player, -np.inf)
+        chosen = int(np.flatnonzero(gain >= gain.max() - tie)[0])
+        touched = by_player[chosen]
+        change = current[touched] * (ratio[chosen] - 1)
+        current[touched] += change
+        per_player += sums(columns[touched], change)
+        candidates[chosen] = False
+        room -= members[:, chosen]
+        flips.append(chosen)
+    return flips
+
+
+def padded_terms(spectrum: Spectrum) -> Int[np.ndarray, "terms order"]:
+    """The terms but the constant, filled up with the column `n_players`."""
+    n_terms = len(spectrum.terms) - 1
+    columns = np.full((n_terms, max(1, spectrum.order)), spectrum.n_players, dtype=np.int64)
+    first = 0
+    for block in spectrum.blocks[1:]:
+        last = first + len(block.columns)
+        columns[first:last, : block.order] = block.columns
+        first = last
+    return columns
+
+
+def _terms_by_player(
+    columns: Int[np.ndarray, "terms order"], n_players: int
+) -> list[Int[np.ndarray, " _"]]:
+    flat = columns.ravel()
+    sorter = np.argsort(flat, kind="stable")
+    cuts = np.searchsorted(flat[sorter], np.arange(n_players + 1))
+    rows = sorter // columns.shape[1]
+    return [rows[a:b] for a, b in pairwise(cuts)]
+
+
+def check_players(n_players: int, players: Players) -> None:
+    """Refuse players that a schedule is not of."""
+    if len(players) != n_players:
+        raise UsageError(
+            f"the schedule is of {n_players} players, but {len(players)} "
+            f"{plural(players.unit)} are given"
+        )

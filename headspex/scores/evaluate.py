@@ -1,0 +1,129 @@
+"""Masks x questions -> scores, in blocks that are kept as soon as they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from headspex.scores.block import BLOCK, Block
+from headspex.scores.interrupt import patiently
+from headspex.scores.store import ScoreStore
+
+LogProbs = Float[np.ndarray, "rows choices"]
+
+
+class Scorer(Protocol):
+    """A model with its questions: what the choices are worth under each mask."""
+
+    def __call__(
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
+    ) -> LogProbs:
+        """Log-probabilities of the choices; row i asks `questions[i]` under `masks[i]`."""
+
+
+class Workers(Protocol):
+    """Several copies of a model, each of which measures whole blocks."""
+
+    def measure(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, LogProbs]]:
+        """The scores of numbered blocks, in the order in which they are done.
+
+        A caller that stops before the end loses what the workers have in hand.
+        """
+
+
+class InProcess:
+    """One worker: this process.
+
+    Args:
+        scorer: measures.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def measure(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, LogProbs]]:
+        """The blocks in turn."""
+        for number, block in blocks:
+            yield number, self._scorer(block.masks, block.questions)
+
+
+@dataclass(frozen=True, eq=False)
+class Passes(Sequence[Block]):
+    """What is asked, pass by pass, cut into blocks: `BLOCK` passes at a time, in their order.
+
+    The first blocks do not depend on how many passes follow, so that a larger budget goes on
+    where a smaller one ended.
+
+    Attributes:
+        masks: those that are asked.
+        row: the mask of each pass.
+        questions: the question of each pass.
+    """
+
+    masks: Bool[np.ndarray, "masks players"]
+    row: Int[np.ndarray, " passes"]
+    questions: Int[np.ndarray, " passes"]
+
+    @classmethod
+    def of_each(
+        cls, masks: Bool[np.ndarray, "masks players"], asked: Int[np.ndarray, "masks per_mask"]
+    ) -> Passes:
+        """Each mask on its own questions."""
+        return cls(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel())
+
+    @classmethod
+    def of_all(
+        cls, masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
+    ) -> Passes:
+        """Each mask on the same questions."""
+        return cls.of_each(masks, np.tile(questions, (len(masks), 1)))
+
+    def __len__(self) -> int:
+        return -(-len(self.questions) // BLOCK)
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        rows = slice(number * BLOCK, (number + 1) * BLOCK)
+        return Block(self.masks[self.row[rows]], self.questions[rows])
+
+
+def evaluate(
+    workers: Workers,
+    blocks: Sequence[Block],
+    *,
+    store: ScoreStore,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> LogProbs:
+    """Scores of all rows of all blocks, measured where the store lacks the block.
+
+    What is measured is stored before anything else happens. Ctrl-C waits for that, too.
+
+    Args:
+        workers: measure.
+        blocks: what is asked, such as `Passes`.
+        store: keeps each block once it is measured.
+        progress: told the number of rows that each block finished; 0 before the first of those
+            that are measured.
+
+    Returns:
+        float32 log-probabilities, rows as given.
+    """
+    found = {}
+    for number, block in enumerate(blocks):
+        if (known := store.get(block)) is not None:
+            found[number] = known
+            progress(len(block))
+    progress(0)
+    lacking = (number for number in range(len(blocks)) if number not in found)
+    with patiently() as breath:
+        for number, scores in workers.measure((number, blocks[number]) for number in lacking):
+            found[number] = np.asarray(scores, dtype=np.float32)
+            store.add(blocks[number], found[number])
+            progress(len(found[number]))
+            breath()
+    return np.concatenate([found[number] for number in range(len(blocks))])

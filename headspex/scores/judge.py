@@ -1,0 +1,181 @@
+"""A model with its questions: scores masks, and remembers what it scored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from headspex.errors import UsageError
+from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
+from headspex.players import Players
+from headspex.progress import progress
+from headspex.scores.block import Block
+from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
+from headspex.scores.store import ScoreStore
+from headspex.tasks import EncodedQuestion, Question, Task, longest_input
+
+
+class Judge:
+    """Scores (mask, question) pairs with a model and keeps what it gave.
+
+    Args:
+        model: under hooks.
+        players: what the columns of a mask are.
+        task: says what a score is.
+        questions, encoded: what may be asked; questions are named by their position here.
+        store: keeps every score.
+        ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
+        workers: measure in its place; without them it measures itself.
+        progress: tells how far it is.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        players: Players,
+        task: Task,
+        questions: Sequence[Question],
+        encoded: Sequence[EncodedQuestion],
+        *,
+        store: ScoreStore,
+        ablation: str = "zero",
+        fill: Any = None,
+        rescale: bool = False,
+        workers: Workers | None = None,
+        progress: Callable[[int, str], AbstractContextManager[Callable[[int], object]]] = progress,
+    ) -> None:
+        self.players = players
+        self._model = model
+        self._task = task
+        self._questions = questions
+        self._encoded = encoded
+        self._store = store
+        self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
+        self._workers = workers or InProcess(self)
+        self._progress = progress
+
+    def __call__(
+        self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows width"]:
+        """Measure rows, whatever is stored; see `headspex.scores.evaluate.Scorer`."""
+        asked = [self._encoded[number] for number in questions]
+        return measure(
+            self._prepared, asked, self.players.grid(masks),
+            keep_mlps=self.players.mlps(masks), **self._how,
+        )  # fmt: skip
+
+    @cached_property
+    def _prepared(self) -> Any:
+        # Once a score is wanted and not before: a study that is told again asks nothing.
+        return prepare(self._model, self._encoded)
+
+    def ask(
+        self,
+        masks: Bool[np.ndarray, "masks players"],
+        asked: Int[np.ndarray, "masks per_mask"],
+        *,
+        metrics: Sequence[str],
+        what: str,
+    ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
+        """Scores of each mask on its own questions, in every metric."""
+        scores = self.ask_passes(Passes.of_each(masks, asked), metrics=metrics, what=what)
+        return {name: found.reshape(asked.shape) for name, found in scores.items()}
+
+    def ask_passes(
+        self, passes: Passes, *, metrics: Sequence[str], what: str
+    ) -> dict[str, Float[np.ndarray, " passes"]]:
+        """Scores of passes, in every metric."""
+        values = self.measure(passes, total=len(passes.questions), what=what)
+        questions = [self._questions[number] for number in passes.questions]
+        encoded = [self._encoded[number] for number in passes.questions]
+        return {name: self._task.scores(name, values, questions, encoded) for name in metrics}
+
+    def measure(
+        self, blocks: Sequence[Block], *, total: int, what: str
+    ) -> Float[np.ndarray, "passes width"]:
+        """What the model gives for each question, measured where it is not stored.
+
+        Args:
+            blocks: what is asked.
+            total: passes of all of them.
+            what: for the progress bar.
+        """
+        with self._progress(total, what) as tell:
+            return evaluate(self._workers, blocks, store=self._store, progress=tell)
+
+    def ask_all(
+        self,
+        masks: Bool[np.ndarray, "masks players"],
+        questions: Int[np.ndarray, " questions"],
+        *,
+        metrics: Sequence[str],
+        what: str,
+    ) -> dict[str, Float[np.ndarray, "masks questions"]]:
+        """Scores of each mask on the same questions, in every metric."""
+        asked = np.tile(questions, (len(masks), 1))
+        return self.ask(masks, asked, metrics=metrics, what=what)
+
+    def gate_gradients(
+        self, questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "questions layers switches"]:
+        """As `headspex.hooks.importance.gate_gradients`, of these questions."""
+        from headspex.hooks.importance import gate_gradients
+
+        if not self._task.kind.guessing:
+            raise UsageError(
+                "gradients of the heads' gates are those of the right choice's log-probability, "
+                f"but the task {self._task.name} has no choices; leave gradient importance out"
+            )
+        asked = [self._encoded[number] for number in questions]
+        answers = [self._questions[number].answer for number in questions]
+        return gate_gradients(self._model.bridge, asked, answers)
+
+    def output_norms(self) -> Float[np.ndarray, "layers switches"]:
+        """As `headspex.hooks.importance.output_norms`."""
+        from headspex.hooks.importance import output_norms
+
+        return output_norms(self._model.bridge)
+
+
+def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:
+    """Tell on standard error how many prompts the model's context cuts at their beginning."""
+    cut = sum(longest_input(question) > n_ctx for question in encoded)
+    if cut:
+        print(
+            f"headspex: {cut} of {len(encoded)} prompts are longer than the model's {n_ctx} tokens "
+            "and lose their beginning",
+            file=sys.stderr,
+        )
+
+
+def try_out(model: LoadedModel, encoded: Sequence[EncodedQuestion], ablation: str) -> None:
+    """Ask two questions of a model with a head off, so that what cannot work fails before it costs.
+
+    Raises:
+        UsageError: a metric that is wrong, or an ablation that the questions do not allow.
+    """
+    if ablation == "resample" or are_prompts(encoded):
+        keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
+        keep[0, 0] = False
+        how = {"ablation": ablation} if ablation == "resample" else {}
+        measure(prepare(model, encoded), encoded[:2], keep, **how)
+
+
+def mean_fill(
+    model: LoadedModel, encoded: Sequence[EncodedQuestion]
+) -> Float[np.ndarray, "layers heads d_head"]:
+    """Mean output of every head over the real tokens of the questions, cut to the context."""
+    import torch
+
+    rows = [question.context[-model.n_ctx :] for question in encoded]
+    lengths = torch.tensor([len(row) for row in rows])
+    tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+    for line, row in zip(tokens, rows, strict=True):
+        line[: len(row)] = torch.tensor(row)
+    return np.asarray(mean_activations(model.bridge, tokens, lengths).cpu().numpy())
