@@ -3,8 +3,9 @@
 Names are imported on first use, so that `import headspex` and `headspex --help` are quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from headspex.lazy import lazily
 
 if TYPE_CHECKING:
     from headspex.data import TrainingValue as TrainingValue
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# No name here may be that of a submodule: importing the module would hide the name.
 _HOME = {
     "LayerEnergy": "engine.energy",
     "layer_energy": "engine.energy",
@@ -49,12 +49,4 @@ _HOME = {
 }
 __all__ = sorted(_HOME)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"headspex.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOME)

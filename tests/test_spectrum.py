@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -8,26 +7,17 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_spectra import REPORT, random_spectrum, reported
 from scipy.linalg import hadamard
 
 from headspex.engine.characters import characters
-from headspex.engine.spectrum import FitReport, Spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
 
 
 def all_masks(n: int) -> npt.NDArray[Any]:
     return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
-
-
-def random_spectrum(seed: int, n: int = 6, n_terms: int = 12, uniform: bool = False) -> Spectrum:
-    rng = np.random.default_rng(seed)
-    subsets = [t for k in range(1, 5) for t in combinations(range(n), k)]
-    chosen = rng.choice(len(subsets), n_terms, replace=False)
-    keep = 0.8 if uniform else rng.uniform(0.1, 0.95, n)
-    return Spectrum.from_dict(
-        {(): rng.normal(), **{subsets[i]: rng.normal() for i in chosen}}, n_players=n, keep=keep
-    )
 
 
 def value_by_definition(spectrum: Spectrum, mask: npt.NDArray[Any]) -> float:
@@ -158,17 +148,6 @@ def test_truncation_keeps_the_strongest_terms_and_the_constant() -> None:
     assert spectrum.truncate(max_terms=0).terms == ((),)
     with pytest.raises(UsageError, match="not negative"):
         spectrum.truncate(max_terms=-1)
-
-
-REPORT = FitReport(
-    cv_r2=0.9, low=0.8, high=0.95, method="trees", methods={"trees": 0.9, "lasso": math.nan},
-    sources=("constant", "heads", "trees"),
-)  # fmt: skip
-
-
-def reported() -> Spectrum:
-    spectrum = Spectrum.from_dict({(): 1.0, (0,): 2.0, (0, 1): 0.1}, n_players=2, keep=0.8)
-    return replace(spectrum, report=REPORT)
 
 
 def test_the_report_follows_the_terms_it_describes() -> None:

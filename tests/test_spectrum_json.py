@@ -1,39 +1,17 @@
 import json
 import math
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_spectra import REPORT, random_spectrum, reported
 
-from headspex.engine.spectrum import FitReport, Spectrum
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-def random_spectrum(seed: int, n: int = 6, n_terms: int = 12, uniform: bool = False) -> Spectrum:
-    rng = np.random.default_rng(seed)
-    subsets = [t for k in range(1, 5) for t in combinations(range(n), k)]
-    chosen = rng.choice(len(subsets), n_terms, replace=False)
-    keep = 0.8 if uniform else rng.uniform(0.1, 0.95, n)
-    return Spectrum.from_dict(
-        {(): rng.normal(), **{subsets[i]: rng.normal() for i in chosen}}, n_players=n, keep=keep
-    )
-
-
-REPORT = FitReport(
-    cv_r2=0.9, low=0.8, high=0.95, method="trees", methods={"trees": 0.9, "lasso": math.nan},
-    sources=("constant", "heads", "trees"),
-)  # fmt: skip
-
-
-def reported() -> Spectrum:
-    spectrum = Spectrum.from_dict({(): 1.0, (0,): 2.0, (0, 1): 0.1}, n_players=2, keep=0.8)
-    return replace(spectrum, report=REPORT)
 
 
 @given(seeds, st.booleans())
