@@ -16,7 +16,7 @@ GUIDE = (Path(__file__).resolve().parents[1] / "figures/guides/prune-and-export.
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_healing_with_peft_lowers_the_loss_of_a_shrunk_model(tmp_path: Path) -> None:
     pytest.importorskip("peft", reason="peft is not installed")
     import torch
