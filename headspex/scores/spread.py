@@ -83,7 +83,10 @@ def mask_values(
     A question that happened to meet bad masks looks hard. So effects are taken from what a ridge
     on single players leaves of the scores, in turns with it: on the real head game, one question
     a mask, this reaches R² .95 with a quarter fewer passes. Effects are fitted on all masks,
-    before any fold; a mask's own answers are a small part of those to its questions.
+    before any fold; a mask's own answers are a small part of those to its questions. On that game
+    effects from other masks only, in ten folds, gave the same R² at 3 to 8 answers a question, and
+    the question's unmasked score as a covariate more at 4 (.883 for .862) but not from 8 on; the
+    search of a run has hundreds.
 
     Args:
         scores: one per pass.
