@@ -12,6 +12,7 @@ from headspex.runs.curve import CurvePoint
 from headspex.runs.verification import WHOLE
 from headspex.schedules.exact import BestSets
 from headspex.schedules.schedule import Schedule
+from headspex.tasks import negligible_words
 from headspex.units import plural
 
 METHODS = ("greedy", "build-up", "exact", "nested")
@@ -107,7 +108,8 @@ class Scheduled:
             )
         for one in self.judged:
             lines += ["", str(one.path), *_table(one)]
-            lines.append(f"  {heads} that are free, less than a point lost, 95 % for all sizes:")
+            little = negligible_words(one.curve[0].metric)  # the task's own stands first
+            lines.append(f"  {heads} that are free, less than {little} lost, 95 % for all sizes:")
             lines += [
                 f"    {method}: {'none that can be shown' if free is None else free}"
                 for method, free in one.free.items()

@@ -29,7 +29,7 @@ from headspex.schedules.schedule import Schedule, prune_schedule
 from headspex.scores.fill import fill_of_run, write_fill
 from headspex.scores.store import ScoreStore
 from headspex.study import Study
-from headspex.tasks import mean_interval
+from headspex.tasks import mean_interval, negligible
 from headspex.text_loss import text_loss, text_windows
 from headspex.units import plural
 
@@ -144,6 +144,8 @@ def _judged(
         )
     scores.unlink()
     mine, theirs = verified[wish.method][0], verified[RUNS_OWN][0]
+    whole = verified[WHOLE][0, 0]
+    may_cost = negligible(study.task.metric, float(whole.mean()))
     if wish.text is not None:
         curve += _text_points(study, wish.text, schedules, sizes, fill)
     return Judged(
@@ -154,7 +156,7 @@ def _judged(
             for size, a, b in zip(sizes, mine, theirs, strict=True)
         },
         free={
-            method: free_size(verified[WHOLE][0, 0], verified[method][0], sizes)
+            method: free_size(whole, verified[method][0], sizes, may_cost=may_cost)
             for method in schedules
         },
     )

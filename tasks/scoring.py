@@ -49,7 +49,10 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
 
 
-def wilson(correct: float, total: int) -> tuple[float, float]:
+NEGLIGIBLE = 0.01  # a point of a share; of other scores, this part of the whole model's
+
+
+def wilson(correct: float, total: float) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927); it never leaves 0..1."""
     if total < 1 or not 0 <= correct <= total:
         raise UsageError(
@@ -78,11 +81,34 @@ def mean_interval(values: Scores) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def share_interval(values: Scores) -> tuple[float, float]:
+    """95 % interval of the mean of values within 0..1, such as each question's mean of schedules.
+
+    Wilson's, for as many right-or-wrong answers as would have a mean of the same variance (an
+    effective sample size; Korn & Graubard 1998): it stays within 0..1, and values that are all
+    equal are not taken for certainty. Values of 0 and 1 give Wilson's interval itself.
+    """
+    if len(values) == 0:
+        raise UsageError("the mean of no values has no interval; score at least one question")
+    mean = float(values.mean())
+    variance = float(values.var(ddof=1)) if len(values) > 1 else 0.0
+    equal_to = max(1.0, mean * (1 - mean) / variance) if variance > 0 else 1.0
+    return wilson(float(values.sum()) * equal_to, len(values) * equal_to)
+
+
 def interval(metric: str, values: Scores) -> tuple[float, float]:
     """95 % interval of the average score: Wilson for shares of questions, t for the others."""
-    if metric in SHARES:
-        return wilson(float(values.sum()), len(values))
-    return mean_interval(values)
+    return share_interval(values) if metric in SHARES else mean_interval(values)
+
+
+def negligible(metric: str, whole: float) -> float:
+    """The loss that is not worth speaking of, where the whole model's score is `whole`."""
+    return NEGLIGIBLE if metric in SHARES else NEGLIGIBLE * abs(whole)
+
+
+def negligible_words(metric: str) -> str:
+    """What `negligible` is, for people."""
+    return "a point" if metric in SHARES else f"{NEGLIGIBLE:.0%} of the whole model's {metric}"
 
 
 def _checked(log_likelihoods: LogLikelihoods) -> LogLikelihoods:

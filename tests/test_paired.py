@@ -62,6 +62,11 @@ def test_agreeing_on_every_question_is_no_proof_of_being_equal() -> None:
     assert 0.03 < found.high < 0.1
 
 
+def test_scores_without_bounds_that_are_all_equal_differ_by_nothing() -> None:
+    found = score_difference(np.full(30, -2.5), np.full(30, -2.5))
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
 def test_the_interval_never_leaves_what_is_possible() -> None:
     found = score_difference(np.ones(10), np.zeros(10))
     assert found.high <= 1
@@ -77,7 +82,7 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(
     hits = 0
     for _ in range(400):
         differences = rng.choice([1.0, -1.0, 0.0], size=60, p=shares)
-        found = score_difference(differences, np.zeros(60))
+        found = score_difference(1.0 * (differences > 0), 1.0 * (differences < 0))
         hits += found.low <= 0.4 * discordant <= found.high
     assert hits >= 364  # 95 % of 400 is 380; fewer than 364 happens once in 1,000 at 95 %
 
@@ -87,10 +92,11 @@ def test_free_is_what_a_comparison_of_all_sizes_shows_to_cost_less_than_a_point(
     pruned = np.ones((3, 600))
     pruned[1, :1] = 0  # lower end -.0073, by Agresti & Min's formula with z = 2.394
     pruned[2, :2] = 0  # -.0102
-    assert free_size(whole, pruned, [4, 9, 14]) == 9
-    assert free_size(whole, pruned[2:], [14]) == 14  # looked at alone, -.0091 with z = 1.96
+    assert free_size(whole, pruned, [4, 9, 14], may_cost=0.01) == 9
+    # Looked at alone it is -.0091, with z = 1.96.
+    assert free_size(whole, pruned[2:], [14], may_cost=0.01) == 14
     # The same answers to a hundred questions do not show it.
-    assert free_size(whole[:100], pruned[:1, :100], [4]) is None
+    assert free_size(whole[:100], pruned[:1, :100], [4], may_cost=0.01) is None
 
 
 def test_more_looks_make_wider_intervals() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.errors import UsageError
-from headspex.tasks import METRICS, interval, mean_interval, wilson
+from headspex.tasks import METRICS, interval, mean_interval, negligible, wilson
 
 TABLE = np.array([[-1.0, -2.0, -3.0], [-2.0, -2.0, -5.0], [-4.0, -1.5, -np.inf]])
 ANSWERS = np.array([0, 1, 0])
@@ -39,6 +39,31 @@ def test_mean_interval_equals_the_t_interval_of_scipy() -> None:
     assert interval("margin", values) == mean_interval(values)
     assert interval("accuracy", np.array([1.0, 0.0])) == wilson(1, 2)
     assert mean_interval(values[:1]) == (-np.inf, np.inf)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=50))
+def test_the_interval_of_a_mean_of_shares_stays_within_0_and_1_and_is_never_a_point(
+    counts: list[int],
+) -> None:
+    values = np.array(counts) / 5
+    low, high = interval("accuracy", values)
+    assert 0 <= low <= values.mean() <= high <= 1
+    assert low < high
+
+
+def test_the_interval_of_a_mean_of_shares_covers_the_truth_as_often_as_it_says() -> None:
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(1000):
+        # Questions differ, and each is answered under five masks.
+        chance = rng.beta(9, 1, size=40)
+        low, high = interval("accuracy", rng.binomial(5, chance) / 5)
+        hits += low <= 0.9 <= high
+    assert hits >= 930  # of 950; fewer happen once in 400 at 95 %
+
+
+def test_what_is_negligible_of_a_score_without_bounds_is_a_hundredth_of_the_whole_model_s() -> None:
+    assert negligible("accuracy", 0.4) == 0.01
+    assert negligible("logprob", -3.0) == pytest.approx(0.03)
 
 
 def test_intervals_of_nothing_are_refused() -> None:

@@ -100,7 +100,7 @@ def compare(
         predicted = predictions(fits, sample.fresh) if np.ptp(values) > 0 else {}
         points = faithfulness_points(fits, predicted, values, seed=settings.seed)
         last = {method: several[-1] for method, several in predicted.items()}
-        evidence = Evidence(values, last, correct, plan.sizes, settings.seed)
+        evidence = Evidence(values, last, correct, study.task.metric, plan.sizes, settings.seed)
         found = standings(evidence)
     return Comparison(
         n_fresh=plan.n_fresh,

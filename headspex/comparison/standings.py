@@ -12,7 +12,7 @@ from jaxtyping import Float
 from headspex.comparison.methods import METHODS, OURS
 from headspex.engine.faithfulness import Faithfulness, faithfulness
 from headspex.engine.paired import Difference, r2_difference, score_difference
-from headspex.tasks import mean_interval
+from headspex.tasks import interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Evidence:
     Attributes:
         values: measured, of the fresh masks.
         predictions: of those that predict, for the same masks.
-        correct: held-out accuracy of every method on each question, at each size.
+        correct: held-out score of every method on each question, at each size.
+        metric: that score, the task's own.
         sizes: numbers of heads removed.
         seed: of the bootstrap.
     """
@@ -30,6 +31,7 @@ class Evidence:
     values: Float[np.ndarray, " fresh"]
     predictions: Mapping[str, Float[np.ndarray, " fresh"]]
     correct: Mapping[str, Float[np.ndarray, "sizes questions"]]
+    metric: str
     sizes: Sequence[int]
     seed: int = 0
 
@@ -146,7 +148,7 @@ def _standing(method: str, evidence: Evidence) -> Standing:
         else None,
         evidence.r2_less(method, OURS) if predicts and other else None,
         float(per_question.mean()),
-        *mean_interval(per_question),
+        *interval(evidence.metric, per_question),
         evidence.accuracy_less(method, OURS) if other else None,
         {
             size: score_difference(mine, theirs)

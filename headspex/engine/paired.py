@@ -11,8 +11,6 @@ from scipy.stats import norm, t
 
 from headspex.engine.faithfulness import RESAMPLES
 
-POINT = 0.01  # of accuracy: what a free head may cost
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -44,17 +42,18 @@ def score_difference(
     """Mean of `mine - other` over questions; a question is one observation.
 
     Args:
-        mine, other: accuracy on each question, or its mean over sizes or schedules.
+        mine, other: score on each question, or its mean over sizes or schedules.
         looks: differences that are looked at together, all of which the 95 % are to cover
             (Bonferroni).
 
-    Where every difference is -1, 0 or 1 (right or wrong, once each) half a question is added for
-    either, and one for 0 (Agresti & Min 2005): that two methods agree on a few dozen questions does
-    not mean that they always do. Else it is a t interval.
+    Where scores are within 0..1 and every difference is -1, 0 or 1 (right or wrong, once each) half
+    a question is added for either, and one for 0 (Agresti & Min 2005): that two methods agree on a
+    few dozen questions does not mean that they always do. Else it is a t interval.
     """
     differences = mine - other
     value = float(differences.mean())
-    if not np.isin(differences, (-1, 0, 1)).all():
+    shares = all(((scores >= 0) & (scores <= 1)).all() for scores in (mine, other))
+    if not shares or not np.isin(differences, (-1, 0, 1)).all():
         return Difference(value, *_t_interval(differences, looks))
     count = len(differences) + 2
     centre = float(differences.sum()) / count
@@ -67,21 +66,24 @@ def free_size(
     whole: Float[np.ndarray, " questions"],
     pruned: Float[np.ndarray, "sizes questions"],
     sizes: Sequence[int],
+    *,
+    may_cost: float,
 ) -> int | None:
     """The most players that go for free; None where none can be shown to.
 
-    Free means that the accuracy is less than a point below the whole model's by the lower end of
+    Free means that the score is less than `may_cost` below the whole model's by the lower end of
     the paired 95 % interval, which covers all sizes together.
 
     Args:
-        whole: accuracy of the whole model on each question.
+        whole: score of the whole model on each question.
         pruned: at each size.
         sizes: numbers of players removed.
+        may_cost: in the unit of the scores.
     """
     free = [
         size
         for size, row in zip(sizes, pruned, strict=True)
-        if score_difference(row, whole, looks=len(sizes)).low > -POINT
+        if score_difference(row, whole, looks=len(sizes)).low > -may_cost
     ]
     return max(free, default=None)
 

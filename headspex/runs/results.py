@@ -17,10 +17,11 @@ from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
 from headspex.protocol import PAPER
 from headspex.report import write_report
-from headspex.runs.curve import CurvePoint, of_method, whole_model, write_curve
+from headspex.runs.curve import CurvePoint, of_method, still_as_good, whole_model, write_curve
 from headspex.runs.interactions_table import Interaction, write_interactions
 from headspex.runs.run_folder import RunFolder
 from headspex.runs.verification import WHOLE
+from headspex.tasks import negligible, negligible_words
 from headspex.units import plural
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from headspex.study import Study
 
 TOP = 10  # interactions that are told
-_SAME = 0.01  # of the task's own metric, a point of accuracy: no loss worth speaking of
 
 
 def write_results(
@@ -181,9 +181,10 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
 
 
 def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> list[str]:
-    own, free = results["own_metric"], _still_as_good(curve, results["own_metric"])
+    own = results["own_metric"]
+    free = still_as_good(curve, "proxyspex", own)
     if free is None:
-        said = f"Every share of the {heads} that was tried costs more than {_SAME:g} of {own}."
+        said = f"Every share of the {heads} that was tried costs more than {negligible_words(own)}."
     else:
         said = (
             f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
@@ -195,27 +196,22 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
 def _free(findings: Findings, sizes: Sequence[int]) -> int | None:
     """The most players that a paired comparison shows to be free."""
     whole, pruned = findings.verified[WHOLE], findings.verified["proxyspex"]
-    return free_size(whole[0, 0], pruned[0], sizes)
+    may_cost = negligible(findings.own_metric, float(whole.mean()))
+    return free_size(whole[0, 0], pruned[0], sizes, may_cost=may_cost)
 
 
 def _free_sentence(results: dict[str, Any], heads: str) -> str:
     looked = len({p["n_pruned"] for p in results["curve"]} - {0})
+    little = negligible_words(results["own_metric"])
     if results["free"] is None:
         return (
             f"On {results['n_heldout']} questions none of the {looked} sizes can be shown to cost "
-            "less than a point (paired, 95 % for all of them)."
+            f"less than {little} (paired, 95 % for all of them)."
         )
     return (
-        f"{results['free']} {heads} are free: less than a point is lost, as a paired comparison "
+        f"{results['free']} {heads} are free: less than {little} is lost, as a paired comparison "
         f"shows (95 % for all {looked} sizes)."
     )
-
-
-def _still_as_good(curve: list[CurvePoint], own: str) -> CurvePoint | None:
-    """The most heads removed with a score within `_SAME` of the whole model's."""
-    whole = whole_model(curve, own)
-    good = [p for p in of_method(curve, "proxyspex", own) if p.score >= whole.score - _SAME]
-    return good[-1] if good else None
 
 
 def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Interaction]) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from headspex.players import Masks
 from headspex.runs.curve import CurvePoint
 from headspex.scores.judge import Judge
-from headspex.tasks import interval, mean_interval
+from headspex.tasks import interval
 
 
 class HasMasks(Protocol):
@@ -76,9 +76,7 @@ def _point(
     values: Float[np.ndarray, "schedules questions"],
 ) -> CurvePoint:
     per_question = values.mean(axis=0)
-    # The mean over several schedules is no longer 0 or 1 per question: a t interval then.
-    single = len(values) == 1
-    low, high = interval(metric, per_question) if single else mean_interval(per_question)
+    low, high = interval(metric, per_question)
     return CurvePoint(
         method, size, size / n_players, metric, float(per_question.mean()), low, high,
         len(per_question),
