@@ -54,7 +54,7 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "works and masks differ (default: %(default)s)")  # fmt: skip
     if prune:
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
-            "schedule on the model, each a quarter of the search's passes on top of them "
+            "schedule on the model, each about a quarter of the budget on top of it "
             "(default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
         "prompts (default: %(default)s)")  # fmt: skip

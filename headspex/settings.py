@@ -11,7 +11,7 @@ from headspex.protocol import prescribed
 from headspex.units import parse_units
 
 LARGEST_BUDGET = 10**12
-MOST_ROUNDS = 20  # of refinement; each spends a quarter of the search's passes again
+MOST_ROUNDS = 20  # of refinement; each spends about a quarter of the budget again
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Settings:
         keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
         prune: judge pruning schedules; False, as in `headspex explain`, finds what heads do alone.
-        refine: rounds in which the schedule is walked on the model, a quarter of the search's
-            passes each, on top of the budget.
+        refine: rounds in which the schedule is walked on the model, each about a quarter of
+            the budget on top of it, and at least two questions a candidate.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
         protocol: "paper" stands for its settings; see `headspex.protocol`. "hendrycks" writes

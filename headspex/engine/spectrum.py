@@ -222,6 +222,8 @@ class Spectrum:
     ) -> Spectrum:
         """Keep the strongest terms; the constant always stays.
 
+        What is left has no `report`, unless it is all: the fit was judged with all its terms.
+
         Args:
             max_terms: at most this many terms beside the constant; ties go to the earlier term.
             min_share: the least share of `variance` a term must have, 0..1.
@@ -243,11 +245,10 @@ class Spectrum:
         ranked = np.flatnonzero(kept)
         ranked = ranked[np.argsort(-energy[ranked], kind="stable")][:max_terms]
         chosen = np.sort(np.concatenate([[0], ranked])).tolist()
-        report = self.report
-        if report is not None:
-            report = replace(report, sources=tuple(report.sources[i] for i in chosen))
+        if len(chosen) == len(self.terms):
+            return self
         terms = tuple(self.terms[i] for i in chosen)
-        return Spectrum(terms, self.coefficients[chosen], self.n_players, self.keep, report)
+        return Spectrum(terms, self.coefficients[chosen], self.n_players, self.keep)
 
     def interactions(
         self, index: str = "fourier", *, order: int = 2, keep: Keep = 0.5

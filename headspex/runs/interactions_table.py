@@ -34,6 +34,8 @@ class Interaction:
             synergy and negative redundancy.
         coefficient: of the orthonormal basis; its square is the term's energy.
         low, high: the 95 % interval of the effect, cross-fitted (`headspex.engine.uncertainty`).
+            An effect that the fit has shrunk, as predicts best, may lie outside: the interval is
+            that of the truth, wherever the fit is.
         selected: share of the folds whose own fit keeps the term.
     """
 
