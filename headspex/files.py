@@ -86,16 +86,22 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV that `write_csv` made.
 
     Raises:
-        UsageError: no such file, or other columns.
+        UsageError: no such file, other columns, or a row that has more or fewer.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-            found = list(rows[0]) if rows else list(header)
+            reader = csv.DictReader(file)
+            found = list(reader.fieldnames or ())
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     if found != list(header):
         raise UsageError(f"{path} must have the columns {','.join(header)}, but has {found}")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():  # what DictReader makes of too many, and too few
+            raise UsageError(
+                f"{path} must have {len(header)} values in every row, but row {number} has not"
+            )
     return rows
 
 
