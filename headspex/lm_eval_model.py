@@ -56,7 +56,9 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
             return
         path = Path(mask)
         found = read_mask(path)
-        found.check_fits(model.fingerprint, pretrained)
+        found.check_fits(
+            model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads
+        )
         hooks = ablation_hooks(
             model.bridge, found.keep_grid(), keep_mlps=found.keep_mlps(), ablation=found.ablation,
             fill=read_fill(found, path), rescale=found.rescale,
