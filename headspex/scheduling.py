@@ -208,7 +208,8 @@ def _write(
         file = mask_of(identity, players, mask, score=scores[size], fill=fill)
         file.write(folder / "masks" / f"{size:03d}.json")
     if isinstance(found, Schedule):
-        write_text(folder / "schedule.json", found.to_json(players) + "\n")
+        text = found.to_json(players, fingerprint=identity["weights"])
+        write_text(folder / "schedule.json", text + "\n")
     else:
         gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
         write_json(folder / "gaps.json", gaps)

@@ -11,6 +11,7 @@ import torch
 from headspex.cli import main
 from headspex.mask_file import read_mask
 from headspex.runs.curve import read_curve
+from headspex.runs.run_folder import finished_run
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
 
@@ -61,6 +62,26 @@ def test_a_schedule_of_this_command_can_be_exported(
     assert main([*words, "--sparsity", "0.5", "--to", str(tmp_path / "m")]) == 0
     grid = read_mask(tmp_path / "m" / "headspex_mask.json").keep_grid()
     assert grid.sum(axis=1).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("made_by", ["prune", "schedule"])
+def test_a_schedule_of_another_model_is_not_exported(
+    made_by: str, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, to = runs[1] / "schedule.json", tmp_path / "m"
+    if made_by == "schedule":
+        schedule(capsys, runs[0], "--to", tmp_path / "s")
+        file = tmp_path / "s" / "schedule.json"
+    content = json.loads(file.read_text())
+    assert content["fingerprint"] == finished_run(runs[0])[1]["identity"]["weights"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**content, "fingerprint": "ab" * 32}))
+    words = ["export", str(runs[0]), "--sparsity", "0.5", "--to", str(to), "--schedule"]
+    assert main([*words, str(other)]) == 2
+    assert "for weights abababababab" in capsys.readouterr().err
+    assert not to.exists()
+    assert main([*words, str(file)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("combine", ["mean", "worst"])
