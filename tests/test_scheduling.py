@@ -1,6 +1,7 @@
 """`headspex schedule` on finished runs of a small random model."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,11 @@ WRONG = [
     (["--method", "best"], "--method must be one of greedy"),
     (["--combine", "sum"], "--combine must be one of"),
     (["--combine", "worst", "--method", "exact"], "goes with --method greedy"),
-    (["--weights", "1", "2"], "--weights are one number for each of 1 runs"),
+    (["--weights", "1", "2"], "--weights are one number for each of 1 run under"),
+    (["--weights", "nan"], "one positive number for each of 1 run, but got [nan]"),
+    (["--weights", "-1"], "one positive number for each of 1 run, but got [-1.0]"),
+    (["--weights", "inf"], "one positive number for each of 1 run, but got [inf]"),
+    (["--combine", "worst"], "--combine worst is of several runs"),
     (["--protect", "L9H0"], "L9H0 is not a player"),
     (["--per-layer", "0"], "--per-layer must be at least 1"),
     (["--per-layer", "1", "--method", "build-up"], "goes with removal"),
@@ -143,3 +148,15 @@ def test_a_wrong_wish_is_answered_with_one_sentence_and_leaves_nothing(
     assert main(["schedule", str(runs[0]), *words, "--to", str(tmp_path / "out")]) == 2
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_named_twice_is_refused_also_as_a_copy(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs[0], tmp_path / "copy")
+    for twice in (runs[0], tmp_path / "copy"):
+        words = ["schedule", *map(str, (*runs, twice)), "--to", str(tmp_path / "out")]
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert f"each run counts once, but {runs[0]} and {twice} are the same run" in said
+    assert not (tmp_path / "out").exists()
