@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from headspex.commands import COMMANDS
 from headspex.errors import UsageError
+from headspex.interrupt import noted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     # same cores that makes two of them several times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        options = build_parser().parse_args(arguments)
-        return COMMANDS[options.command].module.run(options)
+        with noted():
+            options = build_parser().parse_args(arguments)
+            return COMMANDS[options.command].module.run(options)
     except UsageError as error:
         print(f"headspex: {error}", file=sys.stderr)
         return 2

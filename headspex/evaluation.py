@@ -106,7 +106,9 @@ def evaluation(
     model, how = study.model, {}
     keep, keep_mlps = None, None
     if mask is not None:
-        mask.check_fits(model.fingerprint, study.settings.model)
+        mask.check_fits(
+            model.fingerprint, study.settings.model, n_layers=model.n_layers, n_heads=model.n_heads
+        )
         keep, keep_mlps = mask.keep_grid(), mask.keep_mlps()
         fill = None if mask_path is None else read_fill(mask, mask_path)
         how = {"ablation": mask.ablation, "fill": fill, "rescale": mask.rescale}

@@ -86,16 +86,22 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV that `write_csv` made.
 
     Raises:
-        UsageError: no such file, or other columns.
+        UsageError: no such file, other columns, or a row that has more or fewer.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-            found = list(rows[0]) if rows else list(header)
+            reader = csv.DictReader(file)
+            found = list(reader.fieldnames or ())
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     if found != list(header):
         raise UsageError(f"{path} must have the columns {','.join(header)}, but has {found}")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():  # what DictReader makes of too many, and too few
+            raise UsageError(
+                f"{path} must have {len(header)} values in every row, but row {number} has not"
+            )
     return rows
 
 
@@ -103,16 +109,29 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is named twice")
+    return found
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        UsageError: no such file, no JSON, or larger than 256 MB.
+        UsageError: no such file, no JSON, a name that an object has twice, or larger than 256 MB.
     """
     try:
         if path.stat().st_size > _LARGEST_JSON:
             raise UsageError(f"{path} is larger than any file of headspex; is it the right one?")
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_named_once,
+        )
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

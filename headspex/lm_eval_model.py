@@ -8,9 +8,11 @@ line `headspex lm-eval` is `lm_eval` with this model:
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from lm_eval.api.registry import model_registry, register_model
 from lm_eval.models.huggingface import HFLM
 
@@ -19,6 +21,7 @@ from headspex.mask_file import read_mask
 from headspex.scores.fill import read_fill
 
 NAME = "headspex"
+_FILLED_IN = "cuda:0"  # the device that lm-eval's command line passes where none is given
 
 
 class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
@@ -30,7 +33,8 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
     Args:
         pretrained: as `headspex.hooks.load_model` takes it: "tiny", an alias, a Hub name, a folder.
         mask: a mask file of that model; none: the whole model.
-        revision, device, dtype: as in `load_model`.
+        revision, device, dtype: as in `load_model`; where there is no GPU, lm-eval's default
+            "cuda:0" means the CPU, which is said.
         options: of lm-eval's own `hf` model, such as batch_size and max_length.
 
     Raises:
@@ -46,19 +50,33 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         dtype: str = "float32",
         **options: Any,
     ) -> None:
-        model = load_model(pretrained, revision=revision, device=device or "cpu", dtype=dtype)
+        model = load_model(pretrained, revision=revision, device=_present(device), dtype=dtype)
         super().__init__(model.bridge.original_model, tokenizer=model.tokenizer, **options)
         if mask is None:
             return
         path = Path(mask)
         found = read_mask(path)
-        found.check_fits(model.fingerprint, pretrained)
+        found.check_fits(
+            model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads
+        )
         hooks = ablation_hooks(
             model.bridge, found.keep_grid(), keep_mlps=found.keep_mlps(), ablation=found.ablation,
             fill=read_fill(found, path), rescale=found.rescale,
         )  # fmt: skip
         for name, hook in hooks:
             model.bridge.add_hook(name, hook)
+
+
+def _present(device: str | None) -> str:
+    """The device asked for, or the CPU in place of a GPU that only lm-eval's default asks for."""
+    if device == _FILLED_IN and not torch.cuda.is_available():
+        print(
+            f"headspex: lm-eval asks for {device} where no --device is given, but torch finds no "
+            "GPU here; the model is on the cpu",
+            file=sys.stderr,
+        )
+        return "cpu"
+    return device or "cpu"
 
 
 if NAME not in model_registry:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
 from headspex.files import read_json, write_text
-from headspex.units import parse_units
+from headspex.units import counted, parse_units
 
 FORMAT = "headspex.mask/1"
 _FIELDS = {
@@ -20,6 +21,7 @@ _FIELDS = {
     "ablation", "fill", "rescale", "sparsity", "task", "score",
 }  # fmt: skip
 _MOST_HEADS = 1_000_000  # a file that claims more is broken
+_ROUNDED = 0.005 + 1e-9  # what writing a sparsity with two decimals changes
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class MaskFile:
     @property
     def off(self) -> str:
         """What is off, in words."""
-        heads = [] if self.unit == "mlp" else [f"{self.n_pruned} heads"]
-        mlps = [f"{len(self.pruned_mlps)} MLPs"] if "mlp" in parse_units(self.unit) else []
+        heads = [] if self.unit == "mlp" else [counted(self.n_pruned, "head")]
+        with_mlps = "mlp" in parse_units(self.unit)
+        mlps = [counted(len(self.pruned_mlps), "MLP")] if with_mlps else []
         return " and ".join(heads + mlps)
 
     def keep_mlps(self) -> Bool[np.ndarray, " layers"]:
@@ -103,16 +106,34 @@ class MaskFile:
         """Write the file, whole or not at all."""
         write_text(path, self.to_json())
 
-    def check_fits(self, fingerprint: str, model: str) -> None:
+    def check_fits(self, fingerprint: str, model: str, *, n_layers: int, n_heads: int) -> None:
         """Refuse to be used on another model.
 
+        Args:
+            fingerprint: of the model's weights.
+            model: its name.
+            n_layers, n_heads: its shape.
+
         Raises:
-            UsageError: the fingerprints differ.
+            UsageError: the fingerprints differ, or the shapes, as after a change by hand.
         """
         if self.fingerprint != fingerprint:
             raise UsageError(
                 f"the mask was made for {self.model} (weights {self.fingerprint[:12]}), "
                 f"but {model} has weights {fingerprint[:12]}; use a mask of this model"
+            )
+        self.check_shape(model, n_layers=n_layers, n_heads=n_heads)
+
+    def check_shape(self, model: str, *, n_layers: int, n_heads: int) -> None:
+        """Refuse to be used on a model of other layers or heads.
+
+        Raises:
+            UsageError: the shapes differ.
+        """
+        if (self.n_layers, self.n_heads) != (n_layers, n_heads):
+            raise UsageError(
+                f"the mask is of {self.n_layers} layers x {self.n_heads} heads, but {model} has "
+                f"{n_layers} x {n_heads}; use a mask of this model"
             )
 
 
@@ -148,7 +169,9 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     n_layers, n_heads = content["n_layers"], content["n_heads"]
     for name in ("n_layers", "n_heads"):
         if type(content[name]) is not int or not 0 < content[name] <= _MOST_HEADS:
-            raise ValueError(f"{name} must be a positive whole number, but is {content[name]!r}")
+            raise ValueError(
+                f"{name} must be a whole number within 1..{_MOST_HEADS:,}, but is {content[name]!r}"
+            )
     if n_layers * n_heads > _MOST_HEADS:
         raise ValueError(f"{n_layers} x {n_heads} heads are more than {_MOST_HEADS:,}")
     unit, mlps = _parse_parts(content, n_layers)
@@ -167,7 +190,7 @@ def _parse(content: dict[str, Any]) -> MaskFile:
         missing_score = name == "score" and number is None
         if not missing_score and (type(number) not in (int, float) or not np.isfinite(number)):
             raise ValueError(f"{name} must be a number, but is {number!r}")
-    return MaskFile(
+    mask = MaskFile(
         model=content["model"],
         fingerprint=content["fingerprint"],
         n_layers=n_layers,
@@ -182,6 +205,27 @@ def _parse(content: dict[str, Any]) -> MaskFile:
         unit=unit,
         pruned_mlps=mlps,
     )
+    if not (np.abs(_possible_sparsities(mask) - mask.sparsity) <= _ROUNDED).any():
+        raise ValueError(
+            f"sparsity must be the share of the run's players that is off, but {mask.sparsity:g} "
+            f"is none for {mask.off} in {n_layers} layers of {n_heads} heads"
+        )
+    return mask
+
+
+def _possible_sparsities(mask: MaskFile) -> Float[np.ndarray, "layers counts"]:
+    """What share of a run's players may be off.
+
+    A mask file says neither which layers the run was of nor how many KV groups a layer has.
+    """
+    units, n_heads = parse_units(mask.unit), mask.n_heads
+    groups = [count for count in range(1, n_heads + 1) if n_heads % count == 0]
+    # Players of attention in a layer.
+    counts = np.array({"head": [n_heads], "kv-group": groups, "layer": [1], "mlp": [0]}[units[0]])
+    touched = len({*mask.pruned_heads, *mask.pruned_mlps})
+    n_layers = np.arange(max(1, touched), mask.n_layers + 1)[:, None]
+    off = mask.n_pruned * counts / n_heads + len(mask.pruned_mlps)
+    return np.asarray(off / (n_layers * (counts + ("mlp" in units))))
 
 
 def _parse_parts(content: dict[str, Any], n_layers: int) -> tuple[str, tuple[int, ...]]:
@@ -205,9 +249,9 @@ def _parse_heads(given: object, n_layers: int, n_heads: int) -> dict[int, tuple[
         raise ValueError("pruned_heads must map layers to lists of heads")
     heads: dict[int, tuple[int, ...]] = {}
     for key, row in given.items():
-        layer = int(key) if key.isdecimal() and len(key) < 8 else -1
+        layer = int(key) if re.fullmatch("0|[1-9][0-9]{0,6}", key) else -1
         if not 0 <= layer < n_layers:
-            raise ValueError(f"layer {key!r} is outside 0..{n_layers - 1}")
+            raise ValueError(f"layers are 0..{n_layers - 1} in plain digits, but one is {key!r}")
         fits = isinstance(row, list) and all(type(h) is int and 0 <= h < n_heads for h in row)
         if not fits or sorted(set(row)) != row:
             raise ValueError(f"the heads of layer {layer} must ascend within 0..{n_heads - 1}")

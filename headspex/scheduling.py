@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from headspex.scores.store import ScoreStore
 from headspex.study import Study
 from headspex.tasks import mean_interval, negligible
 from headspex.text_loss import text_loss, text_windows
-from headspex.units import plural
+from headspex.units import counted, plural
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
 
@@ -55,6 +56,11 @@ def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
             raise UsageError(
                 f"runs are combined for the same model and players, but {path} and {paths[0]} have "
                 "different ones; repeat one of them"
+            )
+    for (path, one), (other, another) in combinations(zip(paths, contents, strict=True), 2):
+        if one["identity"] == another["identity"]:
+            raise UsageError(
+                f"each run counts once, but {path} and {other} are the same run; leave one out"
             )
     spectra = [Spectrum.from_json(read_text(f.pruning_spectrum)) for f, _ in opened]
     protect = [players.parse_label(label) for label in wish.protect]
@@ -80,10 +86,12 @@ def _check(wish: Wish, n_runs: int) -> None:
             f"--combine worst goes with --method greedy, but --method is {wish.method}; leave one "
             "out"
         )
+    if wish.combine == "worst" and n_runs == 1:
+        raise UsageError("--combine worst is of several runs, but there is one; leave it out")
     if wish.weights is not None and (wish.combine == "worst" or len(wish.weights) != n_runs):
         raise UsageError(
-            f"--weights are one number for each of {n_runs} runs under --combine mean, but there "
-            f"are {len(wish.weights)} under --combine {wish.combine}"
+            f"--weights are one number for each of {counted(n_runs, 'run')} under --combine mean, "
+            f"but there are {len(wish.weights)} under --combine {wish.combine}"
         )
     if wish.per_layer is not None and wish.per_layer < 1:
         raise UsageError(f"--per-layer must be at least 1, but is {wish.per_layer}")
@@ -107,9 +115,9 @@ def _sizes(wish: Wish, players: Players, content: dict[str, Any], rules: Rules) 
 def _found(
     spectra: Sequence[Spectrum], wish: Wish, rules: Rules, sizes: Sequence[int]
 ) -> Schedule | BestSets:
-    if wish.combine == "worst" and len(spectra) > 1:
+    if wish.combine == "worst":
         return worst_case_schedule(spectra, rules)
-    spectrum = spectra[0] if len(spectra) == 1 else mean_spectrum(spectra, wish.weights)
+    spectrum = mean_spectrum(spectra, wish.weights)
     if wish.method in ("exact", "nested"):
         return best_sets(spectrum, sizes, rules=rules, nested=wish.method == "nested")
     if wish.method == "build-up":
@@ -208,7 +216,8 @@ def _write(
         file = mask_of(identity, players, mask, score=scores[size], fill=fill)
         file.write(folder / "masks" / f"{size:03d}.json")
     if isinstance(found, Schedule):
-        write_text(folder / "schedule.json", found.to_json(players) + "\n")
+        text = found.to_json(players, fingerprint=identity["weights"])
+        write_text(folder / "schedule.json", text + "\n")
     else:
         gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
         write_json(folder / "gaps.json", gaps)

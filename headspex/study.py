@@ -124,8 +124,7 @@ class Study:
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         study = cls(**{**given, "subjects": tuple(identity["subjects"])})
-        planned = {f.name: identity[f.name] for f in fields(Plan)}
-        study.plan = Plan(**{**planned, "sizes": tuple(identity["sizes"])})
+        study.plan = Plan.of_run(identity)
         return study
 
     @cached_property

@@ -66,3 +66,8 @@ def singular(unit: str) -> str:
 def plural(unit: str, joint: str = " and ") -> str:
     """Players in words: "heads and MLPs" for "head,mlp"."""
     return joint.join(f"{UNITS[name].noun}s" for name in parse_units(unit))
+
+
+def counted(number: int, noun: str) -> str:
+    """How many, in words: "1 head", "2,000 heads"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -20,3 +20,9 @@ def scores_of(run: Path) -> dict[bytes, bytes]:
     """The rows of the store, whatever their order."""
     with ScoreStore(run / "scores.sqlite") as store:
         return {block.key: values.tobytes() for block, values in store.blocks()}
+
+
+def passes_of(run: Path) -> int:
+    """How many questions under a mask the store holds."""
+    with ScoreStore(run / "scores.sqlite") as store:
+        return sum(len(block) for block, _ in store.blocks())

@@ -57,7 +57,7 @@ def test_the_program_finds_what_brute_force_finds_and_proves_it(
 ) -> None:
     spectrum = random_spectrum(seed, n)
     size = data.draw(st.integers(0, n))
-    found = best_mask(spectrum, size)
+    found = best_mask(spectrum, size, masks=0)
     assert (~found.mask).sum() == size
     assert found.value == pytest.approx(brute_force(spectrum, size), abs=1e-6)
     assert found.value == pytest.approx(float(spectrum.predict(found.mask[None])[0]))
@@ -71,23 +71,62 @@ def test_the_program_equals_brute_force_on_hundreds_of_spectra_to_sixteen_player
         n = 4 + seed % 13
         size = seed % (n + 1)
         spectrum = random_spectrum(seed, n, most=30)
-        found = best_mask(spectrum, size)
+        found = best_mask(spectrum, size, masks=0)
         assert found.value == pytest.approx(brute_force(spectrum, size), abs=1e-6), seed
         assert found.proven, seed
 
 
-@given(seeds, st.integers(4, 9))
+@given(seeds, st.integers(4, 9), st.sampled_from([0, 1_000]))
 @settings(max_examples=30, deadline=None)
-def test_rules_hold_and_the_best_mask_within_them_is_found(seed: int, n: int) -> None:
+def test_rules_hold_and_the_best_mask_within_them_is_found(seed: int, n: int, masks: int) -> None:
     spectrum, rules = random_spectrum(seed, n), random_rules(seed, n)
     schedule = prune_schedule(spectrum, rules=rules)
     for size in range(1, len(schedule.order) + 1):
         assert rules.allows(schedule.mask(size))
-        found = best_mask(spectrum, size, rules=rules)
+        found = best_mask(spectrum, size, rules=rules, masks=masks)
         assert rules.allows(found.mask)
         assert found.value == pytest.approx(brute_force(spectrum, size, rules), abs=1e-6)
     with pytest.raises(UsageError, match="are to go; protect fewer"):
-        best_mask(spectrum, n, rules=rules)
+        best_mask(spectrum, n, rules=rules, masks=masks)
+
+
+def test_sixteen_players_are_proven_whatever_the_number_of_terms() -> None:
+    """More terms than the integer program takes."""
+    rng = np.random.default_rng(0)
+    subsets = [t for k in range(1, 5) for t in combinations(range(16), k)]
+    terms = dict(zip(subsets, rng.normal(size=len(subsets)).tolist(), strict=True))
+    spectrum = Spectrum.from_dict(terms, n_players=16, keep=0.6)
+    for size in (0, 1, 8, 15, 16):
+        found = best_mask(spectrum, size)
+        assert (found.proven, found.gap) == (True, 0)
+        assert (~found.mask).sum() == size
+        assert found.value == pytest.approx(brute_force(spectrum, size), abs=1e-9)
+
+
+def test_what_is_removed_already_stays_so_and_counts_against_the_rules() -> None:
+    spectrum = random_spectrum(7, 8)
+    rules = Rules(8, (Limit((0, 1, 2), 1), Limit((7,), 0)))
+    found = best_mask(spectrum, 3, rules=rules, removed=[1])
+    masks = all_masks(8, 3)
+    allowed = masks[[rules.allows(mask) and not mask[1] for mask in masks]]
+    assert found.value == pytest.approx(float(spectrum.predict(allowed).max()), abs=1e-9)
+    assert not found.mask[1]
+    with pytest.raises(UsageError, match="are to go; protect fewer"):
+        best_mask(spectrum, 1, rules=rules, removed=[1, 3])
+
+
+def test_a_set_that_greedy_removal_cannot_reach_is_found_where_limits_overlap() -> None:
+    # Player 1 is the best to go, and its two limits are full then; only 0 and 2 go together.
+    spectrum = Spectrum.from_dict({(1,): 1.0}, n_players=3)
+    rules = Rules(3, (Limit((0, 1), 1), Limit((1, 2), 1)))
+    assert best_mask(spectrum, 2, rules=rules).mask.tolist() == [False, True, False]
+
+
+def test_of_equal_masks_the_one_that_removes_the_lower_columns_is_taken() -> None:
+    """Rounding gives equal sums other last bits."""
+    spectrum = Spectrum.from_dict({(i,): 0.1 for i in range(9)}, n_players=9, keep=0.3)
+    for size in range(1, 9):
+        assert np.flatnonzero(~best_mask(spectrum, size).mask).tolist() == list(range(size))
 
 
 @given(seeds, st.integers(5, 9))
@@ -129,7 +168,7 @@ def test_exchanges_end_where_no_exchange_helps(seed: int, n: int, data: st.DataO
 
 def test_what_the_solver_does_not_finish_comes_with_a_gap_that_holds() -> None:
     spectrum = random_spectrum(5, 10)
-    found = best_mask(spectrum, 4, nodes=0)
+    found = best_mask(spectrum, 4, masks=0, nodes=0)
     best = brute_force(spectrum, 4)
     assert found.value <= best + 1e-9 <= found.value + found.gap + 2e-9
     assert not found.proven

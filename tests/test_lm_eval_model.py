@@ -130,6 +130,31 @@ def test_the_command_line_of_lm_eval_knows_the_model(
     assert TASKS[0] in json.loads(results.read_text())["results"]
 
 
+def test_the_gpu_that_lm_eval_fills_in_is_the_cpu_where_there_is_none(
+    data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with offline(data):
+        assert main([
+            "lm-eval", "run", "--model", "headspex", "--model_args", f"pretrained={model_folder}",
+            "--tasks", TASKS[0], "--limit", "1", "--output_path", str(tmp_path),
+        ]) == 0  # fmt: skip
+    said = capsys.readouterr().err
+    assert said.count("headspex: lm-eval asks for cuda:0") == 1
+    assert list(tmp_path.rglob("results_*.json"))
+
+
+def test_another_device_that_is_not_there_is_refused(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headspex.lm_eval_model import MaskedLM
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="device 'cuda:1' needs such an accelerator"):
+        MaskedLM(str(model_folder), device="cuda:1")
+
+
 def test_a_mask_of_another_model_is_refused(four_layers: Path, mask: Path) -> None:
     from headspex.lm_eval_model import MaskedLM
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_files import passes_of
 
 from headspex.cli import main
 from headspex.study import Study
@@ -46,13 +47,10 @@ def test_what_was_asked_for_and_what_was_chosen_are_both_recorded(run: Path) -> 
 
 
 def test_pilot_and_search_stay_within_the_budget_and_every_pass_is_in_the_store(run: Path) -> None:
-    from headspex.scores.store import ScoreStore
-
     results = _content(run)["results"]
     assert 0 < results["allocation"]["pilot_passes"] < results["passes"] <= BUDGET
-    with ScoreStore(run / "scores.sqlite") as store:
-        # The whole model is scored before the search, and once more beside the schedules.
-        assert store.n_scores == results["passes_total"] + results["n_heldout"]
+    # The whole model is scored before the search, and once more beside the schedules.
+    assert passes_of(run) == results["passes_total"] + results["n_heldout"]
 
 
 def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(

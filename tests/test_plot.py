@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,36 @@ def test_the_report_of_a_run_is_the_same_whenever_it_is_drawn(tmp_path: Path) ->
         (["energy", "--ranges", "0-5"], "layer 5 does not exist"),
         (["energy", "--ranges", "1,0-1,2"], "layer 2 does not exist"),
         (["--to", "a.svg"], "--to is a file for one figure"),
+        (["report", "--to", "a.png"], "the report is an .html file, but got 'a.png'"),
         (["pie"], "the figures of a run are curve, heads"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_a_sentence(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = made_run(tmp_path / "run", layers=2, heads=3)
+    monkeypatch.chdir(tmp_path)
+    assert main(["plot", str(folder.path), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [folder.path]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: "a,b\n", "curve.csv must have the columns method,n_pruned"),
+        (lambda text: "", "curve.csv must have the columns method,n_pruned"),
+        (lambda text: text + "lasso,3\n", "values in every row, but row"),
+        (lambda text: text.strip() + ",7\n", "values in every row, but row"),
+    ],
+)
+def test_a_damaged_curve_is_refused_even_where_it_has_no_rows(
+    change: Callable[[str], str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = made_run(tmp_path / "run", layers=2, heads=3)
-    assert main(["plot", str(folder.path), *words]) == 2
+    folder.curve.write_text(change(folder.curve.read_text()))
+    assert main(["plot", str(folder.path), "curve"]) == 2
     assert said in capsys.readouterr().err
 
 

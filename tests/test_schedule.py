@@ -185,11 +185,28 @@ def test_the_file_names_layers_and_heads_first_removed_first() -> None:
     assert Schedule.from_json(text, PLAYERS).order == (3, 0)
 
 
+def test_a_schedule_of_other_weights_is_refused_and_one_that_does_not_say_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    schedule = Schedule((3, 0), 4)
+    text = schedule.to_json(PLAYERS, fingerprint="ab" * 32)
+    assert json.loads(text)["fingerprint"] == "ab" * 32
+    for known in (None, "ab" * 32):
+        assert Schedule.from_json(text, PLAYERS, fingerprint=known).order == (3, 0)
+    with pytest.raises(UsageError, match=r"for weights abababababab, but .* cdcdcdcdcdcd; take"):
+        Schedule.from_json(text, PLAYERS, fingerprint="cd" * 32)
+    assert capsys.readouterr().err == ""
+    silent = schedule.to_json(PLAYERS)
+    assert Schedule.from_json(silent, PLAYERS, fingerprint="ab" * 32).order == (3, 0)
+    assert capsys.readouterr().err.count("does not say for which weights") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"format": "headspex.mask/1"}, '"format" must be'),
         ({"more": 1}, "no others"),
+        ({"fingerprint": 3}, "fingerprint must be a text"),
         ({"unit": "layer"}, 'unit must be "head"'),
         ({"order": [[13]]}, "list of"),
         ({"order": [[13, 1.0]]}, "list of"),

@@ -1,6 +1,7 @@
 """`headspex schedule` on finished runs of a small random model."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from headspex.cli import main
 from headspex.mask_file import read_mask
 from headspex.runs.curve import read_curve
+from headspex.runs.run_folder import finished_run
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
 
@@ -63,6 +65,26 @@ def test_a_schedule_of_this_command_can_be_exported(
     assert grid.sum(axis=1).tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("made_by", ["prune", "schedule"])
+def test_a_schedule_of_another_model_is_not_exported(
+    made_by: str, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, to = runs[1] / "schedule.json", tmp_path / "m"
+    if made_by == "schedule":
+        schedule(capsys, runs[0], "--to", tmp_path / "s")
+        file = tmp_path / "s" / "schedule.json"
+    content = json.loads(file.read_text())
+    assert content["fingerprint"] == finished_run(runs[0])[1]["identity"]["weights"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**content, "fingerprint": "ab" * 32}))
+    words = ["export", str(runs[0]), "--sparsity", "0.5", "--to", str(to), "--schedule"]
+    assert main([*words, str(other)]) == 2
+    assert "for weights abababababab" in capsys.readouterr().err
+    assert not to.exists()
+    assert main([*words, str(file)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("combine", ["mean", "worst"])
 def test_two_tasks_are_combined_and_each_is_judged(
     combine: str, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -105,7 +127,11 @@ WRONG = [
     (["--method", "best"], "--method must be one of greedy"),
     (["--combine", "sum"], "--combine must be one of"),
     (["--combine", "worst", "--method", "exact"], "goes with --method greedy"),
-    (["--weights", "1", "2"], "--weights are one number for each of 1 runs"),
+    (["--weights", "1", "2"], "--weights are one number for each of 1 run under"),
+    (["--weights", "nan"], "one positive number for each of 1 run, but got [nan]"),
+    (["--weights", "-1"], "one positive number for each of 1 run, but got [-1.0]"),
+    (["--weights", "inf"], "one positive number for each of 1 run, but got [inf]"),
+    (["--combine", "worst"], "--combine worst is of several runs"),
     (["--protect", "L9H0"], "L9H0 is not a player"),
     (["--per-layer", "0"], "--per-layer must be at least 1"),
     (["--per-layer", "1", "--method", "build-up"], "goes with removal"),
@@ -122,3 +148,15 @@ def test_a_wrong_wish_is_answered_with_one_sentence_and_leaves_nothing(
     assert main(["schedule", str(runs[0]), *words, "--to", str(tmp_path / "out")]) == 2
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_named_twice_is_refused_also_as_a_copy(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs[0], tmp_path / "copy")
+    for twice in (runs[0], tmp_path / "copy"):
+        words = ["schedule", *map(str, (*runs, twice)), "--to", str(tmp_path / "out")]
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert f"each run counts once, but {runs[0]} and {twice} are the same run" in said
+    assert not (tmp_path / "out").exists()

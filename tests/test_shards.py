@@ -60,6 +60,27 @@ def test_shards_of_another_run_are_refused_with_what_differs(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_shards_leave_out_is_said_and_one_that_is_named_twice_is_refused(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("headspex.scores.evaluate.BLOCK", 128)
+    parts = [str(tmp_path / f"part-{number}") for number in (1, 2)]
+    words = ["score", "--model", str(model_folder), *QUICK]
+    for number, part in enumerate(parts, 1):
+        assert main([*words, "--out", part, "--shard", f"{number}/2"]) == 0
+    counts = [len(scores_of(Path(part))) for part in parts]
+    capsys.readouterr()
+    assert main(["merge", parts[0], parts[0] + "/", "--out", str(tmp_path / "run")]) == 2
+    assert f"each shard counts once, but {parts[0]} is named twice" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main(["merge", parts[0], "--out", str(tmp_path / "run")]) == 0
+    there = f"{counts[0]} of the {sum(counts)} blocks of the search and of fresh masks"
+    assert there in capsys.readouterr().err
+    assert main(["merge", parts[1], "--out", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/", "-1/3", "1/3/2", "9" * 30 + "/3"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shard must be i/n"):

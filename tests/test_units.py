@@ -150,7 +150,7 @@ def test_a_schedule_names_other_units_by_their_labels() -> None:
 
 MASK = MaskFile(
     model="tiny", fingerprint="ab" * 32, n_layers=3, n_heads=2, pruned_heads={0: (1,)},
-    ablation="zero", rescale=False, sparsity=0.25, task="mini", score=0.75,
+    ablation="zero", rescale=False, sparsity=1 / 3, task="mini", score=0.75,
     unit="head,mlp", pruned_mlps=(0, 2),
 )  # fmt: skip
 
@@ -160,7 +160,7 @@ def test_a_mask_with_mlps_survives_the_file(tmp_path: Path) -> None:
     found = read_mask(tmp_path / "003.json")
     assert found == MASK
     assert found.keep_mlps().tolist() == [False, True, False]
-    assert found.off == "1 heads and 2 MLPs"
+    assert found.off == "1 head and 2 MLPs"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
@@ -49,6 +51,12 @@ class Plan:
     search_budget: int
     n_watched: int = 0
     look_step: int = 0
+
+    @classmethod
+    def of_run(cls, identity: Mapping[str, Any]) -> Plan:
+        """That of a run, from its identity in run.json."""
+        planned = {field.name: identity[field.name] for field in fields(cls)}
+        return cls(**{**planned, "sizes": tuple(identity["sizes"])})
 
     @property
     def most_masks(self) -> int:

@@ -19,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headspex.runs.results import command_of, results_of, summary
     from headspex.runs.retell import told_again
+    from headspex.runs.run_folder import RunFolder
 
     study = study_of(options)
     if options.dry_run:
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             findings = study.run(out, ray=options.ray, cpus_per_worker=options.cpus_per_worker)
         except KeyboardInterrupt:
+            if not RunFolder(out).scores.is_file():
+                raise KeyboardInterrupt("stopped before anything was scored") from None
             again = f"{command_of(study)} --out {shlex.quote(str(out))}"
             raise KeyboardInterrupt(
                 f"stopped; what was scored is kept, go on with: {again}"

@@ -77,7 +77,11 @@ def chosen_mask(
     identity = run["identity"]
     players = Players.of_run(run["results"])
     fill = fill_of_run(folder.path / "masks") if identity["ablation"] == "mean" else None
-    order = Schedule.from_json(read_text(schedule or folder.schedule), players)
+    order = Schedule.from_json(
+        read_text(schedule or folder.schedule),
+        players,
+        fingerprint=None if schedule is None else identity["weights"],
+    )
     score, sentences = None, []
     if shape is None:
         size = n_pruned(sparsity or 0.0, len(players))

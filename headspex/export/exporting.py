@@ -117,7 +117,11 @@ def export_mask(
     source = find_source(mask.model, revision)
     with new_folder(to) as folder:
         whole = read_checkpoint(source)
-        mask.check_fits(fingerprint_as(whole, dtype), mask.model)
+        mask.check_fits(
+            fingerprint_as(whole, dtype), mask.model,
+            n_layers=int(whole.config.num_hidden_layers),
+            n_heads=int(whole.config.num_attention_heads),
+        )  # fmt: skip
         removal = removal_of(mask, fill)
         made = WAYS[how](whole, removal)
         stored = next(iter(made.state.values())).dtype

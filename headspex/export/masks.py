@@ -54,12 +54,8 @@ def prune_modules(model: Any, mask: MaskFile) -> None:
             f"{mask.ablation!r} and rescale {mask.rescale}; export it with --format zeroed"
         )
     layers = model.model.layers
-    config = model.config
-    if (len(layers), int(config.num_attention_heads)) != (mask.n_layers, mask.n_heads):
-        raise UsageError(
-            f"the mask is of {mask.n_layers} layers x {mask.n_heads} heads, but the model has "
-            f"{len(layers)} x {config.num_attention_heads}; use a mask of this model"
-        )
+    n_heads = int(model.config.num_attention_heads)
+    mask.check_shape("the model", n_layers=len(layers), n_heads=n_heads)
     for layer, heads, mlp in zip(layers, mask.keep_grid(), mask.keep_mlps(), strict=True):
         module = layer.self_attn.o_proj
         if not heads.all():

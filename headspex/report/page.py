@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from headspex.errors import UsageError
 from headspex.figures.methods import looks_of
 from headspex.figures.of_run import COMPARED, Drawn, caption_of, figures_of, picture
 from headspex.figures.style import LIGHT
@@ -34,7 +35,13 @@ def write_report(
         identity: as in run.json.
         answer: the sentences that say what came out, the most important first.
         to: the file; the folder's report.html by default.
+
+    Raises:
+        UsageError: a name that is of no page, or files of the run that are damaged.
     """
+    path = to or run.folder.report
+    if path.suffix not in (".html", ".htm"):
+        raise UsageError(f"the report is an .html file, but got {path.name!r}")
     # Its colours are those of light paper; the page turns them dark where the reader likes it so.
     run = replace(run, theme=LIGHT)
     title = f"{identity['model']} on {identity['task']}"
@@ -55,7 +62,6 @@ def write_report(
         _section("Repeat it", f"<pre><code>{escape(_command(run))}</code></pre>"),
         '</main><p id="told" role="status"></p>',
     ]
-    path = to or run.folder.report
     write_text(path, _document(title, "\n".join(parts)))
     return path
 

@@ -46,7 +46,8 @@ def write_results(
         write_text(folder.near_spectrum, findings.refinement.spectrum.to_json() + "\n")
     write_interactions(folder.interactions, findings.interactions, spectrum)
     schedule = findings.schedules["proxyspex"][0]
-    write_text(folder.schedule, schedule.to_json(players) + "\n")
+    text = schedule.to_json(players, fingerprint=study.identity["weights"])
+    write_text(folder.schedule, text + "\n")
     write_curve(folder.curve, findings.curve)
     judged = of_method(findings.curve, "proxyspex", findings.own_metric)
     for point in judged:

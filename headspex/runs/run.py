@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from headspex.budget.allocation import Allocation, allocate
 from headspex.files import write_json
+from headspex.interrupt import heed
 from headspex.protocol import said_of_split
 from headspex.runs.findings import Findings, find
 from headspex.runs.lock import locked
@@ -77,6 +78,7 @@ def at_work(
     """
     folder = RunFolder(out)
     try_out(study.model, study.encoded, study.settings.ablation)
+    heed()
     with locked(folder.path):
         say_what_is_cut(study.encoded, study.model.n_ctx)
         if study.settings.protocol == "paper" and (

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headspex.budget.allocation import Allocation
+from headspex.budget.plan import Plan
 from headspex.budget.sample import draw_sample
 from headspex.errors import UsageError
 from headspex.identity import first_difference
@@ -59,18 +62,23 @@ def score_shard(
     """
     with at_work(study, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
         allocation = allocation_of(study, here)
-        sample = draw_sample(study.plan, allocation, seed=study.settings.seed)
-        asked = [
-            *search_passes(sample),
-            Passes.of_all(sample.fresh, sample.questions),
-            Passes.of_all(sample.watched, sample.search),
-        ]
-        places = [(passes, number) for passes in asked for number in range(len(passes))]
-        blocks = [passes[number] for passes, number in places[shard.number - 1 :: shard.count]]
+        every = _blocks(study.plan, allocation, study.settings.seed)
+        blocks = list(islice(every, shard.number - 1, None, shard.count))
         total = sum(map(len, blocks))
         if blocks:
             here.judge.measure(blocks, total=total, what=f"shard {shard.number}/{shard.count}")
         return total
+
+
+def _blocks(plan: Plan, allocation: Allocation, seed: int) -> Iterator[Block]:
+    """What all shards of a run measure between them."""
+    sample = draw_sample(plan, allocation, seed=seed)
+    for passes in (
+        *search_passes(sample),
+        Passes.of_all(sample.fresh, sample.questions),
+        Passes.of_all(sample.watched, sample.search),
+    ):
+        yield from passes
 
 
 def merge(to: Path, shards: Sequence[Path]) -> int:
@@ -83,9 +91,14 @@ def merge(to: Path, shards: Sequence[Path]) -> int:
     Returns:
         How many blocks the joined store holds.
 
+    What no shard has is said: the run will measure it itself.
+
     Raises:
-        UsageError: shards of different runs, or folders that are in use.
+        UsageError: shards of different runs, one that is named twice, or folders that are in use.
     """
+    for number, shard in enumerate(shards):
+        if any(shard.resolve() == earlier.resolve() for earlier in shards[:number]):
+            raise UsageError(f"each shard counts once, but {shard} is named twice; leave one out")
     identity = read_run(shards[0])["identity"]
     for shard in shards[1:]:
         difference = first_difference(identity, read_run(shard)["identity"])
@@ -105,6 +118,9 @@ def merge(to: Path, shards: Sequence[Path]) -> int:
                     for block, scores in part.blocks():
                         differing += _join(store, block, scores)
             joined = len(store)
+            chosen = filter(None, (RunFolder(shard).allocation() for shard in shards))
+            if (spent := next(chosen, None)) is not None:
+                _say_what_lacks(store, identity, Allocation.from_dict(spent))
     if differing:
         print(
             f"headspex: {differing} blocks were measured by two shards with different last bits, "
@@ -112,6 +128,17 @@ def merge(to: Path, shards: Sequence[Path]) -> int:
             file=sys.stderr,
         )
     return joined
+
+
+def _say_what_lacks(store: ScoreStore, identity: dict[str, Any], spent: Allocation) -> None:
+    blocks = list(_blocks(Plan.of_run(identity), spent, identity["seed"]))
+    there = sum(block in store for block in blocks)
+    if there < len(blocks):
+        print(
+            f"headspex: {there} of the {len(blocks)} blocks of the search and of fresh masks are "
+            "there; merge the other shards too, or the run will measure the rest itself",
+            file=sys.stderr,
+        )
 
 
 def _join(store: ScoreStore, block: Block, scores: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ from headspex.errors import UsageError
 from headspex.schedules.local_search import Flips
 from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule
+from headspex.units import counted
 
 WAYS = ("mean", "worst")
 
@@ -27,9 +28,9 @@ def mean_spectrum(spectra: Sequence[Spectrum], weights: Sequence[float] | None =
     """
     _check(spectra)
     shares = np.ones(len(spectra)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if shares.shape != (len(spectra),) or not (shares > 0).all():
+    if shares.shape != (len(spectra),) or not (np.isfinite(shares) & (shares > 0)).all():
         raise UsageError(
-            f"weights are one positive number for each of {len(spectra)} runs, but got "
+            f"weights are one positive number for each of {counted(len(spectra), 'run')}, but got "
             f"{list(weights or [])}"
         )
     table: dict[Term, float] = {}

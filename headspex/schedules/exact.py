@@ -1,4 +1,7 @@
-"""The best players to remove at a given number of them: exact where the solver can finish."""
+"""The best players to remove at a given number of them.
+
+Exact where every mask can be looked at, or where the solver can finish.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from jaxtyping import Bool
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks
+from headspex.schedules.enumeration import best_of_all
 from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram, size_rows
 from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import greedy_mask
 
+MASKS = 200_000  # looked at one by one, at most; fewer where there are many terms
 NODES = 500  # of the search tree, at most: a limit in seconds would give other masks elsewhere
 PRODUCTS = 1_500  # in one program, at most: relaxing a larger one once takes minutes
 _PROVEN = 1e-6  # of the largest coefficient: closer bounds are the solver's rounding
@@ -96,18 +101,21 @@ def best_mask(
     *,
     rules: Rules | None = None,
     removed: Iterable[int] = (),
+    masks: int = MASKS,
     nodes: int = NODES,
 ) -> Optimum:
     """The mask with `n_pruned` players off whose predicted value is highest.
 
-    Greedy removal and exchanges give the mask to beat. Where the integer program does not come to
-    its end within its limits, the better of both stands, with the gap that is left.
+    Where there are few masks, all of them are looked at. Elsewhere greedy removal and exchanges
+    give the mask to beat, and where the integer program does not come to its end within its
+    limits, the better of both stands, with the gap that is left.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         n_pruned: players to remove.
         rules: what the mask keeps to.
         removed: columns that are off in any case.
+        masks: to look at one by one, at most; 0 leaves that out.
         nodes: of the solver's search tree; 0 leaves the program out.
 
     Raises:
@@ -115,6 +123,9 @@ def best_mask(
     """
     rules = rules or Rules(spectrum.n_players)
     forced = sorted(set(removed))
+    best = best_of_all(spectrum, n_pruned, rules, forced, most=masks)
+    if best is not None:
+        return Optimum(best, _value(spectrum, best), gap=0.0, proven=True)
     start = greedy_mask(spectrum, n_pruned, rules=rules, removed=forced)
     mask = exchanged(spectrum, start, rules, removed=forced)
     value = _value(spectrum, mask)

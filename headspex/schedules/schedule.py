@@ -77,25 +77,35 @@ class Schedule:
 
         return schedule_html(self)
 
-    def to_json(self, players: Players) -> str:
+    def to_json(self, players: Players, *, fingerprint: str | None = None) -> str:
         """One line of "headspex.schedule/1", first removed first.
 
         Heads stand as [layer, head], other units by their labels.
+
+        Args:
+            players: name the columns.
+            fingerprint: sha256 of the weights it was made for, so that it fits no other model.
         """
         from headspex.schedules.schedule_json import dump  # files are built on this module
 
-        return dump(self, players)
+        return dump(self, players, fingerprint)
 
     @classmethod
-    def from_json(cls, text: str, players: Players) -> Schedule:
+    def from_json(cls, text: str, players: Players, *, fingerprint: str | None = None) -> Schedule:
         """Read what `to_json` wrote.
 
+        Args:
+            text: of the file.
+            players: name the columns.
+            fingerprint: of the weights it is to be used on; None does not check them. A file that
+                does not say for which it was made is told on standard error.
+
         Raises:
-            UsageError: not a schedule of this format, or not of `players`.
+            UsageError: not a schedule of this format, not of `players`, or of other weights.
         """
         from headspex.schedules.schedule_json import load
 
-        return load(text, players)
+        return load(text, players, fingerprint)
 
 
 def prune_schedule(

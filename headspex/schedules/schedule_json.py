@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, NoReturn
 
 from headspex.errors import UsageError
@@ -12,28 +13,29 @@ from headspex.schedules.schedule import Schedule, check_players
 FORMAT = "headspex.schedule/1"
 
 
-def dump(schedule: Schedule, players: Players) -> str:
-    """One line, first removed first."""
+def dump(schedule: Schedule, players: Players, fingerprint: str | None) -> str:
+    """One line, first removed first; see `Schedule.to_json`."""
     check_players(schedule.n_players, players)
     heads = players.unit == "head"
     order = [players[i] if heads else players.label(i) for i in schedule.order]
-    return json.dumps({"format": FORMAT, "unit": players.unit, "order": order})
+    made_for = {} if fingerprint is None else {"fingerprint": fingerprint}
+    return json.dumps({"format": FORMAT, **made_for, "unit": players.unit, "order": order})
 
 
-def load(text: str, players: Players) -> Schedule:
-    """Read what `dump` wrote.
-
-    Raises:
-        UsageError: not a schedule of this format, or not of `players`.
-    """
+def load(text: str, players: Players, fingerprint: str | None) -> Schedule:
+    """Read what `dump` wrote; see `Schedule.from_json`."""
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"not a schedule file: not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         _refuse(f'the field "format" must be "{FORMAT}"')
-    if document.keys() != {"format", "unit", "order"}:
-        _refuse("its fields must be format, unit and order, and no others")
+    if document.keys() - {"fingerprint"} != {"format", "unit", "order"}:
+        _refuse("its fields must be format, unit, order and fingerprint, and no others")
+    if not isinstance(document.get("fingerprint", ""), str):
+        _refuse("fingerprint must be a text")
+    if fingerprint is not None:
+        _check_made_for(document.get("fingerprint"), fingerprint)
     if document["unit"] != players.unit:
         _refuse(f'unit must be "{players.unit}", but it is {document["unit"]!r}')
     order, heads = document["order"], players.unit == "head"
@@ -44,6 +46,20 @@ def load(text: str, players: Players) -> Schedule:
         return Schedule(columns, len(players))
     except UsageError as error:
         raise UsageError(f"not a schedule of these players: {error}") from error
+
+
+def _check_made_for(made_for: str | None, fingerprint: str) -> None:
+    if made_for is None:
+        print(
+            "headspex: the schedule does not say for which weights it was made, so that it cannot "
+            "be checked whether they are this model's",
+            file=sys.stderr,
+        )
+    elif made_for != fingerprint:
+        raise UsageError(
+            f"the schedule was made for weights {made_for[:12]}, but this model has weights "
+            f"{fingerprint[:12]}; take a schedule of this model"
+        )
 
 
 def _is_head(value: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from headspex.interrupt import patiently
 from headspex.scores.block import BLOCK, Block
-from headspex.scores.interrupt import patiently
 from headspex.scores.store import ScoreStore
 
 LogProbs = Float[np.ndarray, "rows choices"]

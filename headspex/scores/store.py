@@ -94,12 +94,8 @@ class ScoreStore:
         """How many blocks there are."""
         return len(self._places)
 
-    @property
-    def n_scores(self) -> int:
-        """How many (mask, question) rows there are."""
-        with self._asking():
-            found = self._database.execute("select total(length(questions)) / 4 from blocks")
-            return int(found.fetchone()[0])
+    def __contains__(self, block: Block) -> bool:
+        return block.key in self._places
 
     def add(self, block: Block, log_probs: Scores) -> None:
         """Keep a block of scores, all of it or nothing.

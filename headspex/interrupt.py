@@ -1,4 +1,4 @@
-"""Ctrl-C that lets a block be finished and kept."""
+"""Ctrl-C that is not lost, and Ctrl-C that lets a block be finished and kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,40 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_pressed = False  # since the command began
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Inside, Ctrl-C raises KeyboardInterrupt as ever, and `heed` raises it again.
+
+    Python drops what is raised in a `__del__` or in a callback of C code, of which there are many
+    while large packages are imported; the command would go on.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        global _pressed
+        _pressed = True
+        signal.default_int_handler(number, frame)
+
+    global _pressed
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _pressed = False
+
+
+def heed() -> None:
+    """Raise KeyboardInterrupt where Ctrl-C was pressed inside `noted` and has been swallowed."""
+    if _pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""The best players to remove, found by looking at every mask: of few players, or few removals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, islice
+from math import comb
+
+import numpy as np
+from jaxtyping import Bool
+
+from headspex.engine.spectrum import Spectrum
+from headspex.players import Masks
+from headspex.schedules.local_search import LEAST
+from headspex.schedules.rules import Rules
+
+_AT_ONCE = 4096  # masks in memory
+_PRODUCTS = 200_000_000  # masks x terms, at most: some two seconds on one core
+
+
+def best_of_all(
+    spectrum: Spectrum, n_pruned: int, rules: Rules, removed: Sequence[int], *, most: int
+) -> Bool[np.ndarray, " players"] | None:
+    """The mask of the highest value; None where there are too many to look at, or none at all.
+
+    Args:
+        spectrum: predicts the value of a mask, the higher the better.
+        n_pruned: players to remove.
+        rules: what the mask keeps to.
+        removed: columns that are off in any case.
+        most: masks to look at; fewer where the spectrum has so many terms that it takes long.
+
+    Of masks whose values differ by rounding alone, the one that removes the lower columns.
+    """
+    start = np.ones(spectrum.n_players, dtype=np.bool_)
+    start[list(removed)] = False
+    may_go = np.flatnonzero(start & rules.free(start))
+    left = n_pruned - int((~start).sum())
+    count = comb(len(may_go), left) if left >= 0 else 0
+    if not 0 < count <= min(most, _PRODUCTS // len(spectrum.terms)):
+        return None
+    values = np.empty(count)
+    every = combinations(may_go.tolist(), left)
+    for first in range(0, count, _AT_ONCE):
+        masks = _without(start, list(islice(every, _AT_ONCE)))
+        predicted = np.where(_allowed(rules, masks), spectrum.predict(masks), -np.inf)
+        values[first : first + _AT_ONCE] = predicted
+    best = float(values.max())
+    if best == -np.inf:
+        return None
+    tie = LEAST * float(np.abs(spectrum.coefficients).sum())
+    chosen = int(np.flatnonzero(values >= best - tie)[0])
+    again = combinations(may_go.tolist(), left)  # all of them at once would fill the memory
+    mask: Bool[np.ndarray, " players"] = _without(start, [next(islice(again, chosen, None))])[0]
+    return mask
+
+
+def _without(start: Bool[np.ndarray, " players"], sets: Sequence[tuple[int, ...]]) -> Masks:
+    masks = np.tile(start, (len(sets), 1))
+    np.put_along_axis(masks, np.array(sets, dtype=np.int64), False, axis=1)
+    return masks
+
+
+def _allowed(rules: Rules, masks: Masks) -> Bool[np.ndarray, " masks"]:
+    """As `rules.allows`, of many masks."""
+    lost = (~masks).astype(np.int64) @ rules.members.T.astype(np.int64)
+    return np.asarray((lost <= rules.room).all(axis=1))
