@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headspex.engine.search import exact_spectrum
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.schedules.removal import best_removal, removal_order
+from headspex.schedules.removal import best_removal, removal_order, smallest_removal
 
 PLAYERS = 6
 
@@ -31,6 +31,28 @@ def test_best_removal_equals_brute_force(seed: int, size: int, up: bool) -> None
     assert found.proven
     assert len(found.columns) == size
     assert np.isclose(found.change, best)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.99))
+def test_smallest_removal_is_no_larger_than_any_set_that_moves_enough(
+    seed: int, share: float
+) -> None:
+    values = np.random.default_rng(seed).normal(size=2**PLAYERS)
+    lowest = [-min(changes(values, size)) for size in range(PLAYERS + 1)]
+    wanted = share * max(lowest)
+    if wanted <= 0:
+        return
+    found = smallest_removal(exact_spectrum(values), wanted)
+    assert found is not None
+    assert len(found.columns) == next(k for k, most in enumerate(lowest) if most >= wanted)
+    assert -found.change >= wanted
+    assert found.proven
+
+
+def test_no_set_moves_the_value_beyond_its_range() -> None:
+    spectrum = exact_spectrum(np.arange(4.0))
+    assert smallest_removal(spectrum, 3.5) is None
 
 
 def test_backups_that_hide_each_other_are_removed_first() -> None:

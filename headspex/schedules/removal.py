@@ -11,6 +11,7 @@ from headspex.engine.indices import shapley_of
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.schedules.exact import NODES, BestSets, best_mask, best_sets
+from headspex.schedules.program import RemovalProgram
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores, with_values
 
 DIRECTIONS = {"down": -1.0, "up": 1.0}
@@ -81,6 +82,38 @@ def best_removal(
     found = best_mask(aim, size, nodes=nodes)
     change = DIRECTIONS[direction] * (found.value - _whole(aim))
     return Removal(tuple(np.flatnonzero(~found.mask).tolist()), change, found.proven)
+
+
+def smallest_removal(
+    spectrum: Spectrum, change: float, *, direction: str = "down", nodes: int = NODES
+) -> Removal | None:
+    """The fewest players whose removal moves the prediction by `change`; None where none do.
+
+    Of the sets of this size it is the one that moves it most. It is `proven` where no smaller set
+    can do.
+
+    Args:
+        spectrum: predicts the value of a mask.
+        change: by how much, positive in either direction.
+        direction, nodes: as in `best_removal`, for each size that is tried.
+
+    Raises:
+        UsageError: a change that is not positive, or an unknown direction.
+    """
+    if change <= 0:
+        raise UsageError(f"change says by how much the value moves, above 0, but is {change}")
+    aim = _aim(spectrum, direction)
+    program, least = RemovalProgram.of(aim), _whole(aim) + change
+    proven = True
+    for size in range(1, spectrum.n_players + 1):
+        if program.loose_bound(size) < least:
+            continue
+        found = best_mask(aim, size, nodes=nodes)
+        if found.value >= least:
+            moved = DIRECTIONS[direction] * (found.value - _whole(aim))
+            return Removal(tuple(np.flatnonzero(~found.mask).tolist()), moved, proven)
+        proven = proven and found.value + found.gap < least
+    return None
 
 
 def _aim(spectrum: Spectrum, direction: str) -> Spectrum:
