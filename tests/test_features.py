@@ -135,7 +135,7 @@ def needed(question: Question, prompt: Prompt) -> tuple[int, ...]:
 @pytest.mark.slow
 def test_the_two_facts_of_a_two_hop_question_are_its_top_interaction(tiny: Any) -> None:
     questions = load_task("mini", subjects=["two_hop_reasoning"]).test
-    for question in questions[:20]:
+    for question in questions[:10]:
         prompt, scorer = explained_question(tiny, question)
         value = TextValue(prompt, scorer, removal="replace", fills=swaps(question, questions))
         spectrum = search(value, len(prompt), budget=64).spectrum
