@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from headspex.numbers import whole_seed
+from headspex.rule import whole_seed
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -41,6 +41,7 @@ from headspex.tasks import (
 )
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
+from headspex.tasks.questions import near
 from headspex.units import plural
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -91,12 +92,22 @@ class Study:
             )
         self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
         self.by_name = isinstance(model, str) and not isinstance(task, Task)
-        if settings.get("data_dir") is not None:
-            settings["data_dir"] = os.fspath(settings["data_dir"])
-        self.settings = Settings(
-            model=model if isinstance(model, str) else type(model).__name__,
-            task=task.name if isinstance(task, Task) else os.fspath(task),
+        known = [field.name for field in fields(Settings)]
+        for name in settings:
+            if name not in known:
+                raise UsageError(
+                    f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}"
+                )
+        named = {
+            "model": model if isinstance(model, str) else type(model).__name__,
+            "task": task.name if isinstance(task, Task) else task,
             **settings,
+        }
+        self.settings = Settings(
+            **{
+                name: os.fspath(value) if isinstance(value, os.PathLike) else value
+                for name, value in named.items()
+            }
         )
         self.seconds: dict[str, float] = {}
         self.watch = Watch()

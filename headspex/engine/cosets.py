@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from headspex.engine.bch import BCHCode, parities
 from headspex.engine.sampling import draw_masks
 from headspex.errors import UsageError
-from headspex.numbers import whole, whole_seed
+from headspex.rule import whole, whole_seed
 
 GROUPS = 3  # at least: with fewer, two terms that share a bin once may share all of theirs
 LEAST_BITS = 2  # of a bin's number: more bins at the cost of the order lost ten order-5 terms

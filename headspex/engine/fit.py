@@ -12,7 +12,7 @@ from headspex.engine.sampling import draw_masks
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex import fit_spex, spex_design
 from headspex.errors import UsageError
-from headspex.numbers import whole, whole_seed, whole_threads
+from headspex.rule import whole, whole_seed, whole_threads
 
 ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
 

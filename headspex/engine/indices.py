@@ -20,7 +20,7 @@ from headspex.engine.characters import Keep
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Block, Term, collect, substitute
 from headspex.errors import UsageError
-from headspex.numbers import whole
+from headspex.rule import whole
 
 # (spectrum, order, keep) -> one block per group size, 1..order; keep is the measure, where the
 # index has one.

@@ -5,7 +5,7 @@ from jaxtyping import Bool
 
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
-from headspex.numbers import whole, whole_seed
+from headspex.rule import whole, whole_seed
 
 ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
 ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for

@@ -13,8 +13,8 @@ from headspex.engine.characters import Keep
 from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
-from headspex.numbers import whole
 from headspex.players import Masks, Values
+from headspex.rule import whole
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
 NEGLIGIBLE = 1e-12  # share of the largest value below which an exact coefficient is rounding

@@ -31,8 +31,8 @@ from headspex.engine.kernel import kernel_ridge
 from headspex.engine.observations import observe
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
-from headspex.numbers import whole, whole_seed
 from headspex.players import Masks
+from headspex.rule import whole, whole_seed
 from headspex.seeds import stream
 
 FEWEST_MASKS = 3  # all players, none, and one between

@@ -13,7 +13,7 @@ from headspex.engine.cosets import SpexDesign, smallest_budget, spex_design
 from headspex.engine.observations import Observations, observe
 from headspex.engine.peeling import EXACT, peel, transform
 from headspex.engine.spectrum import FitReport, Spectrum, Term
-from headspex.numbers import whole_seed
+from headspex.rule import whole_seed
 
 __all__ = ["SpexDesign", "fit_spex", "smallest_budget", "spex_design"]
 

@@ -29,7 +29,7 @@ from headspex.engine.link import linked
 from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.numbers import whole_seed
+from headspex.rule import whole_seed
 
 FOLDS = 5
 LEAST_BLOCKS = 10  # from which a variance is estimated

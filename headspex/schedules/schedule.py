@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.numbers import whole
 from headspex.players import Masks, Players
+from headspex.rule import whole
 from headspex.schedules.rules import Rules
 from headspex.units import plural
 

@@ -1,10 +1,10 @@
-"""Whole numbers, as they are given."""
+"""What values must be."""
 
 import numpy as np
 import pytest
 
 from headspex.errors import UsageError
-from headspex.numbers import whole
+from headspex.rule import whole
 from headspex.schedules.schedule import Schedule
 from headspex.seeds import stream
 
