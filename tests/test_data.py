@@ -189,3 +189,50 @@ def test_a_folder_with_other_results_is_left_alone(
     assert main(["data", "--players", "4", "--out", str(tmp_path)]) == 2
     assert "holds something else" in capsys.readouterr().err
     assert (tmp_path / "spectrum.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("content", ["[]", '"data"', '{"command": "features"}'])
+def test_settings_of_something_else_make_no_folder_of_ours(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    assert main(["data", "--players", "4", "--out", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+def test_other_settings_leave_earlier_results_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["data", "--players", "4", "--out", str(tmp_path / "run")]
+    assert main(flags) == 0
+    before = (tmp_path / "run" / "data.json").read_bytes()
+    assert main(flags) == 0
+    assert main([*flags, "--seed", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "seed: 0 there, 1 here" in said
+    assert "choose another --out" in said
+    assert (tmp_path / "run" / "data.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("killed_at", ["explain_training", "TrainingFindings.write"])
+def test_a_run_that_is_killed_leaves_nothing_or_a_folder_that_it_takes_again(
+    tmp_path: Path, killed_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    flags = ["data", "--players", "4", "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"headspex.data.findings.{killed_at}", killed)
+        assert main(flags) == 1
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert left == ([] if killed_at == "explain_training" else ["run", "settings.json"])
+    assert main(flags) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["data", "--players", "4", "--out", str(tmp_path / "file" / "run")]) == 2
+    assert "--out must be a folder" in capsys.readouterr().err

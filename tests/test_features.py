@@ -259,6 +259,12 @@ def test_the_command_explains_a_question_of_mini(
     assert printed == json.loads((tmp_path / "run" / "features.json").read_text())
 
 
+def test_a_refused_command_leaves_no_folder(tmp_path: Path) -> None:
+    flags = ["--text", "Ben is in Oslo", "--before", "Question:", "--answer", " A"]
+    assert main(["features", *flags, "--keep", "2", "--out", str(tmp_path / "run")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

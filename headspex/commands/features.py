@@ -60,20 +60,22 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from headspex.features import ansi, explain_text
-    from headspex.out_folder import claim_out, write_settings
+    from headspex.out_folder import check_out, claim_out, settings_of
 
     torch.set_num_threads(options.threads)
     value = _value(options)
+    settings: dict[str, Any] = {}
     if options.out is not None:
-        claim_out(options.out, "features")
+        packages = ("torch", "transformers", "transformer-lens")
+        settings = settings_of(options, packages=packages, **value.fingerprints)
+        check_out(options.out, settings)
     found = explain_text(
         value, budget=options.budget, keep=options.keep, direction=options.direction,
         seed=options.seed,
     )  # fmt: skip
     if options.out is not None:
+        claim_out(options.out, settings)
         found.write(options.out)
-        packages = ("torch", "transformers", "transformer-lens")
-        write_settings(options, packages=packages, **value.scorer.fingerprints)
     if options.json:
         print(json.dumps(found.to_dict()))
         return 0
