@@ -1,5 +1,6 @@
 """Pieces of a prompt as players."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -96,6 +97,41 @@ def test_a_prompt_longer_than_the_context_is_refused(tiny: Any) -> None:
         AnswerScorer(tiny, [" A"]).texts(["Ben " * 600])
 
 
+@pytest.mark.parametrize("text", ["The fox is in Paris.", "fox is", "is"])
+def test_masks_that_leave_no_token_are_scored_from_the_beginning_of_text(
+    tiny: Any, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from headspex.tasks import prompts
+
+    prompts._say_once.cache_clear()
+    scorer = AnswerScorer(tiny, [" Paris"], odds=False)
+    value = TextValue(cut(text), scorer)
+    # The shipped tokenizer has no token for "is".
+    nothing = np.array([[piece == "is" for piece in value.prompt.labels]] * 2)
+    nothing[0] = False
+    first, answer = tiny.tokenizer.bos_token_id, tiny.tokenizer("Paris")["input_ids"]
+    with torch.no_grad():
+        logits = tiny.bridge.original_model(torch.tensor([[first]])).logits[0, -1]
+    expected = torch.log_softmax(logits.double(), dim=0)[answer].item()
+    assert np.allclose(value(nothing), expected, atol=1e-5)
+    assert np.isfinite(explain_text(value, budget=64).search.values).all()
+    assert capsys.readouterr().err.count("beginning-of-text") == 1
+
+
+@pytest.mark.parametrize("text", ["", "is"])
+def test_without_a_token_to_begin_with_text_before_is_asked_for(tiny: Any, text: str) -> None:
+    from headspex.tasks import encode_texts
+
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    tokenizer.bos_token = tokenizer.eos_token = None
+    with pytest.raises(UsageError, match="--before"):
+        encode_texts(text, [" Paris"], tokenizer)
+    with pytest.raises(UsageError, match="--before"):
+        ClassScorer(planted_classifier()[0], tokenizer, "good").texts([text, "fox"])
+
+
 def test_the_value_is_the_mean_over_fills() -> None:
     lengths: Any = SimpleNamespace(tokenizer=None, texts=lambda texts: np.array([*map(len, texts)]))
     value = TextValue(
@@ -175,7 +211,11 @@ def planted_classifier() -> tuple[Any, Any]:
     plain = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     plain.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, unk_token="[UNK]", pad_token="[PAD]", mask_token="[MASK]"
+        tokenizer_object=plain,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+        bos_token="[PAD]",
     )
     feeling = torch.tensor([FEELINGS.get(word, 0.0) for word in words])
 
