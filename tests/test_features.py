@@ -313,6 +313,19 @@ def test_a_refused_command_leaves_no_folder(tmp_path: Path) -> None:
         ([], "nothing to explain"),
         (["--question", "0", "--answer", " A"], "brings its text and answers"),
         (["--question", "99999"], "must be within 0"),
+        (["--question", "0", "--text", "Ben"], "brings its text and answers"),
+        (["--text", "Ben", "--answer", " A", "--task", "mini"], "are of --question N"),
+        (["--text", "Ben", "--answer", " A", "--subject", "foo"], "are of --question N"),
+        (["--text", "Ben", "--answer", " A", "--data-dir", "."], "are of --question N"),
+        (["--question", "0", "--removal", "bogus"], "no removal 'bogus'; known: drop.* swap"),
+        (["--question", "0", "--removal", "swap", "--fill", "x"], "--fill is the word of"),
+        (["--question", "0", "--threads", "0"], "--threads must be a whole number, 1 to 1,024"),
+        (["--question", "0", "--seed", "-1"], "--seed must be a whole number, 0 to"),
+        (
+            ["--text", "Ben", "--class", "good", "--model", "tiny"],
+            "tiny is a language model",
+        ),
+        (["--text", "Ben", "--answer", " A", "--model", ""], "no model ''; a model is"),
         (["--text", "Ben", "--answer", " A", "--unit", "page"], "no unit 'page'"),
         (["--text", "Ben", "--class", "good"], "cannot be loaded|no trained sequence"),
     ],
@@ -321,7 +334,7 @@ def test_the_command_refuses_with_one_sentence(
     flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ["--model", str(Path(__file__).parent)] if "--class" in flags else []
-    assert main(["features", *flags, *model]) == 2
+    assert main(["features", *model, *flags]) == 2
     said = capsys.readouterr().err
     assert re.search(message, said)
     assert said.count("\n") == 1
