@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.rule import SEED, whole
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +35,12 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headspex.data.findings import explain_training
     from headspex.data.sources import fingerprint, near_players, read_data
+    from headspex.data.value import PENALTY
     from headspex.out_folder import check_out, claim_out, settings_of
 
-    if options.players < 2:
-        raise UsageError(f"--players must be at least 2, but is {options.players}")
+    whole("--players", options.players, 2)
+    SEED.take("--seed", options.seed)
+    PENALTY.take("--penalty", options.penalty)
     features, labels = read_data(options.data)
     value, chosen = near_players(
         features, labels, players=options.players, test=options.test, learner=options.learner,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 
 from headspex.engine.baselines import lasso_heads
-from headspex.engine.characters import Keep
+from headspex.engine.characters import Keep, keep_vector
 from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
@@ -59,7 +59,7 @@ def search(
     """
     n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
     if n_players <= MOST_ENUMERATED and 2**n_players <= budget:
-        masks = all_masks(n_players)
+        keep, masks = keep_vector(keep, n_players), all_masks(n_players)
         values = scored(value_function, masks)
         return Search(masks, values, exact_spectrum(values).with_keep(keep), exact=True)
     asked: list[tuple[Masks, Values]] = []
