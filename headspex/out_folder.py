@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from headspex.errors import UsageError
 from headspex.files import read_json, write_json
 from headspex.identity import first_difference
-from headspex.runs.run_folder import is_empty_folder
+from headspex.runs.run_folder import check_can_be_made, is_empty_folder
 
 SETTINGS = "settings.json"
 VERSIONS = ("headspex", "numpy", "scikit-learn", "xgboost")
@@ -54,12 +53,7 @@ def check_out(path: Path, settings: Mapping[str, Any]) -> None:
             f"an output folder holds the results of one command, but {path} holds those of another "
             f"({difference}); choose another --out"
         )
-    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise UsageError(
-            f"--out must be a folder that can be written, but {path} cannot be, for {nearest}; "
-            "choose another --out"
-        )
+    check_can_be_made(path, "--out")
 
 
 def claim_out(path: Path, settings: Mapping[str, Any]) -> None:
