@@ -320,7 +320,7 @@ class Study:
 
         Raises:
             UsageError: settings that do not fit the model or task, a folder of another run or one
-                that another process works in, or a full disk.
+                that another process works in, `cpus_per_worker` without `ray`, or a full disk.
         """
         from headspex.runs.run import run
 
