@@ -201,8 +201,9 @@ class Study:
         """The sizes of the run."""
         search, heldout = self.halves
         return make_plan(
-            self.settings, n_players=len(self.players), n_search=len(search), n_heldout=len(heldout)
-        )
+            self.settings, n_players=len(self.players), n_search=len(search),
+            n_heldout=len(heldout), more=self.task.kind.more,
+        )  # fmt: skip
 
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
