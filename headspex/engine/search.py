@@ -14,7 +14,7 @@ from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks, Values
-from headspex.rule import whole
+from headspex.rule import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
 NEGLIGIBLE = 1e-12  # share of the largest value below which an exact coefficient is rounding
@@ -58,6 +58,7 @@ def search(
         UsageError: as `headspex.explain`.
     """
     n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
+    seed = whole_seed(seed)
     if n_players <= MOST_ENUMERATED and 2**n_players <= budget:
         keep, masks = keep_vector(keep, n_players), all_masks(n_players)
         values = scored(value_function, masks)
