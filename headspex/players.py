@@ -19,10 +19,10 @@ Values: TypeAlias = Float[np.ndarray, " masks"]  # the value of each mask, in th
 
 
 def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
-    """Return `masks` as a bool array [masks, n_players].
+    """Return `masks` as a bool array [masks, n_players]; exact 1 and 0 stand for True and False.
 
     Raises:
-        UsageError: the array is not bool, not two-dimensional, or has another width.
+        UsageError: other entries, not two-dimensional, or of another width.
     """
     array = np.asarray(masks)
     if array.ndim != 2:
@@ -35,12 +35,14 @@ def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
             f"masks have {array.shape[1]} players, but {n_players} are expected; "
             "give one column per player"
         )
-    if array.dtype != np.bool_:
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind not in "iuf" or not ((array == 0) | (array == 1)).all():
         raise UsageError(
-            f"masks must be bool (True = the player stays on), but got {array.dtype}; "
-            "convert with masks.astype(bool)"
+            "masks must hold only True and False (or 1 and 0; True = the player stays on), but "
+            f"got other entries of type {array.dtype}"
         )
-    return array
+    return array.astype(np.bool_)
 
 
 @dataclass(frozen=True)

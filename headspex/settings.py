@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from headspex.errors import UsageError
-from headspex.protocol import prescribed
+from headspex.protocol import PROTOCOLS, prescribed
+from headspex.rule import (
+    PROBABILITY,
+    SEED,
+    TEXTS,
+    THREADS,
+    TRUTH,
+    Rule,
+    either,
+    optional,
+    text,
+    whole_number,
+    word,
+)
 from headspex.units import parse_units
 
 LARGEST_BUDGET = 10**12
 MOST_ROUNDS = 20  # of refinement; each spends about a quarter of the budget again
+
+_PASSES = whole_number(1, LARGEST_BUDGET)
+
+RULES: Mapping[str, Rule] = {
+    "model": text("tiny, an alias, a Hub name or a folder"),
+    "revision": optional(text("a branch, tag or commit")),
+    "task": text("the name of a task or the path of a file"),
+    "subjects": TEXTS,
+    "data_dir": optional(text("the path of a folder")),
+    "shots": whole_number(0, 5),
+    "chat_template": TRUTH,
+    "unit": text("a unit such as head, or two as in head,mlp"),
+    "layers": optional(text("ranges of layers such as 0-2,13")),
+    "budget": optional(_PASSES),
+    "verify_budget": optional(_PASSES),
+    "questions_per_mask": either(word("auto", "all"), _PASSES),
+    "keep": either(word("auto"), PROBABILITY),
+    "prune": TRUTH,
+    "refine": whole_number(0, MOST_ROUNDS),
+    "ablation": word("zero", "mean", "resample"),
+    "rescale": TRUTH,
+    "protocol": optional(word(*PROTOCOLS)),
+    "metric": optional(text("the name of a metric")),
+    "look_every": optional(_PASSES),
+    "stop_at_faithfulness": optional(PROBABILITY),
+    "seed": SEED,
+    "device": text("a device such as cpu or cuda:1"),
+    "dtype": text("a type such as float32"),
+    "threads": THREADS,
+}
 
 
 @dataclass(frozen=True)
@@ -79,33 +122,14 @@ class Settings:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        for name, rule in RULES.items():
+            taken = rule.take(_flag(name), getattr(self, name))
+            object.__setattr__(self, name, taken)
+        object.__setattr__(self, "subjects", tuple(self.subjects))
         if self.protocol is not None:
             defaults = {field.name: field.default for field in fields(self)}
             for name, value in prescribed(self.protocol, asdict(self), defaults).items():
                 object.__setattr__(self, name, value)
-        for name in ("budget", "verify_budget", "questions_per_mask", "look_every"):
-            number = getattr(self, name)
-            words = {"questions_per_mask": ("auto", "all")}.get(name, (None,))
-            if number not in words and not _is_count(number):
-                flag = name.replace("_", "-")
-                raise UsageError(
-                    f"--{flag} must be at least 1 and at most {LARGEST_BUDGET:,}, but is {number!r}"
-                )
-        if not 0 <= self.shots <= 5:
-            raise UsageError(f"--shots must be 0 to 5, but is {self.shots}")
-        if self.keep != "auto" and not _is_probability(self.keep):
-            raise UsageError(
-                f"--keep must be auto or lie strictly between 0 and 1, but is {self.keep!r}"
-            )
-        enough = self.stop_at_faithfulness
-        if enough is not None and not _is_probability(enough):
-            raise UsageError(
-                f"--stop-at-faithfulness must lie strictly between 0 and 1, but is {enough!r}"
-            )
-        if self.ablation not in ("zero", "mean", "resample"):
-            raise UsageError(
-                f'--ablation must be "zero", "mean" or "resample", but is {self.ablation!r}'
-            )
         if self.rescale and self.ablation != "zero":
             raise UsageError(
                 f"--rescale goes with zero ablation, but --ablation is {self.ablation}"
@@ -123,24 +147,13 @@ class Settings:
                 f"MLPs are only ever zeroed, but --ablation is {self.ablation} and --unit is "
                 f"{self.unit}; use --ablation zero"
             )
-        if not 0 <= self.refine <= MOST_ROUNDS:
-            raise UsageError(f"--refine must be 0 to {MOST_ROUNDS} rounds, but is {self.refine}")
         if not self.prune:
             object.__setattr__(self, "refine", 0)
-        if self.seed < 0 or self.threads < 1:
-            raise UsageError(
-                "--seed must not be negative and --threads must be at least 1, "
-                f"but they are {self.seed} and {self.threads}"
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as they stand in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
 
 
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and 1 <= number <= LARGEST_BUDGET
-
-
-def _is_probability(number: object) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number) and 0 < number < 1
+def _flag(name: str) -> str:
+    return "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"

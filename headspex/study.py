@@ -41,6 +41,7 @@ from headspex.tasks import (
 )
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
+from headspex.tasks.questions import near
 from headspex.units import plural
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -91,12 +92,22 @@ class Study:
             )
         self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
         self.by_name = isinstance(model, str) and not isinstance(task, Task)
-        if settings.get("data_dir") is not None:
-            settings["data_dir"] = os.fspath(settings["data_dir"])
-        self.settings = Settings(
-            model=model if isinstance(model, str) else type(model).__name__,
-            task=task.name if isinstance(task, Task) else os.fspath(task),
+        known = [field.name for field in fields(Settings)]
+        for name in settings:
+            if name not in known:
+                raise UsageError(
+                    f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}"
+                )
+        named = {
+            "model": model if isinstance(model, str) else type(model).__name__,
+            "task": task.name if isinstance(task, Task) else task,
             **settings,
+        }
+        self.settings = Settings(
+            **{
+                name: os.fspath(value) if isinstance(value, os.PathLike) else value
+                for name, value in named.items()
+            }
         )
         self.seconds: dict[str, float] = {}
         self.watch = Watch()
@@ -190,8 +201,9 @@ class Study:
         """The sizes of the run."""
         search, heldout = self.halves
         return make_plan(
-            self.settings, n_players=len(self.players), n_search=len(search), n_heldout=len(heldout)
-        )
+            self.settings, n_players=len(self.players), n_search=len(search),
+            n_heldout=len(heldout), more=self.task.kind.more,
+        )  # fmt: skip
 
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
@@ -309,7 +321,7 @@ class Study:
 
         Raises:
             UsageError: settings that do not fit the model or task, a folder of another run or one
-                that another process works in, or a full disk.
+                that another process works in, `cpus_per_worker` without `ray`, or a full disk.
         """
         from headspex.runs.run import run
 

@@ -35,9 +35,9 @@ def find_source(name: str, revision: str | None = None) -> Source:
     if name.lower() in ALIASES:
         return Source(name, ALIASES[name.lower()], revision, on_hub=True)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():  # no name would be the folder we are in
         return _folder(name, folder, revision)
-    if folder.exists():
+    if name and folder.exists():
         raise UsageError(f"{name} is a file, and a model is a folder; name the folder around it")
     if HUB_NAME.fullmatch(name):
         return Source(name, name, revision, on_hub=True)

@@ -139,7 +139,7 @@ def game(
         )  # fmt: skip
 
     told = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
-    kind = Kind(metrics=("value",), encode=encode, score=_score, fingerprint=told)
+    kind = Kind(metrics=("value",), encode=encode, score=_score, fingerprint=told, more="prompts")
     return checked(called, (), (), questions, kind=kind)
 
 

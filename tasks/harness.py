@@ -174,7 +174,10 @@ def _manager(include: str | None) -> Any:
 def _loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
     manager = _manager(None if include is None else os.fspath(include))
     if name not in manager.all_tasks:
-        raise UsageError(f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}")
+        raise UsageError(
+            f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}; "
+            "`lm-eval ls tasks` lists them"
+        )
     # The errors of a missing network, an empty cache and a broken file share no narrower class.
     try:
         return dict(manager.load(name)["tasks"])

@@ -47,6 +47,7 @@ class Kind:
             what the model gave, one row per question.
         guessing: whether guessing among the choices has a score.
         fingerprint: sha256 of what decides scores beside questions and answers, such as a file.
+        more: what gives a task of this kind more questions.
         summary: (questions, values) -> the results as the field reports them, for `eval`; None: the
             mean score is all there is.
     """
@@ -56,4 +57,5 @@ class Kind:
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
     guessing: bool = False
     fingerprint: str = ""
+    more: str = "questions or subjects"
     summary: Callable[[Sequence[Question], Values], dict[str, Any]] | None = None

@@ -144,10 +144,12 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
 
     The rule counts tokens, `tok(context + continuation)[len(tok(context)):]`; where a continuation
     takes several tokens, all of them are scored. Blanks at the context's end are the
-    continuation's; a context that brings its own BOS gets no other; an empty one is a BOS alone.
+    continuation's; a context that brings its own BOS gets no other; one without a token is a BOS
+    alone (EOS where the tokenizer has none).
 
     Raises:
-        UsageError: a continuation adds no token, so there is nothing to score.
+        UsageError: a continuation adds no token, so there is nothing to score; or there is no
+            context, and no token that could stand for it.
     """
     if not context:
         return _encode_without_context(continuations, tokenizer)
@@ -164,7 +166,9 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
             f"the tokenizer merges the answer {empty!r} into the prompt, so it cannot be scored; "
             "use the model's own tokenizer"
         )
-    return EncodedQuestion(tuple(ids[0]), encoded)
+    if not start:  # the tokenizer dropped words that it does not know
+        say_bare()
+    return EncodedQuestion(tuple(ids[0]) or _bare(tokenizer), encoded)
 
 
 def encode_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> EncodedQuestion:
@@ -182,12 +186,7 @@ def encode_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> EncodedQue
 
 
 def _encode_without_context(continuations: Sequence[str], tokenizer: Any) -> EncodedQuestion:
-    first = _prefix(tokenizer)
-    if first is None:
-        raise UsageError(
-            "a text without context needs a BOS or EOS token before it, but the tokenizer has "
-            "neither; put some text before it"
-        )
+    (first,) = _bare(tokenizer)
     ids = tokenizer(list(continuations), add_special_tokens=False, verbose=False)["input_ids"]
     # A text that begins with the token needs no second one.
     encoded = tuple(tuple(one[1:] if one and one[0] == first else one) for one in ids)
@@ -196,14 +195,33 @@ def _encode_without_context(continuations: Sequence[str], tokenizer: Any) -> Enc
     return EncodedQuestion((first,), encoded)
 
 
-def _prefix(tokenizer: Any) -> int | None:
+def _bare(tokenizer: Any) -> tuple[int]:
+    """A context without text."""
+    first = prefix_token(tokenizer)
+    if first is None:
+        raise UsageError(
+            "a text without context needs a BOS or EOS token before it, but the tokenizer has "
+            "neither; put some text before it, in headspex features with --before"
+        )
+    return (first,)
+
+
+def say_bare() -> None:
+    """Say what a prompt without tokens is scored from."""
+    _say_once(
+        "a prompt without tokens is scored from the tokenizer's beginning-of-text token alone "
+        "(end-of-text where it has none)"
+    )
+
+
+def prefix_token(tokenizer: Any) -> int | None:
     """What stands before a text without context: BOS, or EOS where there is none."""
     bos = getattr(tokenizer, "bos_token_id", None)
     return bos if bos is not None else getattr(tokenizer, "eos_token_id", None)
 
 
 def _special(context: str, tokenizer: Any) -> dict[str, bool]:
-    first = _prefix(tokenizer)
+    first = prefix_token(tokenizer)
     if first is not None and context.startswith(tokenizer.decode(first)):
         return {"add_special_tokens": False}
     return {}

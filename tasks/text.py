@@ -86,4 +86,7 @@ def _score(
     return np.asarray(values[:, 0] / lengths, dtype=np.float64)
 
 
-TEXT = Kind(metrics=("logprob",), encode=_encode, score=_score)
+TEXT = Kind(
+    metrics=("logprob",), encode=_encode, score=_score,
+    more=f"text, of which {PASSAGE:,} characters make a question",
+)  # fmt: skip

@@ -178,6 +178,17 @@ def test_a_folder_that_holds_something_else_is_refused_before_any_work(
     assert "or one that holds a comparison" in capsys.readouterr().err
 
 
+def test_a_refused_comparison_leaves_no_folder(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(run), "--budgets", "0", "--to", str(tmp_path / "to")]) == 2
+    assert "--budgets must lie between" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    assert main(["compare", str(run), "--to", str(tmp_path / "file" / "to")]) == 2
+    assert "--to must be a folder that can be written" in capsys.readouterr().err
+
+
 def test_plot_draws_the_comparison_and_says_where_there_is_none(
     run: Path, plain_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

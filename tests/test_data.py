@@ -99,7 +99,14 @@ def test_pairs_that_pull_different_ways_are_neither() -> None:
         ({"labels": [0, 0, 0]}, "two classes"),
         ({"labels": [0, 1]}, "one label a sample"),
         ({"test_labels": [7]}, "must occur"),
-        ({"penalty": 0.0}, "penalty must be positive"),
+        ({"penalty": 0.0}, "penalty must be a number of 1e-9 to 1e9"),
+        ({"penalty": float("nan")}, "penalty must be a number of .* but is nan"),
+        ({"penalty": float("inf")}, "penalty must be a number of .* but is inf"),
+        ({"penalty": 1e300}, "penalty must be a number of .* but is 1e"),
+        ({"features": [[5.1]] * 3, "learner": "rbf"}, "half of their pairs are equal"),
+        ({"features": [[0.0], [1e200], [1.0]]}, "scale the features"),
+        ({"features": [["a"], ["b"], ["c"]]}, "features are numbers"),
+        ({"features": np.zeros((0, 1)), "labels": []}, "one sample or more"),
         ({"groups": [0, 2, 2]}, "without gaps"),
         ({"learner": "forest"}, "no learner 'forest'"),
         ({"features": [[0.0], [np.nan], [1.0]]}, "NaN"),
@@ -141,6 +148,101 @@ def test_the_command_prints_r2_and_pairs_and_writes_them(
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())
     assert (settings["command"], settings["players"], settings["seed"]) == ("data", 20, 0)
     assert main(["data", *flags]) == 0  # its own folder is filled again
+
+
+def test_few_players_are_enumerated_and_nothing_is_claimed_of_fresh_subsets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "--players", "6", "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "64 subsets of 6 training samples, all there are: exact\n" in said
+    assert "R²" not in said
+    content = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (content["exact"], content["fresh"], content["r2"]) == (True, 0, {})
+
+
+def test_fresh_subsets_were_not_searched_and_as_many_as_are_left() -> None:
+    features, labels = read_data("digits")
+    value, chosen = near_players(features, labels, players=9)
+    asked: list[np.ndarray] = []
+    plain = type(value).__call__
+
+    def remembered(self: TrainingValue, masks: np.ndarray) -> np.ndarray:
+        asked.append(np.array(masks))
+        return plain(self, masks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingValue, "__call__", remembered)
+        found = explain_training(value, features[chosen], labels[chosen], budget=300)
+    searched, fresh = ({bytes(row) for row in np.packbits(m, axis=1)} for m in asked[:2])
+    assert len(searched) == 300
+    assert found.n_fresh == len(fresh) == 2**9 - 300
+    assert not searched & fresh
+    assert "R² on 212 fresh ones" in str(found)
+
+
+def test_constant_margins_are_told_without_r2() -> None:
+    features, labels = np.arange(20.0)[:, None], np.arange(20) % 2
+    value = TrainingValue(
+        features, labels, features[:1], labels[:1],
+        learner=lambda subset: lambda tests: np.zeros((len(tests), 2)),
+    )  # fmt: skip
+    found = explain_training(value, features, labels, budget=60)
+    assert found.r2 == {}
+    assert "1,000 fresh ones have all the same margin" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({}, "must hold the arrays features and labels"),
+        ({"features": np.zeros((0, 2)), "labels": np.zeros(0, int)}, "two samples or more"),
+        ({"features": np.float64(1), "labels": np.zeros(3, int)}, "one label a sample"),
+        ({"features": np.zeros((30, 2)), "labels": np.arange(30) % 2}, "half of their pairs"),
+        ({"features": np.full((30, 2), np.inf), "labels": np.arange(30) % 2}, "infinite"),
+        ({"features": np.full((30, 2), "a"), "labels": np.arange(30) % 2}, "are numbers"),
+    ],
+)
+def test_arrays_that_are_no_data_are_refused_in_one_sentence(
+    tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    np.savez(tmp_path / "data.npz", **arrays)  # type: ignore[arg-type]
+    assert main(["data", "--data", str(tmp_path / "data.npz"), "--players", "4"]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+SINGLE = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '|b1', 'fortran_order': False, 'shape': (1,), }"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"PK\x03\x04" + b"x" * 40, SINGLE.ljust(128) + b"\x01"]
+)
+def test_broken_archives_are_refused_in_one_sentence(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.npz").write_bytes(content)
+    assert main(["data", "--data", str(tmp_path / "data.npz")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--seed", "-1"], "--seed must be a whole number, 0 to"),
+        (["--players", "1"], "--players must be a whole number, 2 or more"),
+        (["--penalty", "nan"], "--penalty must be a number of 1e-9 to 1e9"),
+        (["--budget", "0"], "budget must be a whole number, 1 or more"),
+        (["--keep", "nan", "--players", "5"], "strictly between 0 and 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_their_flag(
+    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", *flags]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_digits_of_the_players_lie_in_the_other_half_than_the_test_point() -> None:
@@ -189,3 +291,50 @@ def test_a_folder_with_other_results_is_left_alone(
     assert main(["data", "--players", "4", "--out", str(tmp_path)]) == 2
     assert "holds something else" in capsys.readouterr().err
     assert (tmp_path / "spectrum.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("content", ["[]", '"data"', '{"command": "features"}'])
+def test_settings_of_something_else_make_no_folder_of_ours(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    assert main(["data", "--players", "4", "--out", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+def test_other_settings_leave_earlier_results_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["data", "--players", "4", "--out", str(tmp_path / "run")]
+    assert main(flags) == 0
+    before = (tmp_path / "run" / "data.json").read_bytes()
+    assert main(flags) == 0
+    assert main([*flags, "--seed", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "seed: 0 there, 1 here" in said
+    assert "choose another --out" in said
+    assert (tmp_path / "run" / "data.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("killed_at", ["explain_training", "TrainingFindings.write"])
+def test_a_run_that_is_killed_leaves_nothing_or_a_folder_that_it_takes_again(
+    tmp_path: Path, killed_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    flags = ["data", "--players", "4", "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"headspex.data.findings.{killed_at}", killed)
+        assert main(flags) == 1
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert left == ([] if killed_at == "explain_training" else ["run", "settings.json"])
+    assert main(flags) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["data", "--players", "4", "--out", str(tmp_path / "file" / "run")]) == 2
+    assert "--out must be a folder" in capsys.readouterr().err

@@ -53,5 +53,12 @@ def test_what_needs_a_curve_says_so(run: Path, capsys: pytest.CaptureFixture[str
         assert "is of `headspex explain`" in capsys.readouterr().err
 
 
+def test_a_run_of_prune_in_its_folder_is_refused_by_the_command(
+    run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", "--model", str(model_folder), "--out", str(run), *QUICK]) == 2
+    assert "(headspex explain there, headspex prune here)" in capsys.readouterr().err
+
+
 def test_it_has_no_flag_of_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--refine", "1"]) == 2

@@ -1,5 +1,6 @@
 """Pieces of a prompt as players."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -96,6 +97,41 @@ def test_a_prompt_longer_than_the_context_is_refused(tiny: Any) -> None:
         AnswerScorer(tiny, [" A"]).texts(["Ben " * 600])
 
 
+@pytest.mark.parametrize("text", ["The fox is in Paris.", "fox is", "is"])
+def test_masks_that_leave_no_token_are_scored_from_the_beginning_of_text(
+    tiny: Any, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from headspex.tasks import prompts
+
+    prompts._say_once.cache_clear()
+    scorer = AnswerScorer(tiny, [" Paris"], odds=False)
+    value = TextValue(cut(text), scorer)
+    # The shipped tokenizer has no token for "is".
+    nothing = np.array([[piece == "is" for piece in value.prompt.labels]] * 2)
+    nothing[0] = False
+    first, answer = tiny.tokenizer.bos_token_id, tiny.tokenizer("Paris")["input_ids"]
+    with torch.no_grad():
+        logits = tiny.bridge.original_model(torch.tensor([[first]])).logits[0, -1]
+    expected = torch.log_softmax(logits.double(), dim=0)[answer].item()
+    assert np.allclose(value(nothing), expected, atol=1e-5)
+    assert np.isfinite(explain_text(value, budget=64).search.values).all()
+    assert capsys.readouterr().err.count("beginning-of-text") == 1
+
+
+@pytest.mark.parametrize("text", ["", "is"])
+def test_without_a_token_to_begin_with_text_before_is_asked_for(tiny: Any, text: str) -> None:
+    from headspex.tasks import encode_texts
+
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    tokenizer.bos_token = tokenizer.eos_token = None
+    with pytest.raises(UsageError, match="--before"):
+        encode_texts(text, [" Paris"], tokenizer)
+    with pytest.raises(UsageError, match="--before"):
+        ClassScorer(planted_classifier()[0], tokenizer, "good").texts([text, "fox"])
+
+
 def test_the_value_is_the_mean_over_fills() -> None:
     lengths: Any = SimpleNamespace(tokenizer=None, texts=lambda texts: np.array([*map(len, texts)]))
     value = TextValue(
@@ -175,7 +211,11 @@ def planted_classifier() -> tuple[Any, Any]:
     plain = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     plain.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, unk_token="[UNK]", pad_token="[PAD]", mask_token="[MASK]"
+        tokenizer_object=plain,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+        bos_token="[PAD]",
     )
     feeling = torch.tensor([FEELINGS.get(word, 0.0) for word in words])
 
@@ -259,6 +299,12 @@ def test_the_command_explains_a_question_of_mini(
     assert printed == json.loads((tmp_path / "run" / "features.json").read_text())
 
 
+def test_a_refused_command_leaves_no_folder(tmp_path: Path) -> None:
+    flags = ["--text", "Ben is in Oslo", "--before", "Question:", "--answer", " A"]
+    assert main(["features", *flags, "--keep", "2", "--out", str(tmp_path / "run")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -267,6 +313,19 @@ def test_the_command_explains_a_question_of_mini(
         ([], "nothing to explain"),
         (["--question", "0", "--answer", " A"], "brings its text and answers"),
         (["--question", "99999"], "must be within 0"),
+        (["--question", "0", "--text", "Ben"], "brings its text and answers"),
+        (["--text", "Ben", "--answer", " A", "--task", "mini"], "are of --question N"),
+        (["--text", "Ben", "--answer", " A", "--subject", "foo"], "are of --question N"),
+        (["--text", "Ben", "--answer", " A", "--data-dir", "."], "are of --question N"),
+        (["--question", "0", "--removal", "bogus"], "no removal 'bogus'; known: drop.* swap"),
+        (["--question", "0", "--removal", "swap", "--fill", "x"], "--fill is the word of"),
+        (["--question", "0", "--threads", "0"], "--threads must be a whole number, 1 to 1,024"),
+        (["--question", "0", "--seed", "-1"], "--seed must be a whole number, 0 to"),
+        (
+            ["--text", "Ben", "--class", "good", "--model", "tiny"],
+            "tiny is a language model",
+        ),
+        (["--text", "Ben", "--answer", " A", "--model", ""], "no model ''; a model is"),
         (["--text", "Ben", "--answer", " A", "--unit", "page"], "no unit 'page'"),
         (["--text", "Ben", "--class", "good"], "cannot be loaded|no trained sequence"),
     ],
@@ -275,7 +334,7 @@ def test_the_command_refuses_with_one_sentence(
     flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ["--model", str(Path(__file__).parent)] if "--class" in flags else []
-    assert main(["features", *flags, *model]) == 2
+    assert main(["features", *model, *flags]) == 2
     said = capsys.readouterr().err
     assert re.search(message, said)
     assert said.count("\n") == 1

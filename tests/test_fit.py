@@ -1,6 +1,7 @@
 """The public entry points: what goes in, what is refused, what comes out."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,8 +152,14 @@ VALUES = GOOD.sum(axis=1).astype(float)
         (GOOD, VALUES, {"groups": np.ones(3)}, "groups has shape"),
         (GOOD, VALUES, {"keep": 1.5}, "strictly between 0 and 1"),
         (GOOD, VALUES, {"keep": 0}, "strictly between 0 and 1"),
-        (GOOD, VALUES, {"seed": -1}, "seed must be 0 or more"),
-        (GOOD, VALUES, {"threads": 0}, "threads must be at least 1"),
+        (GOOD, VALUES, {"seed": -1}, r"seed must be a whole number, 0 to .*, but is -1"),
+        (GOOD, VALUES, {"threads": 0}, "threads must be a whole number, 1 to 1,024, but is 0"),
+        (GOOD, VALUES, {"seed": 1.5}, r"seed must be a whole number, .* but is 1\.5"),
+        (GOOD, VALUES, {"seed": None}, "seed must be a whole number, .* but is None"),
+        (GOOD, VALUES, {"seed": True}, "seed must be a whole number, .* but is True"),
+        (GOOD, VALUES, {"threads": 100_000}, "threads must be a whole number, 1 to 1,024"),
+        (GOOD, VALUES + 1j, {}, "values must be real numbers, but are complex"),
+        (GOOD * 0.5, VALUES, {}, "True and False"),
         (GOOD[:0], VALUES[:0], {}, "no rows"),
         (GOOD[0], VALUES, {}, "shape"),
         (GOOD * 2, VALUES, {}, "True and False"),
@@ -171,5 +178,37 @@ def test_a_value_function_of_another_shape_is_refused() -> None:
         explain(lambda masks: np.zeros((len(masks), 2)), 5, budget=10)
     with pytest.raises(UsageError, match="must be finite"):
         explain(lambda masks: np.full(len(masks), np.nan), 5, budget=10)
-    with pytest.raises(UsageError, match="at least one mask"):
+    with pytest.raises(UsageError, match="budget must be a whole number, 1 or more, but is 0"):
         explain(lambda masks: np.zeros(len(masks)), 5, budget=0)
+
+
+@pytest.mark.parametrize(
+    ("players", "budget", "words"),
+    [
+        (10.0, 90, r"n_players must be a whole number, 1 or more, but is 10\.0"),
+        (10, 1e2, r"budget must be a whole number, 1 or more, but is 100\.0"),
+        (0, 90, "n_players must be a whole number"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["proxyspex", "spex"])
+def test_counts_are_whole_numbers(engine: str, players: Any, budget: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        explain(lambda masks: masks[:, 0] * 1.0, players, budget=budget, engine=engine)
+
+
+def test_whole_numbers_of_numpy_are_as_good_as_others() -> None:
+    def first(masks: np.ndarray) -> np.ndarray:
+        return masks[:, 0] * 2.0
+
+    counts = np.int64(5), np.int32(20)
+    found = explain(first, counts[0], budget=counts[1], seed=np.int64(3))  # type: ignore[arg-type]
+    assert found.to_json() == explain(first, 5, budget=20, seed=3).to_json()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.float32])
+def test_exact_ones_and_zeros_are_masks_in_the_fit_and_in_predictions(kind: type) -> None:
+    spectrum = fit_spectrum(GOOD.astype(kind), VALUES)
+    assert spectrum.to_json() == fit_spectrum(GOOD, VALUES).to_json()
+    assert np.array_equal(spectrum.predict(GOOD.astype(kind)), spectrum.predict(GOOD))
+    with pytest.raises(UsageError, match="True and False"):
+        spectrum.predict(GOOD * 2)

@@ -151,6 +151,8 @@ def test_tasks_that_cannot_be_taken_are_refused(data: Path) -> None:
     with offline(data):
         with pytest.raises(UsageError, match=r"no task 'arc_esy' \(did you mean arc_easy"):
             load_task("lm-eval:arc_esy", data_dir=include)
+        with pytest.raises(UsageError, match="no task ''; `lm-eval ls tasks` lists them"):
+            load_task("lm-eval:", data_dir=include)
         with pytest.raises(UsageError, match=r"fox_generates is of the type generate_until"):
             load_task("lm-eval:fox_generates", data_dir=include)
         with pytest.raises(UsageError, match=r"cannot load fox_nowhere.*check the network"):

@@ -247,5 +247,7 @@ def test_an_unknown_index_or_order_is_refused_with_the_known_ones() -> None:
     spectrum = Spectrum.from_dict({}, n_players=3)
     with pytest.raises(UsageError, match="no index 'sv'; known: fourier, moebius"):
         interactions(spectrum, "sv")
-    with pytest.raises(UsageError, match="order is at least 1"):
+    with pytest.raises(UsageError, match="order must be a whole number, 1 or more"):
         interactions(spectrum, "sii", order=0)
+    with pytest.raises(UsageError, match=r"order must be a whole number, .* but is 2\.5"):
+        interactions(spectrum, "sii", order=2.5)  # type: ignore[arg-type]

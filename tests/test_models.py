@@ -94,6 +94,7 @@ def test_aliases_name_the_repositories_of_meta() -> None:
         ("./nowhere", r"no folder ./nowhere"),
         ("/a/b/c", r"no folder /a/b/c"),
         (__file__, r"is a file"),
+        ("", r"no model ''; a model is a Hub name"),
     ],
 )
 def test_unknown_names_are_refused_with_near_ones(name: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """How budgets become masks and questions."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
 from headspex.settings import Settings
+from headspex.study import Study
 
 
 @given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
@@ -40,6 +42,13 @@ def test_few_heads_have_few_sizes_and_few_masks() -> None:
 def test_too_few_heads_or_questions_are_refused(players: int, search: int, heldout: int) -> None:
     with pytest.raises(UsageError, match="at least"):
         make_plan(Settings(), n_players=players, n_search=search, n_heldout=heldout)
+
+
+def test_too_short_a_text_is_told_to_be_longer(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("The fox is red. " * 200)
+    study = Study(model_folder, f"text:{tmp_path / 'short.txt'}", threads=1)
+    with pytest.raises(UsageError, match="add text, of which 1,000 characters make a question"):
+        _ = study.plan
 
 
 @pytest.mark.parametrize(

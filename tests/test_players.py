@@ -101,7 +101,8 @@ def test_a_text_that_is_no_label_is_refused(label: str) -> None:
 @pytest.mark.parametrize(
     ("masks", "sentence"),
     [
-        (np.ones((2, 3)), "bool.*float64"),
+        (np.full((2, 3), 0.5), r"True and False \(or 1 and 0.*float64"),
+        (np.array([["a"] * 3]), "True and False"),
         (np.ones((2, 4), dtype=bool), "4 players, but 3"),
         (np.ones(3, dtype=bool), r"shape \[masks, players\], but got \[3\]"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from run_files import files_of, scores_of
 
+from headspex.cli import main
 from headspex.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,3 +148,20 @@ def test_a_model_given_as_an_object_cannot_go_to_workers(
     )  # fmt: skip
     with pytest.raises(UsageError, match="given as an object; name them"):
         study.run(tmp_path / "run", ray="local")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--cpus-per-worker", "2"], "but there is no --ray"),
+        (["--ray", "local", "--cpus-per-worker", "0"], "a whole number, 1 or more, but is 0"),
+    ],
+)
+@pytest.mark.parametrize("command", ["prune", "score"])
+def test_a_size_of_workers_without_workers_and_of_none_is_refused(
+    command: str, flags: list[str], sentence: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert main([command, *flags, "--out", str(tmp_path / "run")]) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -47,8 +47,8 @@ def test_more_masks_of_one_seed_begin_with_the_fewer(n_players: int, more: int) 
 @pytest.mark.parametrize(
     ("count", "n_players", "keep", "words"),
     [
-        (0, 5, 0.5, "at least one mask"),
-        (5, 0, 0.5, "n_players must be at least 1"),
+        (0, 5, 0.5, "masks to draw must be a whole number, 1 or more, but is 0"),
+        (5, 0, 0.5, "n_players must be a whole number, 1 or more"),
         (5, 5, 1.0, "strictly between 0 and 1"),
         (5, 5, np.array([0.5, 0.5]), "one per player"),
         (900, 60, 1 - 1e-9, "ask for fewer masks"),

@@ -139,7 +139,7 @@ def test_masks_switch_off_the_first_players_of_the_schedule() -> None:
     schedule = Schedule((2, 0, 1), 4)
     assert schedule.mask(2).tolist() == [False, True, False, True]
     assert schedule.masks([0, 3]).tolist() == [[True] * 4, [False, False, False, True]]
-    with pytest.raises(UsageError, match=r"removes 0\.\.3 players, not 4"):
+    with pytest.raises(UsageError, match="removes must be a whole number, 0 to 3, but is 4"):
         schedule.mask(4)
 
 

@@ -1,9 +1,13 @@
 """Few players are enumerated, many are fitted."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from headspex.engine.search import all_masks, exact_spectrum, search
 from headspex.engine.strongest import strongest
+from headspex.errors import UsageError
 from headspex.schedules.removal_curve import mean_values, removal_curves, removal_orders
 
 
@@ -51,3 +55,23 @@ def test_greedy_removal_takes_backups_together_where_the_lasso_splits_them() -> 
     points = removal_curves(value, removal_orders(found))
     assert mean_values(points)["proxyspex"] <= mean_values(points)["lasso"]
     assert all(p.value == value(np.ones((1, 6), bool))[0] for p in points if p.n_removed == 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"budget": 8.0}, "budget must be a whole number"),
+        ({"keep": 1.5}, "strictly between 0 and 1"),
+    ],
+)
+def test_an_enumeration_refuses_what_a_search_refuses(wrong: Any, sentence: str) -> None:
+    asked: list[np.ndarray] = []
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        asked.append(masks)
+        return np.asarray(masks.sum(axis=1))
+
+    with pytest.raises(UsageError, match=sentence):
+        search(value, 3, **{"budget": 8, **wrong})
+    assert not asked

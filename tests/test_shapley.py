@@ -1,5 +1,7 @@
 """Shapley values from few evaluations."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,11 +127,25 @@ def test_the_largest_values_come_first() -> None:
     found = shapley_values(lambda m: m @ table, 4, budget=16)
     assert found.top(3) == (1, 3, 0)
 
+    assert found.top(0) == ()
+    with pytest.raises(UsageError, match="count must be a whole number, 0 or more, but is -1"):
+        found.top(-1)
 
-@pytest.mark.parametrize(("players", "budget"), [(0, 10), (5, 2)])
-def test_too_little_is_refused(players: int, budget: int) -> None:
-    with pytest.raises(UsageError, match="at least 3 masks"):
-        shapley_values(lambda m: np.zeros(len(m)), players, budget=budget)
+
+@pytest.mark.parametrize(
+    ("players", "budget", "seed", "words"),
+    [
+        (0, 10, 0, "n_players must be a whole number, 1 or more, but is 0"),
+        (5, 2, 0, "budget of Shapley values must be a whole number, 3 or more, but is 2"),
+        (10, 90.5, 0, r"but is 90\.5"),
+        (10, 90, -1, "seed must be a whole number, 0 to .* but is -1"),
+    ],
+)
+def test_what_is_no_count_or_seed_is_refused(
+    players: int, budget: Any, seed: int, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        shapley_values(lambda m: np.zeros(len(m)), players, budget=budget, seed=seed)
 
 
 def test_a_value_function_of_another_shape_is_refused() -> None:

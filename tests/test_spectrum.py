@@ -206,8 +206,8 @@ def test_other_wrong_input_is_refused() -> None:
         Spectrum.from_dict({}, n_players=0)
     with pytest.raises(UsageError, match="one coefficient per term"):
         Spectrum(((),), np.ones(2), 2, np.full(2, 0.5))
-    with pytest.raises(UsageError, match="bool"):
-        Spectrum.from_dict({}, n_players=2).predict(np.ones((1, 2)))
+    with pytest.raises(UsageError, match="True and False"):
+        Spectrum.from_dict({}, n_players=2).predict(np.full((1, 2), 2.0))
     with pytest.raises(UsageError, match="expands to"):
         Spectrum.from_dict({tuple(range(30)): 1.0}, n_players=30).with_keep(0.7)
 

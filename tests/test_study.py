@@ -217,20 +217,22 @@ def test_dry_run_prints_costs_and_writes_nothing(
 
 
 WRONG = [
-    (["prune", "--budget", "0"], "--budget must be at least 1 and"),
+    (["prune", "--budget", "0"], "--budget must be a whole number, 1 to"),
     (["prune", "--layers", "5-9"], "does not exist"),
     (["prune", "--layers", "one"], "layers are written like"),
     (["prune", "--metric", "f1"], "--metric must be one of"),
     (["prune", "--questions-per-mask", "some"], "a number or one of auto, all"),
-    (["prune", "--refine", "-1"], "--refine must be 0 to 20 rounds, but is -1"),
+    (["prune", "--refine", "-1"], "--refine must be a whole number, 0 to 20, but is -1"),
     (["prune", "--keep", "most"], "a number or one of auto"),
     (["prune", "--protocol", "paper", "--keep", "0.7"], "--protocol paper has --keep 0.5"),
+    (["prune", "--seed", "-1"], "--seed must be a whole number, 0 to 9,223,372,036,854,775,807"),
+    (["prune", "--threads", "100000", "--dry-run"], "--threads must be a whole number, 1 to 1,024"),
     (["prune", "--verbose"], "unrecognized arguments: --verbose"),
     (["eval", "--limit", "0"], "--limit must be at least 1"),
     (["eval", "--split", "train"], "'train'"),
     (["eval", "--subject", "pattern_inductio"], "pattern_induction"),
     (["eval", "--task", "minni"], "mini"),
-    (["eval", "--shots", "9"], "--shots must be 0 to 5"),
+    (["eval", "--shots", "9"], "--shots must be a whole number, 0 to 5"),
     (["eval", "--mask", "nowhere.json"], "nowhere.json"),
     (["dance"], "dance"),
 ]
@@ -286,6 +288,43 @@ def test_a_study_takes_objects_and_gives_what_the_command_gives(
     findings = study.run(tmp_path / "run")
     assert (tmp_path / "run" / "curve.csv").read_bytes() == (run / "curve.csv").read_bytes()
     assert findings.spectrum.n_players == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"layers": [0, 1]}, r"--layers must be ranges of layers .* but is \[0, 1\]"),
+        ({"unit": ["head"]}, "--unit must be a unit such as head"),
+        ({"seed": "0"}, "--seed must be a whole number"),
+        ({"seed": 0.5}, "--seed must be a whole number"),
+        ({"shots": "1"}, "--shots must be a whole number, 0 to 5, but is '1'"),
+        ({"refine": "1"}, "--refine must be a whole number"),
+        ({"budget": True}, "--budget must be a whole number"),
+        ({"threads": 1.5}, "--threads must be a whole number, 1 to 1,024"),
+        ({"rescale": 1}, "--rescale must be True or False"),
+        ({"subjects": "stored_facts"}, "--subject must be texts in a list or tuple"),
+        ({"data_dir": 5}, "--data-dir must be the path of a folder"),
+        ({"task": None}, "--task must be the name of a task .* but is None"),
+        ({"keep": "some"}, "--keep must be auto, or a number strictly between 0 and 1"),
+        (
+            {"bugdet": 5},
+            r"no setting 'bugdet' \(did you mean budget or .*; known: model",
+        ),
+    ],
+)
+def test_a_study_refuses_what_is_no_such_setting(settings: dict[str, Any], sentence: str) -> None:
+    import headspex
+
+    with pytest.raises(UsageError, match=sentence):
+        headspex.Study("tiny", **settings)
+
+
+def test_settings_of_numpy_are_kept_as_numbers_of_python() -> None:
+    import headspex
+
+    study = headspex.Study("tiny", seed=np.int64(3), keep=np.float64(0.5), subjects=["copying"])
+    plain = headspex.Study("tiny", seed=3, keep=0.5, subjects=("copying",))
+    assert json.dumps(study.settings.to_dict()) == json.dumps(plain.settings.to_dict())
 
 
 def test_a_study_refuses_an_unknown_metric() -> None:

@@ -223,9 +223,10 @@ def test_a_status_file_that_is_damaged_is_refused_in_a_sentence(tmp_path: Path) 
 
 def test_numbers_of_the_looks_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--stop-at-faithfulness", "1.5"]) == 2
-    assert "--stop-at-faithfulness must lie strictly between 0 and 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--stop-at-faithfulness must be a number strictly between 0 and 1" in said
     assert main(["prune", "--look-every", "0"]) == 2
-    assert "--look-every must be at least 1" in capsys.readouterr().err
+    assert "--look-every must be a whole number, 1 to" in capsys.readouterr().err
 
 
 def test_bits_of_numpy_are_not_in_the_files_of_a_look() -> None:

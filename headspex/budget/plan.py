@@ -89,13 +89,21 @@ class Plan:
         return fresh + _curve_masks(self.sizes) * self.n_heldout
 
 
-def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: int) -> Plan:
+def make_plan(
+    settings: Settings,
+    *,
+    n_players: int,
+    n_search: int,
+    n_heldout: int,
+    more: str = "questions or subjects",
+) -> Plan:
     """Spread both budgets.
 
     Args:
         settings: of the run.
         n_players: heads that are switched.
         n_search, n_heldout: questions that each half of the task holds.
+        more: what gives the task more of them.
 
     Raises:
         UsageError: a budget or a task too small for the least that says anything.
@@ -108,7 +116,7 @@ def make_plan(settings: Settings, *, n_players: int, n_search: int, n_heldout: i
     if min(n_search, n_heldout) < FEWEST_QUESTIONS:
         raise UsageError(
             f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
-            f"by, but the task gives {n_search} and {n_heldout}; add questions or subjects"
+            f"by, but the task gives {n_search} and {n_heldout}; add {more}"
         )
     n_fresh = min(FRESH_MASKS, _possible(n_players) // 4)
     shares = SPARSITIES if settings.prune else ()

@@ -24,14 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headspex.comparison.compare import compare
-    from headspex.comparison.outcome import claim_folder
+    from headspex.comparison.outcome import check_folder
     from headspex.runs.run_folder import finished_run
 
     folder, _ = finished_run(options.run)
     to, figure = folder.comparison, folder.figures / "faithfulness.svg"
     if options.to is not None:
         to, figure = options.to, options.to / "faithfulness.svg"
-        claim_folder(to)
+        check_folder(to)
     found = compare(options.run, budgets=options.budgets, spex_budget=options.spex_budget)
     found.write(to, figure)
     if options.json:

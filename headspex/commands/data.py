@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from headspex.errors import UsageError
+from headspex.rule import SEED, whole
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,24 +35,28 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headspex.data.findings import explain_training
     from headspex.data.sources import fingerprint, near_players, read_data
-    from headspex.out_folder import claim_out, write_settings
+    from headspex.data.value import PENALTY
+    from headspex.out_folder import check_out, claim_out, settings_of
 
-    if options.players < 2:
-        raise UsageError(f"--players must be at least 2, but is {options.players}")
+    whole("--players", options.players, 2)
+    SEED.take("--seed", options.seed)
+    PENALTY.take("--penalty", options.penalty)
     features, labels = read_data(options.data)
     value, chosen = near_players(
         features, labels, players=options.players, test=options.test, learner=options.learner,
         penalty=options.penalty, seed=options.seed,
     )  # fmt: skip
+    settings: dict[str, Any] = {}
     if options.out is not None:
-        claim_out(options.out, "data")
+        settings = settings_of(options, data_sha256=fingerprint(features, labels))
+        check_out(options.out, settings)
     found = explain_training(
         value, features[chosen], labels[chosen], budget=options.budget, keep=options.keep,
         seed=options.seed,
     )  # fmt: skip
     if options.out is not None:
+        claim_out(options.out, settings)
         found.write(options.out)
-        write_settings(options, data_sha256=fingerprint(features, labels))
     if options.json:
         print(json.dumps(found.to_dict()))
         return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headspex.errors import UsageError
+from headspex.rule import SEED, THREADS
 
 if TYPE_CHECKING:
     from headspex.features import Prompt, TextValue
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--class", dest="label", metavar="NAME", help="a class of a sequence classifier")
     add("--question", type=int, metavar="N", help="instead of --text: the test question N of "
         "--task, counted from 0; its right letter is explained")  # fmt: skip
-    add("--task", default="mini", help="mini (ships), mmlu or a .jsonl file (default: %(default)s)")
+    add("--task", help="of --question: mini (ships), mmlu or a .jsonl file (default: mini)")
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--unit", default="word", help="word, sentence or line (default: %(default)s)")
@@ -57,23 +58,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    _check(options)
     import torch
 
     from headspex.features import ansi, explain_text
-    from headspex.out_folder import claim_out, write_settings
+    from headspex.out_folder import check_out, claim_out, settings_of
 
     torch.set_num_threads(options.threads)
     value = _value(options)
+    settings: dict[str, Any] = {}
     if options.out is not None:
-        claim_out(options.out, "features")
+        packages = ("torch", "transformers", "transformer-lens")
+        settings = settings_of(options, packages=packages, **value.fingerprints)
+        check_out(options.out, settings)
     found = explain_text(
         value, budget=options.budget, keep=options.keep, direction=options.direction,
         seed=options.seed,
     )  # fmt: skip
     if options.out is not None:
+        claim_out(options.out, settings)
         found.write(options.out)
-        packages = ("torch", "transformers", "transformer-lens")
-        write_settings(options, packages=packages, **value.scorer.fingerprints)
     if options.json:
         print(json.dumps(found.to_dict()))
         return 0
@@ -84,15 +88,45 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Refuse flags that are wrong in themselves, or do not go together."""
+    from headspex.features.value import REMOVALS
+
+    THREADS.take("--threads", options.threads)
+    SEED.take("--seed", options.seed)
+    if options.removal not in (*REMOVALS, "swap"):
+        raise UsageError(
+            f"no removal {options.removal!r}; known: {', '.join(REMOVALS)}, and of a question swap"
+        )
+    if options.fill is not None and options.removal != "replace":
+        raise UsageError(
+            f"--fill is the word of --removal replace, but --removal is {options.removal}; leave "
+            "--fill out, or replace the pieces"
+        )
+    if options.question is not None:
+        given = options.text, options.before or None, options.after or None, options.label
+        if options.answer or any(one is not None for one in given):
+            raise UsageError("a question of a task brings its text and answers; leave out --text, "
+                             "--before, --after, --answer and --class")  # fmt: skip
+        return
+    if options.task is not None or options.subject or options.data_dir is not None:
+        raise UsageError("--task, --subject and --data-dir are of --question N, but there is none; "
+                         "leave them out, or give it in place of --text")  # fmt: skip
+    if options.text is None:
+        raise UsageError("there is nothing to explain; give --text, or --question N of a task")
+    if options.removal == "swap":
+        raise UsageError("swap takes pieces of other questions of a task; give --question N, or "
+                         "drop, replace or mask the pieces of --text")  # fmt: skip
+    if bool(options.answer) == (options.label is not None):
+        raise UsageError("say which output is explained: either --answer or --class")
+
+
 def _value(options: argparse.Namespace) -> TextValue:
     from headspex.features import TextValue
     from headspex.features.text import repeat_word
 
     if options.question is not None:
         return _question(options)
-    if options.removal == "swap":
-        raise UsageError("swap takes pieces of other questions of a task; give --question N, or "
-                         "drop, replace or mask the pieces of --text")  # fmt: skip
     prompt, scorer = _text(options)
     fills = None if options.fill is None else [repeat_word(prompt, options.fill)]
     return TextValue(prompt, scorer, removal=options.removal, fills=fills)
@@ -102,10 +136,6 @@ def _text(options: argparse.Namespace) -> tuple[Prompt, Scorer]:
     from headspex.features import AnswerScorer, ClassScorer, cut
     from headspex.files import read_text
 
-    if options.text is None:
-        raise UsageError("there is nothing to explain; give --text, or --question N of a task")
-    if bool(options.answer) == (options.label is not None):
-        raise UsageError("say which output is explained: either --answer or --class")
     given = options.text
     text = read_text(Path(given[1:])) if given.startswith("@") else given
     prompt = cut(text, options.unit, before=options.before, after=options.after)
@@ -125,11 +155,8 @@ def _question(options: argparse.Namespace) -> TextValue:
     from headspex.features.text import repeat_word
     from headspex.tasks import load_task
 
-    given = options.text, options.before or None, options.after or None, options.label
-    if options.answer or any(one is not None for one in given):
-        raise UsageError("a question of a task brings its text and answers; leave out --text, "
-                         "--before, --after, --answer and --class")  # fmt: skip
-    task = load_task(options.task, subjects=options.subject or None, data_dir=options.data_dir)
+    name, subjects = options.task or "mini", options.subject or None
+    task = load_task(name, subjects=subjects, data_dir=options.data_dir)
     questions = task.questions("test")
     if not 0 <= options.question < len(questions):
         raise UsageError(
@@ -137,7 +164,7 @@ def _question(options: argparse.Namespace) -> TextValue:
         )
     question = questions[options.question]
     prompt, scorer = explained_question(_model(options), question, options.unit)
-    if options.removal == "swap" and options.fill is None:
+    if options.removal == "swap":
         fills = swaps(question, questions, options.unit, seed=options.seed)
         return TextValue(prompt, scorer, removal="replace", fills=fills)
     fill = None if options.fill is None else [repeat_word(prompt, options.fill)]

@@ -20,7 +20,9 @@ def run(options: argparse.Namespace) -> int:
     from headspex.runs.results import command_of, results_of, summary
     from headspex.runs.retell import told_again
     from headspex.runs.run_folder import RunFolder
+    from headspex.scores.ray_pool import check_workers
 
+    check_workers(options.ray, options.cpus_per_worker)
     study = study_of(options)
     if options.dry_run:
         from headspex.runs.costs import costs

@@ -13,7 +13,7 @@ from headspex.errors import UsageError
 from headspex.files import write_json
 from headspex.runs.curve import CurvePoint, write_curve
 from headspex.runs.faithfulness_table import FaithfulnessPoint, write_faithfulness
-from headspex.runs.run_folder import is_empty_folder
+from headspex.runs.run_folder import check_can_be_made, is_empty_folder
 from headspex.units import plural
 
 FORMAT = "headspex.compare/1"
@@ -123,8 +123,8 @@ class Comparison:
         return sentence[0].upper() + sentence[1:]
 
 
-def claim_folder(path: Path) -> None:
-    """Make the folder of a comparison, before the work that fills it.
+def check_folder(path: Path) -> None:
+    """Refuse a folder that a comparison may not fill; nothing is made.
 
     Raises:
         UsageError: it holds something else, or cannot be made.
@@ -134,12 +134,7 @@ def claim_folder(path: Path) -> None:
             f"--to must be a new or empty folder, or one that holds a comparison, but {path} holds "
             "something else"
         )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--to must be a folder that can be made, but {path} cannot: {error.strerror}"
-        ) from error
+    check_can_be_made(path, "--to")
 
 
 def _without_r2(found: Iterable[Standing]) -> str:

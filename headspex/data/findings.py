@@ -16,6 +16,8 @@ from headspex.engine.indices import shapley_of
 from headspex.engine.sampling import draw_masks
 from headspex.engine.search import Search, search
 from headspex.files import write_csv, write_json, write_text
+from headspex.players import Masks
+from headspex.rule import whole
 from headspex.schedules.removal_curve import (
     RemovalPoint,
     mean_values,
@@ -36,7 +38,9 @@ class TrainingFindings:
     Attributes:
         search: subsets, margins and their spectrum.
         features, labels: of the players.
-        r2: on fresh subsets, of the spectrum and of the LASSO on the same subsets.
+        r2: on fresh subsets, of the spectrum and of the LASSO on the same subsets; nothing where
+            none is fresh or all fresh margins are equal.
+        n_fresh: subsets that were not searched, on which predictions are judged.
         removal: the margin as samples go.
     """
 
@@ -44,6 +48,7 @@ class TrainingFindings:
     features: Float[np.ndarray, "players ..."]
     labels: Int[np.ndarray, " players"]
     r2: dict[str, float]
+    n_fresh: int
     removal: tuple[RemovalPoint, ...]
 
     @cached_property
@@ -61,6 +66,8 @@ class TrainingFindings:
             "players": len(self.features),
             "labels": self.labels.tolist(),
             "subsets": len(self.search.masks),
+            "exact": self.search.exact,
+            "fresh": self.n_fresh,
             "r2": self.r2,
             "shapley": shapley_of(self.search.spectrum).tolist(),
             "removal": mean_values(self.removal),
@@ -76,11 +83,15 @@ class TrainingFindings:
 
     def __str__(self) -> str:
         """R², the strongest pairs, the removal curves."""
-        lines = [
-            f"{len(self.search.masks):,} subsets of {len(self.features)} training samples; "
-            f"R² on {FRESH:,} fresh ones: "
-            + ", ".join(f"{name} {r2:.3f}" for name, r2 in self.r2.items())
-        ]
+        how = f"{len(self.search.masks):,} subsets of {len(self.features)} training samples"
+        if self.search.exact:
+            how += ", all there are: exact"
+        elif self.r2:
+            told = ", ".join(f"{name} {r2:.3f}" for name, r2 in self.r2.items())
+            how += f"; R² on {self.n_fresh:,} fresh ones: {told}"
+        else:
+            how += f"; {self.n_fresh:,} fresh ones have all the same margin"
+        lines = [how]
         for redundant, name in ((True, "Redundant"), (False, "Synergistic")):
             lines += ["", f"{name} pairs (interaction; pairs that lie closer together)"]
             for pair in self.strongest(redundant=redundant):
@@ -131,8 +142,8 @@ def explain_training(
     Args:
         value: whose margin is explained.
         features, labels: of the players, for distances and pictures.
-        budget: subsets trained on; by default 4 n log2 n. Judging takes `FRESH` more, the curves
-            some sixty.
+        budget: subsets trained on; by default 4 n log2 n, at least 256. Judging takes `FRESH`
+            more, or as many as are left, the curves some sixty.
         keep: the probability that a subset keeps a player.
         seed: fixes every random choice.
 
@@ -141,12 +152,29 @@ def explain_training(
     """
     n = value.n_players
     budget = max(256, round(4 * n * np.log2(n))) if budget is None else budget
+    budget = whole("budget", budget, 1)
+    # Before the search, as it may be refused; enough to leave out what is searched.
+    drawn = draw_masks(FRESH + budget, n, keep=keep, seed=stream(seed, "fresh"))
     found = search(value, n, budget=budget, keep=keep, seed=seed)
-    fresh = draw_masks(FRESH, n, keep=keep, seed=stream(seed, "fresh"))
-    truth = value(fresh)
-    r2 = {
-        name: float(1 - np.mean((truth - spectrum.predict(fresh)) ** 2) / np.var(truth))
-        for name, spectrum in (("ProxySPEX", found.spectrum), ("LASSO", found.lasso(seed=seed)))
-    }
+    fresh = _unsearched(drawn, found.masks)[:FRESH]
+    r2 = _r2(value, found, fresh, seed=seed)
     points = removal_curves(value, removal_orders(found, seed=seed))
-    return TrainingFindings(found, features, labels, r2, tuple(points))
+    return TrainingFindings(found, features, labels, r2, len(fresh), tuple(points))
+
+
+def _unsearched(drawn: Masks, searched: Masks) -> Masks:
+    """The drawn masks that were not searched."""
+    known = set(map(bytes, np.packbits(searched, axis=1)))
+    return drawn[[bytes(row) not in known for row in np.packbits(drawn, axis=1)]]
+
+
+def _r2(value: TrainingValue, found: Search, fresh: Masks, *, seed: int) -> dict[str, float]:
+    """Of the spectrum and the LASSO; of nothing where there is nothing to predict."""
+    truth = value(fresh)
+    if not len(truth) or np.ptp(truth) == 0:
+        return {}
+    fits = (("ProxySPEX", found.spectrum), ("LASSO", found.lasso(seed=seed)))
+    return {
+        name: float(1 - np.mean((truth - spectrum.predict(fresh)) ** 2) / np.var(truth))
+        for name, spectrum in fits
+    }

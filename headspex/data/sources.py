@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from headspex.data.value import TrainingValue
+from headspex.data.value import TrainingValue, check_features
 from headspex.errors import UsageError
 from headspex.seeds import stream
 
@@ -32,16 +33,23 @@ def read_data(name: str) -> Data:
             f"no data {name!r}; known: {', '.join(SOURCES)}, or an .npz file of features and labels"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, as numpy leaves what is no archive open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             features, labels = file["features"], file["labels"]
-    except (OSError, KeyError, ValueError) as error:
+    # TypeError: it is a single array, not an archive of some.
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
         raise UsageError(f"{name} must hold the arrays features and labels: {error}") from error
-    if len(features) != len(labels) or labels.ndim != 1:
+    if labels.shape != features.shape[:1]:
         raise UsageError(
             f"{name} must hold one label a sample, but has features {list(features.shape)} and "
             f"labels {list(labels.shape)}"
         )
-    return np.asarray(features, dtype=np.float64), labels
+    if len(labels) < 2:
+        raise UsageError(
+            f"{name} must hold two samples or more, a test point and what it learns from, but "
+            f"holds {len(labels)}"
+        )
+    return features, labels
 
 
 def _digits() -> Data:
@@ -101,8 +109,10 @@ def near_players(
         The value function, and the rows of `features` that are its players.
 
     Raises:
-        UsageError: a test point that does not exist, or too few samples near it.
+        UsageError: a test point that does not exist, too few samples near it, or as
+            `TrainingValue`.
     """
+    features = check_features(features)
     order = stream(seed, "halves").permutation(len(features))
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
     if not 0 <= test < len(second):

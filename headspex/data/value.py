@@ -12,12 +12,19 @@ from headspex.data.learners import kernel_scores, rbf_kernel, ridge_scores, usua
 from headspex.errors import UsageError
 from headspex.players import Masks, Values, check_masks
 from headspex.progress import progress
+from headspex.rule import Rule
 
 # bool [samples] -> model; the model: features [tests, features] -> scores [tests, classes], columns
 # in ascending order of all classes.
 Train = Callable[[Bool[np.ndarray, " samples"]], Callable[[np.ndarray], npt.ArrayLike]]
 
 LEARNERS = ("ridge", "rbf")
+LARGEST = 1e100  # its square is a number still
+EQUAL = 1e-7  # of a sample's norm: distances below are rounding
+PENALTY = Rule(  # beyond, systems or scores are lost in rounding
+    "a number of 1e-9 to 1e9, in units of a sample's mean squared norm",
+    lambda given: type(given) in (int, float) and 1e-9 <= given <= 1e9,
+)
 
 
 class TrainingValue:
@@ -42,7 +49,8 @@ class TrainingValue:
         penalty: of ridge regression, in units of the mean squared norm of a sample.
 
     Raises:
-        UsageError: shapes that do not fit, one class alone, unknown test classes.
+        UsageError: shapes that do not fit, features that are no finite numbers of moderate size or
+            (for "rbf") mostly equal, one class alone, unknown test classes, a penalty out of reach.
     """
 
     def __init__(
@@ -56,8 +64,8 @@ class TrainingValue:
         learner: str | Train = "ridge",
         penalty: float = 0.1,
     ) -> None:
-        self._features = _rows(features)
-        self._tests = _rows(test_features)
+        self._features = _with_ones(features)
+        self._tests = _with_ones(test_features)
         labels, test_labels = np.asarray(labels), np.asarray(test_labels)
         self.classes = np.unique(labels)
         if labels.shape != (len(self._features),) or test_labels.shape != (len(self._tests),):
@@ -74,13 +82,18 @@ class TrainingValue:
             raise UsageError("a margin needs two classes, but all training labels are equal")
         if not np.isin(test_labels, self.classes).all():
             raise UsageError("a test point's class must occur among the training labels")
-        if penalty <= 0:
-            raise UsageError(f"the penalty must be positive, but is {penalty}")
+        penalty = PENALTY.take("the penalty", penalty)
         self._own = np.searchsorted(self.classes, test_labels)
         self._targets = (labels[:, None] == self.classes).astype(np.float64)
         self._groups = _groups(groups, len(labels))
         if isinstance(learner, str) and learner not in LEARNERS:
             raise UsageError(f"no learner {learner!r}; known: {', '.join(LEARNERS)}, or a function")
+        norm = float(np.sqrt(np.square(self._features).sum(axis=1).mean()))
+        if learner == "rbf" and usual_width(self._features) <= EQUAL * norm:
+            raise UsageError(
+                "rbf measures in the distances of training samples, but half of their pairs are "
+                "equal; take the learner ridge, or other samples"
+            )
         self._learner, self._penalty = learner, penalty
 
     @property
@@ -144,13 +157,29 @@ class TrainingValue:
         return scores
 
 
-def _rows(features: npt.ArrayLike) -> Float[np.ndarray, "samples features"]:
-    array = np.asarray(features, dtype=np.float64)
-    if array.ndim < 2 or not np.isfinite(array).all():
+def check_features(features: npt.ArrayLike) -> Float[np.ndarray, "samples ..."]:
+    """Features as float64.
+
+    Raises:
+        UsageError: no samples, or entries that are no finite numbers of moderate size.
+    """
+    array = np.asarray(features)
+    if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
         raise UsageError(
-            f"features are finite numbers [samples, ...], but got the shape {list(array.shape)}"
-            + ("" if np.isfinite(array).all() else " with NaN or infinite entries")
+            "features are numbers [samples, ...] of one sample or more, but got the shape "
+            f"{list(array.shape)} of type {array.dtype}"
         )
+    array = array.astype(np.float64)
+    if not (np.abs(array) <= LARGEST).all():  # NaN too
+        raise UsageError(
+            f"features are finite numbers of size {LARGEST:g} at most, but some are NaN, infinite "
+            "or larger; leave those samples out, or scale the features"
+        )
+    return array
+
+
+def _with_ones(features: npt.ArrayLike) -> Float[np.ndarray, "samples features"]:
+    array = check_features(features)
     flat = array.reshape(len(array), -1)
     return np.concatenate([np.ones((len(flat), 1)), flat], axis=1)
 

@@ -58,7 +58,7 @@ def characters(
     Terms may be in any sequence. The result is Fortran-ordered: a column (a term) is contiguous.
 
     Raises:
-        UsageError: masks not bool [masks, players], or a term's column out of range.
+        UsageError: masks that are none, or a term's column out of range.
     """
     array = np.asarray(masks)
     array = check_masks(array, array.shape[-1] if array.ndim else 0)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from headspex.engine.bch import BCHCode, parities
 from headspex.engine.sampling import draw_masks
 from headspex.errors import UsageError
+from headspex.rule import whole, whole_seed
 
 GROUPS = 3  # at least: with fewer, two terms that share a bin once may share all of theirs
 LEAST_BITS = 2  # of a bin's number: more bins at the cost of the order lost ten order-5 terms
@@ -58,13 +59,10 @@ def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 
         seed: fixes the masks.
 
     Raises:
-        UsageError: an argument below its minimum.
+        UsageError: an argument that is no whole number, or below its minimum.
     """
-    if min(n_players, max_order) < 1 or seed < 0:
-        raise UsageError(
-            "n_players and max_order must be at least 1 and seed at least 0, but got "
-            f"{n_players=}, {max_order=}, {seed=}"
-        )
+    n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
+    max_order, seed = whole("max_order", max_order, 1), whole_seed(seed)
     if budget < smallest_budget(n_players):
         raise UsageError(
             f"SPEX needs at least {smallest_budget(n_players)} masks of {n_players} players, but "

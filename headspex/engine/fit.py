@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headspex.engine.characters import Keep, keep_vector
-from headspex.engine.observations import connected_blocks, observe
+from headspex.engine.observations import as_vector, connected_blocks, observe
 from headspex.engine.refine import refine, sources
 from headspex.engine.sampling import draw_masks
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex import fit_spex, spex_design
 from headspex.errors import UsageError
+from headspex.rule import whole, whole_seed, whole_threads
 
 ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
 
@@ -36,7 +37,7 @@ def fit_spectrum(
     of which nothing could be predicted, gives the constant alone; the report says so.
 
     Args:
-        masks: True = the player stays on.
+        masks: True = the player stays on; exact 1 and 0 will do, here as in `Spectrum.predict`.
         values: one per mask, in any unit.
         keep: the probability with which masks keep a player, one number or one per player; the
             spectrum is in the basis of this measure.
@@ -50,11 +51,10 @@ def fit_spectrum(
         UsageError: no masks, shapes that do not fit, NaN, weights not positive, keep outside
             (0, 1), a seed or thread count that is none.
     """
-    if threads < 1:
-        raise UsageError(f"threads must be at least 1, but got {threads}")
+    seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)
     blocks = connected_blocks(data.masks, groups)
-    return refine(data, blocks, sources(_checked_seed(seed), threads), seed=seed)
+    return refine(data, blocks, sources(seed, threads), seed=seed)
 
 
 def explain(
@@ -85,32 +85,33 @@ def explain(
     """
     if engine not in ENGINES:
         raise UsageError(f"no engine {engine!r}; known: {', '.join(ENGINES)}")
+    n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
+    seed, threads = whole_seed(seed), whole_threads(threads)
     if engine == "spex":
-        if (keep_vector(keep, max(1, n_players)) != 0.5).any():
+        if (keep_vector(keep, n_players) != 0.5).any():
             raise UsageError(
                 f"SPEX chooses masks that keep half of the players, but keep is {keep}; leave it "
                 "at 0.5 or use the engine proxyspex"
             )
-        design = spex_design(n_players, budget=budget, seed=_checked_seed(seed))
-        return fit_spex(design, _scores(value_function, design.masks), seed=seed)
-    masks = draw_masks(budget, n_players, keep=keep, seed=_checked_seed(seed))
-    values = _scores(value_function, masks)
+        design = spex_design(n_players, budget=budget, seed=seed)
+        return fit_spex(design, scored(value_function, design.masks), seed=seed)
+    masks = draw_masks(budget, n_players, keep=keep, seed=seed)
+    values = scored(value_function, masks)
     return fit_spectrum(masks, values, keep=keep, seed=seed, threads=threads)
 
 
-def _scores(
+def scored(
     value_function: ValueFunction, masks: Bool[np.ndarray, "masks players"]
 ) -> Float[np.ndarray, " masks"]:
+    """The value of each mask, float64.
+
+    Raises:
+        UsageError: the function returns another shape, a NaN or infinity, or no real numbers.
+    """
     values = np.asarray(value_function(masks.copy()))
     if values.shape != (len(masks),):
         raise UsageError(
             f"the value function must return one number per mask, shape ({len(masks)},), "
             f"but returned {values.shape}"
         )
-    return values
-
-
-def _checked_seed(seed: int) -> int:
-    if seed < 0:
-        raise UsageError(f"seed must be 0 or more, but got {seed}")
-    return seed
+    return as_vector(values, "values", len(masks))

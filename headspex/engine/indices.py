@@ -20,6 +20,7 @@ from headspex.engine.characters import Keep
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Block, Term, collect, substitute
 from headspex.errors import UsageError
+from headspex.rule import whole
 
 # (spectrum, order, keep) -> one block per group size, 1..order; keep is the measure, where the
 # index has one.
@@ -42,8 +43,7 @@ def interactions(
     """
     if index not in INDICES:
         raise UsageError(f"no index {index!r}; known: {', '.join(INDICES)}")
-    if order < 1:
-        raise UsageError(f"order is at least 1 (single players), but got {order}")
+    order = whole("order", order, 1)
     blocks = INDICES[index](spectrum, order, keep)
     return {
         term: value

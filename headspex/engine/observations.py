@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
+from headspex.players import check_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,8 @@ def observe(
     """
     switched = _as_masks(masks)
     m, n = switched.shape
-    scores = _as_vector(values, "values", m)
-    trust = np.ones(m) if weights is None else _as_vector(weights, "weights", m)
+    scores = as_vector(values, "values", m)
+    trust = np.ones(m) if weights is None else as_vector(weights, "weights", m)
     if not (trust > 0).all():
         raise UsageError(
             f"weights must be positive, but the smallest is {trust.min():g}; "
@@ -123,14 +125,22 @@ def _as_masks(masks: np.ndarray) -> Bool[np.ndarray, "masks players"]:
         raise UsageError(f"masks must have shape [masks, players], but got {array.shape}")
     if not len(array):
         raise UsageError("masks has no rows; score at least one mask")
-    if array.dtype != np.bool_:
-        if not np.isin(array, (0, 1)).all():
-            raise UsageError("masks must hold only True and False (or 1 and 0); True keeps a head")
-        array = array.astype(bool)
-    return array
+    return check_masks(array, array.shape[1])
 
 
-def _as_vector(given: np.ndarray, name: str, length: int) -> Float[np.ndarray, " masks"]:
+def as_vector(given: npt.ArrayLike, name: str, length: int) -> Float[np.ndarray, " masks"]:
+    """A finite real number for each of `length` masks, as float64.
+
+    Args:
+        name: of the numbers, in the sentence that refuses them.
+
+    Raises:
+        UsageError: another shape, a NaN or infinity, or no real numbers.
+    """
+    if np.iscomplexobj(given):
+        raise UsageError(
+            f"{name} must be real numbers, but are complex; give their real part or their size"
+        )
     try:
         array = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

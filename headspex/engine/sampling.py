@@ -5,6 +5,7 @@ from jaxtyping import Bool
 
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
+from headspex.rule import whole, whole_seed
 
 ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
 ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for
@@ -30,14 +31,12 @@ def draw_masks(
         seed: a number, or a generator to continue.
 
     Raises:
-        UsageError: `count` or `n_players` below 1, or `keep` outside (0, 1).
+        UsageError: `count` or `n_players` no whole number of 1 or more, a seed that is none, or
+            `keep` outside (0, 1).
     """
-    if n_players < 1:
-        raise UsageError(f"n_players must be at least 1, but got {n_players}")
-    if count < 1:
-        raise UsageError(f"at least one mask must be drawn, but the count is {count}")
+    n_players, count = whole("n_players", n_players, 1), whole("masks to draw", count, 1)
     p = keep_vector(keep, n_players)
-    rng = np.random.default_rng(seed)
+    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(whole_seed(seed))
     # Beyond half of all masks, redrawing would take long: order all of them instead. Where that is
     # cheap, always: fewer masks of a seed are then the first of more.
     if n_players <= ORDERED or (n_players <= 24 and count > 2 ** (n_players - 1)):

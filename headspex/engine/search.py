@@ -9,11 +9,12 @@ import numpy.typing as npt
 from jaxtyping import Float
 
 from headspex.engine.baselines import lasso_heads
-from headspex.engine.characters import Keep
-from headspex.engine.fit import ValueFunction, explain
+from headspex.engine.characters import Keep, keep_vector
+from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks, Values
+from headspex.rule import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
 NEGLIGIBLE = 1e-12  # share of the largest value below which an exact coefficient is rounding
@@ -56,9 +57,11 @@ def search(
     Raises:
         UsageError: as `headspex.explain`.
     """
+    n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
+    seed = whole_seed(seed)
     if n_players <= MOST_ENUMERATED and 2**n_players <= budget:
-        masks = all_masks(n_players)
-        values = np.asarray(value_function(masks), dtype=np.float64)
+        keep, masks = keep_vector(keep, n_players), all_masks(n_players)
+        values = scored(value_function, masks)
         return Search(masks, values, exact_spectrum(values).with_keep(keep), exact=True)
     asked: list[tuple[Masks, Values]] = []
 

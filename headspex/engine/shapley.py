@@ -25,16 +25,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import hadamard
 
-from headspex.engine.fit import ValueFunction
+from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.indices import shapley_of
 from headspex.engine.kernel import kernel_ridge
 from headspex.engine.observations import observe
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
-from headspex.errors import UsageError
 from headspex.players import Masks
+from headspex.rule import whole, whole_seed
 from headspex.seeds import stream
 
+FEWEST_MASKS = 3  # all players, none, and one between
 PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell players apart
 PULL = 0.3  # of relevances to each other; squared errors 13-20 % below those of the kernel's own
 ROUNDS = 100  # of drawing before the pairs that are missing count as not to be had
@@ -57,7 +58,12 @@ class ShapleyEstimate:
     exact: bool
 
     def top(self, count: int) -> tuple[int, ...]:
-        """The players of the largest values in size, largest first."""
+        """The players of the largest values in size, largest first.
+
+        Raises:
+            UsageError: a count below 0.
+        """
+        count = whole("count", count, 0)
         order = np.argsort(-np.abs(self.values), kind="stable")
         return tuple(order[:count].tolist())
 
@@ -74,22 +80,14 @@ def shapley_values(
         seed: fixes the masks.
 
     Raises:
-        UsageError: fewer than 3 masks, no players, or a value function that returns another shape
-            or NaN.
+        UsageError: fewer than 3 masks, no players, a seed that is none, or a value function that
+            returns another shape or NaN.
     """
-    if n_players < 1 or budget < 3:
-        raise UsageError(
-            "Shapley values need a player and at least 3 masks, but got "
-            f"{n_players} players and a budget of {budget}"
-        )
+    n_players, seed = whole("n_players", n_players, 1), whole_seed(seed)
+    budget = whole("budget of Shapley values", budget, FEWEST_MASKS)
     exact = n_players <= MOST_ENUMERATED and 2**n_players <= budget
     masks = all_masks(n_players) if exact else shapley_masks(n_players, budget, seed=seed)
-    values = np.asarray(value_function(masks.copy()), dtype=np.float64)
-    if values.shape != (len(masks),):
-        raise UsageError(
-            f"the value function must return one number per mask, shape ({len(masks)},), "
-            f"but returned {values.shape}"
-        )
+    values = scored(value_function, masks)
     data = observe(masks, values)
     if exact:
         spectrum = exact_spectrum(values)
@@ -98,8 +96,8 @@ def shapley_values(
     else:
         spectrum = kernel_ridge(data, pull=PULL, seed=seed)
     sizes = masks.sum(axis=1)
-    whole = float(values[sizes.argmax()] - values[sizes.argmin()])
-    return ShapleyEstimate(_adding_up(shapley_of(spectrum), whole), spectrum, len(masks), exact)
+    total = float(values[sizes.argmax()] - values[sizes.argmin()])
+    return ShapleyEstimate(_adding_up(shapley_of(spectrum), total), spectrum, len(masks), exact)
 
 
 def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:

@@ -162,10 +162,10 @@ class Spectrum:
         """The value of each mask, float64 [masks]; memory stays within some MB beyond the masks.
 
         Args:
-            masks: bool [masks, players], True = the player stays on.
+            masks: bool [masks, players], True = the player stays on; or exact 1 and 0.
 
         Raises:
-            UsageError: not bool, or of the wrong width.
+            UsageError: no masks, or of the wrong width.
         """
         masks = check_masks(masks, self.n_players)
         values = np.empty(len(masks))

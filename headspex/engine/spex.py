@@ -13,7 +13,7 @@ from headspex.engine.cosets import SpexDesign, smallest_budget, spex_design
 from headspex.engine.observations import Observations, observe
 from headspex.engine.peeling import EXACT, peel, transform
 from headspex.engine.spectrum import FitReport, Spectrum, Term
-from headspex.errors import UsageError
+from headspex.rule import whole_seed
 
 __all__ = ["SpexDesign", "fit_spex", "smallest_budget", "spex_design"]
 
@@ -42,8 +42,7 @@ def fit_spex(
     Raises:
         UsageError: values of another length, NaN or infinite, or a negative seed.
     """
-    if seed < 0:
-        raise UsageError(f"seed must be 0 or more, but got {seed}")
+    seed = whole_seed(seed)
     data = observe(design.masks, values)
     if data.constant:
         return _constant(data, {})

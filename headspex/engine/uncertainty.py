@@ -29,6 +29,7 @@ from headspex.engine.link import linked
 from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
+from headspex.rule import whole_seed
 
 FOLDS = 5
 LEAST_BLOCKS = 10  # from which a variance is estimated
@@ -90,8 +91,7 @@ def intervals(
     """
     data = observe(masks, values, keep=keep, weights=weights)
     wanted = _checked_terms(terms, data.n_players)
-    if seed < 0:
-        raise UsageError(f"seed must be 0 or more, but got {seed}")
+    seed = whole_seed(seed)
     blocks = connected_blocks(data.masks, groups)
     n_blocks = int(blocks.max()) + 1
     if n_blocks < LEAST_BLOCKS:

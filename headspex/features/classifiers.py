@@ -23,7 +23,13 @@ def load_classifier(
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from headspex.hooks.loading import DTYPES, check_device
+    from headspex.hooks.sources import TINY
 
+    if model == TINY:
+        raise UsageError(
+            f"a class is explained of a sequence classifier, but {TINY} is a language model; name "
+            "another --model, or explain an --answer"
+        )
     check_device(device)
     if dtype not in DTYPES:
         raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
@@ -36,8 +42,10 @@ def load_classifier(
             output_loading_info=True,
         )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"{model} cannot be loaded as a sequence classifier: {str(error).splitlines()[0]}"
+            f"{model!r} cannot be loaded as a sequence classifier ({first}); name its folder, or "
+            "check the Hub name and the network"
         ) from error
     # transformers would fill these with random numbers and go on.
     if missing := sorted(report["missing_keys"]):

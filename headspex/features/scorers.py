@@ -67,12 +67,16 @@ class AnswerScorer:
         """The value of each text.
 
         Raises:
-            UsageError: a text with its answer is longer than the model's context.
+            UsageError: a text with its answer is longer than the model's context, or one has no
+                token and the tokenizer none to begin with.
         """
         from headspex.hooks import answer_log_probs
-        from headspex.tasks.prompts import encode_texts
+        from headspex.tasks.prompts import encode_texts, say_bare
 
         encoded = [encode_texts(text, self.answers, self.tokenizer) for text in texts]
+        # Many tokenizers put the token before every text; then nothing is added.
+        if "" in texts and not self.tokenizer("", verbose=False)["input_ids"]:
+            say_bare()
         for question in encoded:
             longest = max(map(len, question.continuations))
             _check_length(len(question.context) + longest - 1, self.model.n_ctx)
@@ -160,10 +164,10 @@ class ClassScorer:
         """The value of each text.
 
         Raises:
-            UsageError: a text is longer than the model's input.
+            UsageError: a text is longer than the model's input, or one has no token and the
+                tokenizer none to begin with.
         """
-        encoded = self.tokenizer(list(texts), verbose=False)
-        ids, seen = encoded["input_ids"], encoded["attention_mask"]
+        ids = self._tokens(texts)
         values = np.empty(len(ids))
         # Alike lengths together, so that little is padding.
         order = np.argsort([len(one) for one in ids], kind="stable")
@@ -173,19 +177,34 @@ class ClassScorer:
             pad = self.tokenizer.pad_token_id or 0
             values[chosen] = self._run(
                 np.array([ids[i] + [pad] * (width - len(ids[i])) for i in chosen]),
-                np.array([seen[i] + [0] * (width - len(ids[i])) for i in chosen]),
+                np.array([[1] * len(ids[i]) + [0] * (width - len(ids[i])) for i in chosen]),
             )
         return values
 
     def hidden(self, prompt: Prompt, masks: Masks) -> Values:
         """The value of the whole prompt for each mask, tokens of absent players hidden."""
-        ids = self.tokenizer(prompt.whole, verbose=False)["input_ids"]
+        (ids,) = self._tokens([prompt.whole])
         owners = prompt.owners(_spans(self.tokenizer, prompt.whole))
         values = np.empty(len(masks))
         for rows in _batches(len(masks), len(ids)):
             seen = _visible(owners, masks[rows], len(ids))
             values[rows] = self._run(np.tile(ids, (len(seen), 1)), seen)
         return values
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        from headspex.tasks.prompts import prefix_token, say_bare
+
+        found: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        if all(found):
+            return found
+        first = prefix_token(self.tokenizer)
+        if first is None:
+            raise UsageError(
+                "a text without words needs a BOS or EOS token to be classified, but the tokenizer "
+                "has neither; give text that stays, with --before or --after"
+            )
+        say_bare()
+        return [ids or [first] for ids in found]
 
     def _run(self, ids: np.ndarray, seen: np.ndarray) -> Values:
         import torch

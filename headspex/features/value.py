@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,13 @@ class TextValue:
     def n_players(self) -> int:
         """Pieces of the prompt."""
         return len(self.prompt)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the model's weights, of its tokenizer, and of the prompt with its fills."""
+        told = repr((self.prompt, self.fills))
+        prompt = sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+        return {**self.scorer.fingerprints, "prompt": prompt}
 
     def __call__(self, masks: npt.ArrayLike) -> Values:
         """The value of each mask."""

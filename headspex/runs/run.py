@@ -26,6 +26,7 @@ from headspex.runs.stopping import searched
 from headspex.runs.watch import Watch
 from headspex.scores.fill import write_fill
 from headspex.scores.judge import Judge, mean_fill, say_what_is_cut, try_out
+from headspex.scores.ray_pool import check_workers, ray_workers
 from headspex.scores.store import ScoreStore
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def at_work(
     """Hold and claim the folder of a run, with a judge that keeps its scores there.
 
     Raises:
-        UsageError: the folder is not for this run, or another process holds it.
+        UsageError: the folder is not for this run, another process holds it, or workers that
+            cannot be.
     """
+    check_workers(ray, cpus_per_worker)
     folder = RunFolder(out)
     try_out(study.model, study.encoded, study.settings.ablation)
     heed()
@@ -94,8 +97,6 @@ def at_work(
             fill_entry = write_fill(folder.path / "masks", fill)
         workers: Any = nullcontext()
         if ray is not None:
-            from headspex.scores.ray_pool import ray_workers
-
             workers = ray_workers(study, fill, address=ray, cpus_per_worker=cpus_per_worker)
         with ScoreStore(folder.scores, study.scored_by(fill)) as store, workers as measuring:
             judge = study.judge(store, fill=fill, workers=measuring)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -192,6 +193,20 @@ def is_empty_folder(path: Path) -> bool:
         return path.is_dir() and not any(path.iterdir())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_can_be_made(path: Path, flag: str) -> None:
+    """Refuse a folder that is none or could not be made; nothing is made.
+
+    Raises:
+        UsageError: a file is in its place or above it, or that may not be written.
+    """
+    nearest = next(there for there in (path, *path.absolute().parents) if there.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{flag} must be a folder that can be written, but {path} cannot be, as {nearest} is "
+            f"not; choose another {flag}"
+        )
 
 
 def read_run(path: Path) -> dict[str, Any]:

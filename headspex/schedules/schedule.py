@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks, Players
+from headspex.rule import whole
 from headspex.schedules.rules import Rules
 from headspex.units import plural
 
@@ -50,10 +51,8 @@ class Schedule:
         Raises:
             UsageError: more removals than the schedule has.
         """
-        sizes = list(n_pruned)
-        for size in sizes:
-            if not 0 <= size <= len(self.order):
-                raise UsageError(f"the schedule removes 0..{len(self.order)} players, not {size}")
+        most = len(self.order)
+        sizes = [whole("players that the schedule removes", size, 0, most) for size in n_pruned]
         masks = np.ones((len(sizes), self.n_players), dtype=np.bool_)
         for mask, size in zip(masks, sizes, strict=True):
             mask[list(self.order[:size])] = False

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from headspex.errors import UsageError
 from headspex.identity import first_difference
+from headspex.rule import whole
 from headspex.scores.block import Block
 
 if TYPE_CHECKING:
@@ -115,6 +116,22 @@ class RayWorkers:
             ) from error
 
 
+def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
+    """Refuse a size of workers that is none, or without workers.
+
+    Raises:
+        UsageError: see above.
+    """
+    if cpus_per_worker is None:
+        return
+    whole("--cpus-per-worker", cpus_per_worker, 1)
+    if ray is None:
+        raise UsageError(
+            "--cpus-per-worker is of Ray's workers, but there is no --ray; give --ray local or an "
+            "address, or leave --cpus-per-worker out"
+        )
+
+
 @contextmanager
 def ray_workers(
     study: Study, fill: Fill, *, address: str, cpus_per_worker: int | None
@@ -140,7 +157,7 @@ def ray_workers(
     ray = _connected(address)
     try:
         on_gpu = study.model.device != "cpu"
-        cpus = cpus_per_worker or study.settings.threads
+        cpus = study.settings.threads if cpus_per_worker is None else cpus_per_worker
         there = ray.cluster_resources()
         count = int(there.get("GPU", 0)) if on_gpu else int(there.get("CPU", 0) // cpus)
         if count < 1:
