@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from headspex.players import Players as Players
     from headspex.runs.findings import Findings as Findings
     from headspex.schedules.exact import best_sets as best_sets
+    from headspex.schedules.removal import best_removal as best_removal
+    from headspex.schedules.removal import removal_order as removal_order
+    from headspex.schedules.removal import smallest_removal as smallest_removal
     from headspex.schedules.schedule import Schedule as Schedule
     from headspex.schedules.schedule import prune_schedule as prune_schedule
     from headspex.study import Study as Study
@@ -36,6 +39,9 @@ _HOME = {
     "explain": "engine.fit",
     "fit_spectrum": "engine.fit",
     "Players": "players",
+    "best_removal": "schedules.removal",
+    "removal_order": "schedules.removal",
+    "smallest_removal": "schedules.removal",
     "Schedule": "schedules.schedule",
     "prune_schedule": "schedules.schedule",
     "Spectrum": "engine.spectrum",
