@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from headspex.errors import UsageError
 from headspex.hooks import are_prompts, harness_log_probs, measure, prepare
 from headspex.mask_file import MaskFile
 from headspex.progress import progress
+from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.fill import read_fill
 from headspex.scores.judge import say_what_is_cut
 from headspex.tasks import Question, averages, interval
@@ -82,6 +84,26 @@ class Evaluation:
         for name, results in (self.summary or {}).items():
             told = ", ".join(f"{metric} {value:.4f}" for metric, value in results.items())
             yield f"lm-eval {name}: {told}"
+
+
+def check_held_out(mask: Path, protocol: str | None) -> None:
+    """Refuse a mask of a run that searched some of the questions that are held out here.
+
+    A mask file does not say how its run cut the questions; the run beside it does.
+
+    Raises:
+        UsageError: one of the two is the paper's cut, the other is not; a damaged run.json.
+    """
+    run = mask.parent.parent
+    if mask.parent.name != "masks" or not RunFolder(run).run.is_file():
+        return
+    its = read_run(run)["identity"]["protocol"]
+    if (its == "paper") != (protocol == "paper"):
+        way = "add" if its == "paper" else "leave out"
+        raise UsageError(
+            f"the search of {run} may have seen what is held out here, as --protocol paper cuts "
+            f"questions otherwise; {way} --protocol paper"
+        )
 
 
 def evaluation(

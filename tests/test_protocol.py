@@ -10,8 +10,11 @@ import headspex
 from headspex.budget.allocation import spend
 from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
+from headspex.evaluation import check_held_out
 from headspex.protocol import said_of_split
 from headspex.settings import Settings
+
+GALLERY_RUN = Path(__file__).resolve().parents[1] / "figures/gallery/run"
 
 
 def _questions(path: Path, test: int, validation: int, dev: int) -> Path:
@@ -53,6 +56,22 @@ def test_the_231_questions_of_the_paper_are_cut_as_in_the_paper(tmp_path: Path) 
     assert said_of_split(120, 111) is None
     # The same questions are held out when a mask is judged afterwards.
     assert study.questions_of("heldout") == study.halves[1]
+
+
+@pytest.mark.parametrize(
+    ("its", "asked", "way"), [("paper", None, "; add"), (None, "paper", "; leave out")]
+)
+def test_a_mask_is_not_judged_on_questions_that_its_run_searched(
+    tmp_path: Path, its: str | None, asked: str | None, way: str
+) -> None:
+    identity = json.loads((GALLERY_RUN / "run.json").read_text())
+    identity["identity"]["protocol"] = its
+    (tmp_path / "run.json").write_text(json.dumps(identity))
+    mask = tmp_path / "masks/004.json"
+    check_held_out(mask, its)
+    check_held_out(tmp_path / "elsewhere/004.json", asked)
+    with pytest.raises(UsageError, match=f"{way} --protocol paper"):
+        check_held_out(mask, asked)
 
 
 def test_fewer_questions_are_cut_in_the_same_proportion_and_that_is_said(mmlu_folder: Path) -> None:

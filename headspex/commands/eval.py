@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.evaluation import evaluation
+    from headspex.evaluation import check_held_out, evaluation
     from headspex.mask_file import read_mask
 
     study = study_of(options)
@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if options.batch_size != "auto" and options.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1 or auto, but is {options.batch_size}")
     mask = None if options.mask is None else read_mask(options.mask)
+    if options.mask is not None and split == "heldout":
+        check_held_out(options.mask, study.settings.protocol)
     found = evaluation(
         study,
         study.questions_of(split)[: options.limit],
