@@ -12,19 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_exports import even, export, mask_of, ragged
 from safetensors import safe_open
 
-from headspex.cli import main
 from headspex.errors import UsageError
 from headspex.export.checkpoint import Removal
-from headspex.export.exporting import Exported, export_mask
+from headspex.export.exporting import export_mask
 from headspex.export.proof import hooked_logits, read_back
-from headspex.export.shapes import Shape, kept_heads, nearest_shapes, shape_of
-from headspex.export.sizes import sizes
+from headspex.export.shapes import Shape
 from headspex.export.stored import read_checkpoint, write_checkpoint
 from headspex.hooks import ablated, load_model
 from headspex.hooks.sources import find_source
-from headspex.mask_file import MaskFile, pruned_heads
+from headspex.mask_file import MaskFile
 
 ROOT = Path(__file__).resolve().parents[1]
 STRANGER = """
@@ -67,40 +66,6 @@ def stranger() -> Iterator[Stranger]:
 
     yield ask
     process.communicate()
-
-
-def mask_of(
-    model: str, keep: np.ndarray, *, mlps_off: tuple[int, ...] = (), **how: Any
-) -> MaskFile:
-    """The mask file of a keep grid."""
-    loaded = load_model(model)
-    fields: dict[str, Any] = {"ablation": "zero", "rescale": False, **how}
-    return MaskFile(
-        model=model, fingerprint=loaded.fingerprint, n_layers=keep.shape[0], n_heads=keep.shape[1],
-        pruned_heads=pruned_heads(keep), sparsity=float((~keep).mean()), task="mini", score=None,
-        unit="head,mlp" if mlps_off else "head", pruned_mlps=mlps_off, **fields,
-    )  # fmt: skip
-
-
-def export(mask: MaskFile, to: Path, how: str, fill: np.ndarray | None = None) -> Exported:
-    return export_mask(mask, to, how=how, fill=fill, timed=False)
-
-
-def ragged(layers: int, heads: int, seed: int = 0) -> np.ndarray:
-    """Heads off at random, and one layer without any."""
-    keep = np.random.default_rng(seed).random((layers, heads)) < 0.6
-    keep[1] = False
-    return keep
-
-
-def even(layers: int, groups: int, heads: int, shape: Shape, seed: int = 0) -> np.ndarray:
-    """A mask of this shape, other heads in each layer."""
-    rng = np.random.default_rng(seed)
-    keep = np.zeros((layers, groups, heads), dtype=bool)
-    for layer in keep:
-        for group in rng.choice(groups, shape.groups, replace=False):
-            layer[group, rng.choice(heads, shape.heads, replace=False)] = True
-    return keep.reshape(layers, -1)
 
 
 def check_like_hooks(
@@ -372,38 +337,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(model_folder: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["mask.json"]
 
 
-def test_shapes_are_read_off_masks() -> None:
-    grid = np.array([[1, 0, 0, 0, 1, 0], [0, 1, 1, 0, 0, 0], [0] * 6], dtype=bool)
-    assert shape_of(grid, 3) == Shape(2, 1)
-    assert shape_of(grid, 2) is None
-    np.testing.assert_array_equal(kept_heads(grid, 3), [[0, 4], [1, 2], [0, 2]])
-    assert shape_of(np.ones((2, 6), dtype=bool), 3) == Shape(3, 2)
-    assert nearest_shapes(Shape(4, 2), 6.4) == [Shape(3, 2)]
-    assert nearest_shapes(Shape(4, 2), 5) == [Shape(4, 1), Shape(2, 2)]
-    assert nearest_shapes(Shape(4, 2), 5, whole_groups=True) == [Shape(2, 2)]
-    assert Shape.parse("12x2") == Shape(12, 2)
-    with pytest.raises(UsageError, match="written like 3x2"):
-        Shape.parse("3x0")
-
-
-def test_sizes_of_llama_31_8b_are_those_of_its_paper() -> None:
-    from transformers import LlamaConfig
-
-    config = LlamaConfig(
-        vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32,
-        num_attention_heads=32, num_key_value_heads=8,
-    )  # fmt: skip
-    whole = sizes(config, "LlamaForCausalLM", torch.bfloat16)
-    assert whole.parameters == 8_030_261_248
-    assert whole.bytes == 2 * whole.parameters
-    assert whole.kv_bytes == 131_072  # 128 KiB: 2 x 32 layers x 8 heads x 128 x 2 bytes
-    config.num_attention_heads, config.num_key_value_heads = 16, 4
-    half = sizes(config, "LlamaForCausalLM", torch.bfloat16)
-    # Half of attention's 1.34 B weights.
-    assert whole.parameters - half.parameters == 32 * (2 * 4096 * 2048 + 2 * 4096 * 512)
-    assert half.kv_bytes == whole.kv_bytes // 2
-
-
 def test_the_check_before_an_export_sees_a_wrong_weight(model_folder: Path, tmp_path: Path) -> None:
     from headspex.export.proof import check_exported
 
@@ -413,58 +346,6 @@ def test_the_check_before_an_export_sees_a_wrong_weight(model_folder: Path, tmp_
     expected = hooked_logits(load_model(str(model_folder)), wrong)
     with pytest.raises(UsageError, match="must answer as the hooked one"):
         check_exported(read_back(tmp_path / "out", torch.float32), expected, torch.float32)
-
-
-@pytest.fixture(scope="module")
-def run(four_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run on the random model of four layers."""
-    out = tmp_path_factory.mktemp("runs") / "run"
-    words = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
-    assert main(["prune", "--model", str(four_layers), "--out", str(out), *words]) == 0
-    return out
-
-
-@pytest.mark.parametrize("how", ["zeroed", "shrunk"])
-def test_eval_of_an_exported_folder_says_what_the_mask_says(
-    how: str, run: Path, four_layers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    to = tmp_path / "out"
-    words = ["export", str(run), "--sparsity", "0.5", "--shape", "--format", how, "--to", str(to)]
-    assert main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["difference"] < 1e-4
-    assert "the shape costs" in told["said"][1]
-    assert told["speed_after"]["prefill"] > 0
-    answers = []
-    masked = ["--model", str(four_layers), "--mask", str(to / "headspex_mask.json")]
-    for named in (["--model", str(to)], masked):
-        assert main(["eval", *named, "--split", "heldout", "--json"]) == 0
-        answers.append(json.loads(capsys.readouterr().out))
-    np.testing.assert_allclose(
-        answers[0]["log_likelihoods"], answers[1]["log_likelihoods"], atol=1e-4
-    )
-    heldout = json.loads((run / "questions.json").read_text())["heldout"]
-    correct = dict(zip(answers[0]["ids"], answers[0]["correct"], strict=True))
-    assert told["score"] == pytest.approx(np.mean([correct[q] for q in heldout]))
-
-
-def test_export_takes_a_mask_file_and_refuses_what_does_not_go_together(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mask, to = next((run / "masks").glob("*.json")), tmp_path / "out"
-    words = ["export", str(mask), "--format", "zeroed", "--no-timing", "--to", str(to)]
-    assert main(words) == 0
-    assert "logits differ" in capsys.readouterr().out
-    assert not (to / "headspex_timing.json").exists()
-    for more, sentence in (
-        ([str(mask), "--sparsity", "0.5"], "is a mask file; leave them out"),
-        ([str(run)], "--sparsity says which mask"),
-        ([str(run), "--shape", "9x9"], "within the model's 2x2"),
-        ([str(run), "--shape", "two"], "written like 3x2"),
-    ):
-        assert main(["export", *more, "--to", str(tmp_path / "x")]) == 2
-        assert sentence in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_torch_prunes_what_the_mask_names(four_layers: Path, tmp_path: Path) -> None:
@@ -487,32 +368,6 @@ def test_torch_prunes_what_the_mask_names(four_layers: Path, tmp_path: Path) -> 
     expected = AutoModelForCausalLM.from_pretrained(tmp_path / "zeroed")
     tokens = torch.arange(12)[None]
     torch.testing.assert_close(model(tokens).logits, expected(tokens).logits, atol=1e-4, rtol=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.25, 0.5])
-def test_a_quarter_and_half_of_the_heads_of_a_random_llama_save_weights_and_cache(
-    share: float, tmp_path: Path
-) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=512, hidden_size=256, intermediate_size=688, num_hidden_layers=8,
-        num_attention_heads=8, num_key_value_heads=4,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    shape = Shape(round(4 * (1 - share)), 2)
-    from headspex.export.checkpoint import shrunk as cut
-
-    checkpoint = read_checkpoint(find_source(str(tmp_path / "model")))
-    made = cut(checkpoint, Removal(even(8, 4, 2, shape), np.ones(8, dtype=bool)))
-    before = sizes(checkpoint.config, checkpoint.architecture, torch.float32)
-    after = sizes(made.config, made.architecture, torch.float32)
-    assert after.parameters == sum(weight.numel() for weight in made.state.values())
-    attention = 8 * 256 * 32 * 2 * (8 + 4)
-    assert before.parameters - after.parameters == round(share * attention)
-    assert after.kv_bytes == round((1 - share) * before.kv_bytes)
 
 
 @pytest.mark.slow
