@@ -371,7 +371,6 @@ def test_torch_prunes_what_the_mask_names(four_layers: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("how", ["zeroed", "shrunk"])
 def test_lm_eval_scores_an_exported_folder_as_the_mask_is_scored(how: str, tmp_path: Path) -> None:
     pytest.importorskip("lm_eval", reason="lm-eval is not installed")
