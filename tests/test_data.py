@@ -157,6 +157,7 @@ def test_few_players_are_enumerated_and_nothing_is_claimed_of_fresh_subsets(
     said = capsys.readouterr().out
     assert "64 subsets of 6 training samples, all there are: exact\n" in said
     assert "R²" not in said
+    assert "Synergistic pairs (interaction; pairs that lie closer together)\n  none\n" in said
     content = json.loads((tmp_path / "run" / "data.json").read_text())
     assert (content["exact"], content["fresh"], content["r2"]) == (True, 0, {})
 

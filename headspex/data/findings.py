@@ -94,12 +94,13 @@ class TrainingFindings:
         lines = [how]
         for redundant, name in ((True, "Redundant"), (False, "Synergistic")):
             lines += ["", f"{name} pairs (interaction; pairs that lie closer together)"]
-            for pair in self.strongest(redundant=redundant):
-                i, j = pair.players
-                lines.append(
-                    f"  {i:>3} ({self.labels[i]}) + {j:>3} ({self.labels[j]})"
-                    f"  {pair.interaction:+.4f}  {pair.distance_rank:6.1%}"
-                )
+            pairs = [
+                f"  {i:>3} ({self.labels[i]}) + {j:>3} ({self.labels[j]})"
+                f"  {pair.interaction:+.4f}  {pair.distance_rank:6.1%}"
+                for pair in self.strongest(redundant=redundant)
+                for i, j in [pair.players]
+            ]
+            lines += pairs or ["  none"]
         curves = ", ".join(f"{m} {v:.3f}" for m, v in mean_values(self.removal).items())
         return "\n".join([*lines, "", f"Mean margin while samples go (low is the aim): {curves}"])
 
