@@ -12,7 +12,7 @@ from headspex.players import Players
 from headspex.schedules.local_search import Flips
 from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import prune_schedule
-from headspex.schedules.walk import Trust, walk
+from headspex.schedules.walk import Noise, walk
 
 
 class Model:
@@ -113,16 +113,27 @@ def test_looking_ahead_spares_a_head_whose_backup_will_go() -> None:
     np.testing.assert_allclose(flips.gains(whole, stay=0.5), [-0.5, -0.5, -0.3, -0.3], atol=1e-12)
 
 
-def test_trust_goes_to_whom_is_right() -> None:
+def test_noise_is_how_far_questions_disagree_about_players() -> None:
     rng = np.random.default_rng(0)
-    truth = rng.normal(size=(50, 5))
-    for noise, error, expected in ((0.01, 1.0, 1.0), (3.0, 0.0, 0.0)):
-        trust = Trust()
-        assert trust.share() == 0.5
-        for row in truth:
-            scores = row[:, None] + noise * rng.normal(size=(5, 8))
-            trust.see(scores, row + error * rng.normal(size=5))
-        assert trust.share() == pytest.approx(expected, abs=0.2)
+    noise = Noise()
+    noise.see(np.add.outer(rng.normal(size=3), rng.normal(size=4)))  # no disagreement at all
+    noise.see(np.ones((3, 4)))
+    noise.see(np.zeros((3, 4)))
+    assert noise.variance == 0
+    for _ in range(200):
+        alike = np.add.outer(rng.normal(size=5), rng.normal(size=8))
+        noise.see(alike + 3 * rng.normal(size=(5, 8)))
+    assert noise.variance == pytest.approx(9, rel=0.5)
+
+
+def test_a_walk_on_scores_that_all_agree_follows_the_spectrum() -> None:
+    true = game()
+    found = walk(
+        true, lambda masks, questions: np.zeros((len(masks), len(questions))), 10, steps=5,
+        per_candidate=4, candidates=2, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    assert sorted(found.schedule.order) == list(range(14))
+    assert np.isfinite(found.scores).all()
 
 
 @given(st.integers(0, 1000), st.integers(1, 4))
