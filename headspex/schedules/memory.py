@@ -79,7 +79,7 @@ class Memory:
     def __init__(self, n_players: int, n_questions: int) -> None:
         self._deviations = np.full((n_players, n_questions), np.nan)
         self._when = np.zeros((n_players, n_questions))
-        self._owns: dict[int, _Own] = {}  # until something new is known
+        self._owns: dict[int, _Own | None] = {}  # until something new is known
         self._squares, self._count = GUESSED * OWN, float(GUESSED)
         self._exact = True
 
@@ -175,8 +175,9 @@ class Memory:
         return np.asarray((1 - known).sum(axis=0))
 
     def _own(self, player: int) -> _Own | None:
-        asked = ~np.isnan(self._deviations[player])
-        if player not in self._owns and asked.any():
+        """Of a player, None where nothing was asked."""
+        if player not in self._owns:
+            asked = ~np.isnan(self._deviations[player])
             answers, when = self._deviations[player, asked], self._when[player, asked]
-            self._owns[player] = _Own.of(answers, when, self.variance)
-        return self._owns.get(player)
+            self._owns[player] = _Own.of(answers, when, self.variance) if asked.any() else None
+        return self._owns[player]
