@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import pytest
 from headspex.cli import main
 
 PRESS = signal.SIGINT
+
+
+@pytest.fixture(autouse=True)
+def _listening() -> Iterator[None]:
+    """A shell lets its background jobs ignore Ctrl-C, and these tests may be in one."""
+    before = signal.signal(PRESS, signal.default_int_handler)
+    yield
+    signal.signal(PRESS, before)
 
 
 class Deaf:
