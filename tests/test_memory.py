@@ -31,7 +31,7 @@ def covariance(
     apart = np.abs(np.array([t for t, _ in a])[:, None] - np.array([t for t, _ in b]))
     same = np.array([q for _, q in a])[:, None] == np.array([q for _, q in b])
     shared = OWN * np.exp(-apart / OWN_RANGE)
-    return shared if own_only else shared + same * np.exp(-apart / QUESTION_RANGE)
+    return np.asarray(shared if own_only else shared + same * np.exp(-apart / QUESTION_RANGE))
 
 
 @given(looks, st.floats(0.01, 0.5), st.integers(0, 100))
