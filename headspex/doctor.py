@@ -47,7 +47,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     for about, look in LOOKS.items():
         try:
             state, said = look(folder)
-        except Exception as error:  # whatever is wrong is what this command is for
+        except Exception as error:  # noqa: BLE001 - whatever is wrong is what this command is for
             state, said = "wrong", f"{type(error).__name__}: {error}"
         yield Finding(about, state, said)
 

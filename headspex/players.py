@@ -216,6 +216,14 @@ class Players:
         """
         return self._over_model(masks, [(0, "mlp") if "mlp" in self.units else None])[..., 0]
 
+    def sums(
+        self, by_switch: Float[np.ndarray, "rows n_layers switches"]
+    ) -> Float[np.ndarray, "rows players"]:
+        """Sums over what each player switches: heads and, as a layer's last switch, its MLP."""
+        alone = ~np.eye(len(self), dtype=np.bool_)
+        switched = np.append(~self.grid(alone), ~self.mlps(alone)[..., None], axis=-1)
+        return np.asarray(np.einsum("rls,pls->rp", by_switch, switched))
+
     def _at(self, column: int) -> tuple[int, int, str]:
         if not 0 <= column < len(self):
             raise IndexError(f"column {column} is outside 0..{len(self) - 1}")

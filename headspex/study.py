@@ -42,6 +42,7 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.questions import near
+from headspex.tasks.scoring import SMOOTH
 from headspex.units import plural
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -155,6 +156,14 @@ class Study:
     def metric(self) -> str:
         """The value that the spectrum explains."""
         return self.settings.metric or self.task.metric
+
+    @property
+    def has_slopes(self) -> bool:
+        """Whether the metric changes smoothly as heads go, so that its slopes tell much.
+
+        Where heads are rescaled it does not: each one that goes makes others louder.
+        """
+        return self.metric in SMOOTH and not self.settings.rescale
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:

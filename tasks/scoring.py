@@ -49,6 +49,9 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
 
 
+SMOOTH = ("margin", "logprob")  # that change a little where log-likelihoods do
+
+
 NEGLIGIBLE = 0.01  # a point of a share; of other scores, this part of the whole model's
 
 

@@ -18,6 +18,7 @@ from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
 
 HALF = Fraction(1, 2)
+_STEP = 1e-3  # nats; scores have kinks where log-likelihoods are nearer to each other than that
 SPLITS = ("dev", "validation", "test", "search", "heldout")
 
 
@@ -97,6 +98,22 @@ class Task:
             questions, encoded: of each row.
         """
         return self.kind.score(metric, values, questions, encoded)
+
+    def derivatives(
+        self,
+        metric: str,
+        values: Values,
+        questions: Sequence[Question],
+        encoded: Sequence[EncodedQuestion],
+    ) -> Values:
+        """d score / d value of each row, by differences: scores are linear nearly everywhere."""
+        found = np.zeros_like(values)
+        scores = self.scores(metric, values, questions, encoded)
+        for column in range(values.shape[1]):
+            moved = values.copy()
+            moved[:, column] += _STEP
+            found[:, column] = self.scores(metric, moved, questions, encoded) - scores
+        return found / _STEP
 
     def check_metric(self, metric: str) -> None:
         """Refuse a metric that the task does not have.

@@ -1,54 +1,14 @@
-"""Importances from the model: gradients against finite differences, norms and losses by hand."""
+"""Importances from the model: norms and losses by hand."""
 
-import copy
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from headspex.comparison.orders import ORDERS, Known, leave_one_out, magnitude, shapley_values
 from headspex.engine.spectrum import Spectrum
-from headspex.hooks.importance import gate_gradients, output_norms
+from headspex.hooks.norms import output_norms
 from headspex.players import Players
-from headspex.tasks.prompts import EncodedQuestion
-
-QUESTIONS = [
-    EncodedQuestion((1, 5, 9, 30, 7), ((11,), (12,), (13, 14))),
-    EncodedQuestion((2, 8), ((40,), (41,), (42, 3))),
-    EncodedQuestion(tuple(range(3, 90)), ((50,), (51,), (52, 4))),
-]
-ANSWERS = [0, 2, 1]
-
-
-def log_prob(model: Any, question: EncodedQuestion, answer: int) -> float:
-    continuation = question.continuations[answer]
-    tokens = torch.tensor([(*question.context, *continuation)])
-    with torch.no_grad():
-        values = model(tokens).logits.double().log_softmax(-1)[0]
-    start = len(question.context) - 1
-    return float(sum(values[start + i, token] for i, token in enumerate(continuation)))
-
-
-def test_gate_gradients_are_finite_differences_of_the_log_probability(
-    plain_llama: Any, llama_bridge: Any
-) -> None:
-    found = gate_gradients(llama_bridge, QUESTIONS, ANSWERS)
-    assert found.shape == (3, 3, 5)
-    step = 1e-3
-    for layer, switch in ((0, 1), (1, 3), (2, 0), (0, 4), (2, 4)):
-        for number, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
-            values = []
-            for gate in (1 + step, 1 - step):
-                model = copy.deepcopy(plain_llama).double()
-                block = model.model.layers[layer]
-                if switch == 4:
-                    block.mlp.down_proj.weight.data *= gate
-                else:
-                    block.self_attn.o_proj.weight.data[:, 8 * switch : 8 * switch + 8] *= gate
-                values.append(log_prob(model, question, answer))
-            expected = (values[0] - values[1]) / (2 * step)
-            assert found[number, layer, switch] == pytest.approx(expected, abs=2e-3, rel=1e-2)
 
 
 def test_norms_are_those_of_the_columns_that_write(plain_llama: Any, llama_bridge: Any) -> None:

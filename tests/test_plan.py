@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.budget.plan import make_plan
+from headspex.budget.plan import FEWEST_WALK_QUESTIONS, WALK_SHARE, Walking, make_plan
 from headspex.errors import UsageError
 from headspex.settings import Settings
 from headspex.study import Study
@@ -30,6 +30,37 @@ def test_the_passes_of_a_small_run_are_counted_by_hand() -> None:
     assert plan.n_search == plan.n_heldout == 5_280 // 264 == 20
     assert plan.verify_passes == 100 * 40 + 64 * 20
     assert plan.sizes == (4, 8, 12, 16, 20, 24, 28, 32, 36)
+
+
+def test_half_of_a_walk_goes_for_slopes_where_there_are_any() -> None:
+    settings = Settings(budget=10_000, verify_budget=264 * 50)
+    plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
+    assert (plan.n_search, plan.sizes[-1]) == (50, 36)
+    tried = 36 * 5  # with 2,500 passes; at the last step five players are left
+    assert plan.walking(by_slopes=False) == Walking(2_500 // 180, 0, tried * 13)
+    # Slopes of 50 questions cost 150 passes: 8 times 150 are all that 1,250 pay for.
+    assert plan.walking(by_slopes=True) == Walking(1_300 // 180, 8, tried * 7 + 1_200)
+
+
+def test_where_every_candidate_is_asked_everything_slopes_are_not_taken() -> None:
+    settings = Settings(budget=100_000, verify_budget=264 * 50)
+    plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
+    assert plan.walking(by_slopes=True) == plan.walking(by_slopes=False)
+    assert plan.walking(by_slopes=True).questions == plan.n_search
+
+
+@given(st.integers(4, 200), st.integers(10, 500), st.integers(2_000, 10**6), st.booleans())
+def test_a_walk_costs_at_most_its_share(
+    players: int, search: int, budget: int, by_slopes: bool
+) -> None:
+    settings = Settings(budget=budget, verify_budget=10**6)
+    plan = make_plan(settings, n_players=players, n_search=search, n_heldout=50)
+    walking = plan.walking(by_slopes=by_slopes)
+    if walking.questions > FEWEST_WALK_QUESTIONS:
+        assert walking.passes <= WALK_SHARE * budget
+    assert 2 <= walking.questions <= plan.n_search
+    total = plan.passes_total(2, by_slopes=by_slopes) - plan.passes_total(0, by_slopes=by_slopes)
+    assert total == 2 * walking.passes
 
 
 def test_few_heads_have_few_sizes_and_few_masks() -> None:

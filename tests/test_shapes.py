@@ -9,6 +9,7 @@ from made_exports import even
 
 from headspex.errors import UsageError
 from headspex.export.checkpoint import Removal
+from headspex.export.checkpoint import shrunk as cut
 from headspex.export.shapes import Shape, kept_heads, nearest_shapes, shape_of
 from headspex.export.sizes import sizes
 from headspex.export.stored import read_checkpoint
@@ -61,7 +62,6 @@ def test_a_quarter_and_half_of_the_heads_of_a_random_llama_save_weights_and_cach
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
     shape = Shape(round(4 * (1 - share)), 2)
-    from headspex.export.checkpoint import shrunk as cut
 
     checkpoint = read_checkpoint(find_source(str(tmp_path / "model")))
     made = cut(checkpoint, Removal(even(8, 4, 2, shape), np.ones(8, dtype=bool)))

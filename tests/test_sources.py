@@ -7,11 +7,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_no_module_reads_or_writes_a_pickle_or_runs_code_of_a_repository() -> None:
+    """What ruff has no rule for; see S301 and its neighbours in pyproject.toml for the rest."""
     folders = ("headspex", "hooks", "tasks", "figures")
     modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert len(modules) > 100
+    forbidden = (
+        r"^\s*(from|import) (c?[Pp]ickle|dill|joblib|marshal|shelve)\b", r"\btorch\.(load|save)\(",
+        r"\ballow_pickle\s*=\s*(?!False)", r"trust_remote_code=True",
+    )  # fmt: skip
     for path in modules:
         code = path.read_text()
-        for word in (r"\bpickle\.", r"import pickle", r"torch\.load\(", r"torch\.save\(",
-                     r"allow_pickle=True", r"trust_remote_code=True", r"joblib"):  # fmt: skip
-            assert not re.search(word, code), (path, word)
+        for word in forbidden:
+            assert not re.search(word, code, re.MULTILINE), (path, word)

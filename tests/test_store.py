@@ -250,7 +250,7 @@ def _in_a_child(work: object) -> str:
             os.write(theirs, b"it worked")
         except UsageError as error:
             os.write(theirs, str(error).encode())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the parent tells it
             os.write(theirs, repr(error).encode())
         os._exit(0)
     os.close(theirs)

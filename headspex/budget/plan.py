@@ -9,7 +9,7 @@ from typing import Any
 from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
-from headspex.schedules.walk import CANDIDATES
+from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
 
@@ -25,8 +25,24 @@ RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
 FEWEST_MASKS = 10  # of the search; intervals need as many
 WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
+SLOPE_SHARE = 0.5  # of that, for slopes, where the score has any
 FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
+
+
+@dataclass(frozen=True)
+class Walking:
+    """The sizes of a refining walk.
+
+    Attributes:
+        questions: that each candidate is asked.
+        slopes: how often slopes are taken, at most.
+        passes: of all of it, at most.
+    """
+
+    questions: int
+    slopes: int
+    passes: int
 
 
 @dataclass(frozen=True)
@@ -63,22 +79,25 @@ class Plan:
         """How many masks there are to search: all but those on which it is judged."""
         return _possible(self.n_players) - self.n_fresh - self.n_watched
 
-    @property
-    def walk_questions(self) -> int:
-        """That each candidate of a refining walk is asked."""
+    def walking(self, *, by_slopes: bool) -> Walking:
+        """What a round of refinement may ask.
+
+        Args:
+            by_slopes: whether the score has slopes.
+        """
         steps = self.sizes[-1]
-        affordable = int(WALK_SHARE * self.search_budget) // (steps * CANDIDATES)
-        return min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
+        left = (self.n_players - step for step in range(steps))
+        tried = sum(min(CANDIDATES, n) for n in left if n > 1)  # the last one needs no measurement
+        budget, slopes, each = int(WALK_SHARE * self.search_budget), 0, SLOPE_PASSES * self.n_search
+        if by_slopes and budget < steps * CANDIDATES * self.n_search:  # else all is measured
+            slopes = min(steps, int(SLOPE_SHARE * budget) // each)
+        affordable = (budget - slopes * each) // (steps * CANDIDATES)
+        questions = min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
+        return Walking(questions, slopes, tried * questions + slopes * each)
 
-    @property
-    def walk_passes(self) -> int:
-        """Of one round of refinement; the last player on needs no measurement."""
-        left = (self.n_players - step for step in range(self.sizes[-1]))
-        return sum(min(CANDIDATES, n) for n in left if n > 1) * self.walk_questions
-
-    def passes_total(self, rounds: int) -> int:
+    def passes_total(self, rounds: int, *, by_slopes: bool) -> int:
         """Of a whole run with so many rounds of refinement, at most."""
-        walked = rounds * self.walk_passes if rounds else 0
+        walked = rounds * self.walking(by_slopes=by_slopes).passes if rounds else 0
         return self.search_budget + self.verify_passes + walked
 
     @property

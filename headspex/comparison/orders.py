@@ -55,9 +55,14 @@ def shapley_values(known: Known) -> Float[np.ndarray, " players"]:
 
 
 def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
-    """Mean |d log p(right answer) / d gate|, gates of a player's heads together."""
-    by_switch = known.judge.gate_gradients(known.search)
-    return np.asarray(np.abs(_of_players(known.judge, by_switch)).mean(axis=0))
+    """Mean |d log p(right answer) / d gate|, gates of a player's heads together.
+
+    Raises:
+        UsageError: the task's answers have no log-probability.
+    """
+    whole = np.ones((len(known.search), len(known.judge.players)), dtype=np.bool_)
+    found = known.judge.gate_gradients(whole, known.search, metric="logprob")
+    return np.asarray(np.abs(found).mean(axis=0))
 
 
 def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
@@ -73,7 +78,7 @@ def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
 def magnitude(known: Known) -> Float[np.ndarray, " players"]:
     """Norm of the weights through which a player writes."""
     squares = np.square(known.judge.output_norms())
-    return np.asarray(np.sqrt(_of_players(known.judge, squares[None])[0]))
+    return np.asarray(np.sqrt(known.judge.players.sums(squares[None])[0]))
 
 
 ORDERS: dict[str, Order] = {
@@ -82,14 +87,3 @@ ORDERS: dict[str, Order] = {
     "leave-one-out": Order("leave-one-out", leave_one_out, lambda n, q: (n + 1) * q),
     "magnitude": Order("magnitude of weights", magnitude, lambda n, q: 0),
 }
-
-
-def _of_players(
-    judge: Judge, by_switch: Float[np.ndarray, "rows layers switches"]
-) -> Float[np.ndarray, "rows players"]:
-    """The sums over what each player switches."""
-    n = len(judge.players)
-    alone = ~np.eye(n, dtype=np.bool_)
-    heads, mlps = ~judge.players.grid(alone), ~judge.players.mlps(alone)
-    switched = np.concatenate([heads, mlps[..., None]], axis=2)
-    return np.asarray(np.einsum("rls,pls->rp", by_switch, switched))

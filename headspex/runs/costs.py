@@ -43,7 +43,7 @@ def costs(study: Study) -> Costs:
     from headspex.hooks.budget import tokens_of
 
     plan, model = study.plan, study.model
-    passes_total = plan.passes_total(study.settings.refine)
+    passes_total = plan.passes_total(study.settings.refine, by_slopes=study.has_slopes)
     search, heldout = study.questions
     asked = search + heldout
     sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ

@@ -25,6 +25,7 @@ from headspex.runs.verification import verify
 from headspex.schedules.schedule import Schedule, prune_schedule, random_schedule
 from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
+from headspex.scores.store import ScoreStore
 from headspex.tasks import Task, interval
 
 if TYPE_CHECKING:
@@ -69,8 +70,17 @@ class Findings:
     at_chance: bool
 
 
-def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
-    """Search, fit, and judge what was fitted; the scores come from `judge`."""
+def find(
+    study: Study, judge: Judge, allocation: Allocation, *, slopes: ScoreStore | None = None
+) -> Findings:
+    """Search, fit, and judge what was fitted; the scores come from `judge`.
+
+    Args:
+        study: says what is asked.
+        judge: answers.
+        allocation: how the search spends its budget.
+        slopes: keeps those of the score; None: they are not taken.
+    """
     plan, settings, keep = study.plan, study.settings, allocation.keep
     task, metric = study.task, study.metric
     sample = draw_sample(plan, allocation, seed=settings.seed)
@@ -101,7 +111,7 @@ def find(study: Study, judge: Judge, allocation: Allocation) -> Findings:
         with study.timed("refine the schedule"):
             refinement = refined(
                 judge, sample, scores, spectrum, plan=plan, rounds=settings.refine,
-                metric=metric, seed=settings.seed, threads=settings.threads,
+                metric=metric, slopes=slopes, seed=settings.seed, threads=settings.threads,
             )  # fmt: skip
         best = refinement.schedule
     schedules = {

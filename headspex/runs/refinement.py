@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,14 @@ from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.spectrum import Spectrum
+from headspex.errors import RoomError
 from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule, with_values
+from headspex.schedules.tangent import Slopes
 from headspex.schedules.walk import Walk, walk
 from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
+from headspex.scores.store import ScoreStore
 from headspex.seeds import stream
 
 NARROW = 0.05  # a player that nearly every mask keeps, or drops, counts as kept this often
@@ -46,6 +50,7 @@ def refined(
     plan: Plan,
     rounds: int,
     metric: str,
+    slopes: ScoreStore | None = None,
     seed: int,
     threads: int,
     rules: Rules | None = None,
@@ -63,6 +68,7 @@ def refined(
         plan: says how many questions a candidate is asked.
         rounds: at least 1.
         metric: the value that the spectrum explains.
+        slopes: keeps those of the metric; None: they are not taken.
         seed: fixes the questions and the fits.
         threads: of xgboost.
         rules: what every mask keeps to.
@@ -76,6 +82,10 @@ def refined(
         asked = sample.search[questions]
         return judge.ask_all(masks, asked, metrics=[metric], what="refine")[metric]
 
+    sloped = None
+    if slopes is not None and plan.walking(by_slopes=True).slopes:
+        sloped = _slopes(judge, sample, metric, slopes)
+    walking = plan.walking(by_slopes=sloped is not None)
     for number in range(rounds):
         if walks:
             with threadpool_limits(1):
@@ -83,12 +93,31 @@ def refined(
         walks.append(
             walk(
                 spectrum, measure, n_questions, steps=plan.sizes[-1],
-                per_candidate=plan.walk_questions, rules=rules,
+                per_candidate=walking.questions, rules=rules, n_slopes=walking.slopes,
+                slopes=sloped,
                 rng=stream(seed, f"refine {number}"),
             )
         )  # fmt: skip
     schedule = with_values(walks[-1].schedule, spectrum)
     return Refined(schedule, spectrum, sum(one.passes for one in walks))
+
+
+def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes | None:
+    """Of the search questions; None, which is said, where there is no room for them."""
+
+    def slopes(
+        mask: Bool[np.ndarray, " players"], questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "players questions"]:
+        asked = sample.search[questions]
+        return judge.slopes(mask, asked, metric=metric, store=store, what="slopes")
+
+    try:
+        # With this a walk begins.
+        slopes(np.ones(len(judge.players), dtype=np.bool_), np.arange(len(sample.search)))
+    except RoomError as error:
+        print(f"headspex: refined without slopes, as {error}", file=sys.stderr)
+        return None
+    return slopes
 
 
 def _refitted(

@@ -40,12 +40,14 @@ class AtWork:
     Attributes:
         folder: held.
         judge: scores masks, and keeps the scores there.
+        slopes: keeps those of the score, where the run takes them.
         fill: the means of mean ablation, as mask files name them.
         earlier: how the run spent the smaller budget that is extended.
     """
 
     folder: RunFolder
     judge: Judge
+    slopes: ScoreStore | None
     fill: dict[str, str] | None
     earlier: dict[str, Any] | None
 
@@ -60,7 +62,7 @@ def run(study: Study, out: Path, *, ray: str | None, cpus_per_worker: int | None
             study, here.judge, allocation_of(study, here),
             record=lambda one: folder.allocate(study.identity, one.to_dict()),
         )  # fmt: skip
-        findings = find(study, here.judge, spent)
+        findings = find(study, here.judge, spent, slopes=here.slopes)
         with study.timed("write the results"):
             files = write_results(folder, study, findings, here.fill)
         write_json(folder.timing, {"seconds": study.seconds, "machine": platform.machine()})
@@ -90,7 +92,9 @@ def at_work(
             print(f"headspex: {said}", file=sys.stderr)
         earlier = folder.begin(study.identity)
         plan = study.plan
-        study.watch = Watch(folder.status, study.plan.passes_total(study.settings.refine))
+        rounds = study.settings.refine
+        passes_total = plan.passes_total(rounds, by_slopes=study.has_slopes)
+        study.watch = Watch(folder.status, passes_total)
         fill, fill_entry = None, None
         if study.settings.ablation == "mean":
             fill = mean_fill(study.model, study.encoded[: plan.n_search])
@@ -98,9 +102,13 @@ def at_work(
         workers: Any = nullcontext()
         if ray is not None:
             workers = ray_workers(study, fill, address=ray, cpus_per_worker=cpus_per_worker)
-        with ScoreStore(folder.scores, study.scored_by(fill)) as store, workers as measuring:
+        scored_by = study.scored_by(fill)
+        sloped: Any = nullcontext()
+        if rounds and study.has_slopes:
+            sloped = ScoreStore(folder.slopes, {**scored_by, "slopes_of": study.metric})
+        with ScoreStore(folder.scores, scored_by) as store, sloped as slopes, workers as measuring:
             judge = study.judge(store, fill=fill, workers=measuring)
-            yield AtWork(folder, judge, fill_entry, earlier)
+            yield AtWork(folder, judge, slopes, fill_entry, earlier)
 
 
 def allocation_of(study: Study, here: AtWork) -> Allocation:

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "scores.sqlite"
 
     @property
+    def slopes(self) -> Path:
+        """What each head would add to the score of a question, where a walk asked for that."""
+        return self.path / "slopes.sqlite"
+
+    @property
     def spectrum(self) -> Path:
         """The fitted spectrum."""
         return self.path / "spectrum.json"

@@ -15,10 +15,12 @@ from headspex.errors import UsageError
 from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
 from headspex.players import Players
 from headspex.progress import progress
+from headspex.schedules.walk import SLOPE_PASSES
 from headspex.scores.block import Block
 from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.scores.store import ScoreStore
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
+from headspex.tasks.scoring import SMOOTH
 
 
 class Judge:
@@ -121,24 +123,79 @@ class Judge:
         asked = np.tile(questions, (len(masks), 1))
         return self.ask(masks, asked, metrics=metrics, what=what)
 
-    def gate_gradients(
-        self, questions: Int[np.ndarray, " questions"]
-    ) -> Float[np.ndarray, "questions layers switches"]:
-        """As `headspex.hooks.importance.gate_gradients`, of these questions."""
-        from headspex.hooks.importance import gate_gradients
+    def slopes(
+        self,
+        mask: Bool[np.ndarray, " players"],
+        questions: Int[np.ndarray, " questions"],
+        *,
+        metric: str,
+        store: ScoreStore,
+        what: str,
+    ) -> Float[np.ndarray, "players questions"]:
+        """What switching each player from on to off would add to a score, were it linear.
 
-        if not self._task.kind.guessing:
+        Args:
+            mask: where the slope is taken.
+            questions: of which.
+            metric: of `headspex.tasks.scoring.SMOOTH`.
+            store: keeps them, and nothing else.
+            what: for the progress bar, in which a slope counts as `SLOPE_PASSES`.
+        """
+
+        def rows(
+            masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
+        ) -> Float[np.ndarray, "rows players"]:
+            return -self.gate_gradients(masks, questions, metric=metric)
+
+        passes = Passes.of_all(mask[None], questions)
+        with self._progress(SLOPE_PASSES * len(questions), what) as tell:
+            return evaluate(
+                InProcess(rows), passes, store=store,
+                progress=lambda done: tell(SLOPE_PASSES * done),
+            ).T  # fmt: skip
+
+    def gate_gradients(
+        self,
+        masks: Bool[np.ndarray, "rows players"],
+        questions: Int[np.ndarray, " rows"],
+        *,
+        metric: str,
+    ) -> Float[np.ndarray, "rows players"]:
+        """d score / d gate, the gates of a player's parts together.
+
+        See `headspex.hooks.gradients.gate_gradients`; row i is of `questions[i]` under `masks[i]`.
+
+        Raises:
+            UsageError: the task has no such metric, or it is not smooth.
+        """
+        from headspex.hooks.gradients import gate_gradients
+
+        if metric not in SMOOTH or metric not in self._task.kind.metrics:
             raise UsageError(
-                "gradients of the heads' gates are those of the right choice's log-probability, "
-                f"but the task {self._task.name} has no choices; leave gradient importance out"
+                f"gradients of the heads' gates are those of a {' or a '.join(SMOOTH)}, but the "
+                f"task {self._task.name} is scored in {', '.join(self._task.kind.metrics)}; leave "
+                "gradient importance out"
             )
         asked = [self._encoded[number] for number in questions]
-        answers = [self._questions[number].answer for number in questions]
-        return gate_gradients(self._model.bridge, asked, answers)
+        told = [self._questions[number] for number in questions]
+
+        def derivatives(values: np.ndarray, part: slice) -> np.ndarray:
+            return self._task.derivatives(metric, values, told[part], asked[part])
+
+        found = gate_gradients(
+            self._model.bridge, asked, derivatives, keep_masks=self.players.grid(masks),
+            keep_mlps=self.players.mlps(masks), fill=self._how["fill"],
+        )  # fmt: skip
+        if not np.isfinite(found).all():
+            raise UsageError(
+                f"gradients of the {metric} must be finite, but some are NaN or infinite; load the "
+                "model with dtype float32"
+            )
+        return self.players.sums(found)
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
-        """As `headspex.hooks.importance.output_norms`."""
-        from headspex.hooks.importance import output_norms
+        """As `headspex.hooks.norms.output_norms`."""
+        from headspex.hooks.norms import output_norms
 
         return output_norms(self._model.bridge)
 

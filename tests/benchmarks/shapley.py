@@ -119,7 +119,7 @@ def run(name: str, game: ShapleyGame, budget: int, seed: int) -> dict[str, objec
         warnings.simplefilter("ignore")
         try:
             found = ESTIMATORS[name](value, game.n_players, budget, seed)
-        except Exception as error:  # some peers need more masks; the table says how often
+        except Exception as error:  # noqa: BLE001 - some need more masks; the table says it
             return {"recall": math.nan, "error": math.nan, "calls": sum(asked), "cpu_s": "",
                     "failure": f"{type(error).__name__}: {error}"}  # fmt: skip
     return {

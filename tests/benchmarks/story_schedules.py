@@ -5,7 +5,8 @@
 samples 160 stories a seed from the model (temperature 1), searches on 32 and judges on the other
 128: mean loss in nats per token when 4 to 28 of 40 heads are removed. True greedy tries every
 remaining head on all 32 stories at every step, 26,240 passes; every fitted method gets a tenth of
-them. A pass is one story under one mask. Intervals are clustered by seed.
+them. A pass is one story under one mask; a backward pass counts two. Intervals are clustered by
+seed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from headspex.hooks import load_model
 from headspex.players import Players
 from headspex.runs.findings import random_schedules
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
-from headspex.schedules.walk import CANDIDATES, walk
+from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES, walk
 from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
@@ -34,7 +35,7 @@ SEARCH, HELDOUT = np.arange(32), np.arange(32, 160)
 TOKENS = 128
 SIZES = (4, 8, 12, 16, 20, 24, 28)
 KEEP = 0.8
-PER_CANDIDATE = 12
+PER_CANDIDATE, N_SLOPES = 8, 11
 
 
 def stories(model: str, seed: int) -> list[EncodedQuestion]:
@@ -50,13 +51,15 @@ def stories(model: str, seed: int) -> list[EncodedQuestion]:
     return [EncodedQuestion((row[0],), (tuple(row[1:]),)) for row in rows]
 
 
-def schedules_of(judge: Judge, seed: int, budget: int) -> dict[str, list[Schedule]]:
+def schedules_of(
+    judge: Judge, slopes: ScoreStore, seed: int, budget: int
+) -> dict[str, list[Schedule]]:
     """Every method's schedule, for `budget` passes; what comes from the model takes what it takes.
 
-    A third of ours is a search, the rest the walk.
+    A sixth of ours is a search, the rest the walk, half of it for slopes.
     """
     n = len(judge.players)
-    walked = SIZES[-1] * CANDIDATES * PER_CANDIDATE
+    walked = SIZES[-1] * CANDIDATES * PER_CANDIDATE + SLOPE_PASSES * len(SEARCH) * N_SLOPES
     masks = draw_masks(budget, n, keep=KEEP, seed=seed)
     rng = np.random.default_rng(seed)
     asked = np.concatenate(
@@ -72,11 +75,15 @@ def schedules_of(judge: Judge, seed: int, budget: int) -> dict[str, list[Schedul
     def measure(some: np.ndarray, questions: np.ndarray) -> np.ndarray:
         return judge.ask_all(some, questions, metrics=["logprob"], what="walk")["logprob"]
 
+    def sloped(mask: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return judge.slopes(mask, questions, metric="logprob", store=slopes, what="slopes")
+
     first = budget - walked
     spectrum = fit_spectrum(masks[:first], values(first), keep=KEEP, seed=seed)
     found = walk(
-        spectrum, measure, len(SEARCH), steps=SIZES[-1], per_candidate=PER_CANDIDATE, rng=rng
-    )
+        spectrum, measure, len(SEARCH), steps=SIZES[-1], per_candidate=PER_CANDIDATE,
+        slopes=sloped, n_slopes=N_SLOPES, rng=rng,
+    )  # fmt: skip
     assert first + found.passes <= budget
     whole = fit_spectrum(masks, values(budget), keep=KEEP, seed=seed)
     data = observe(masks, values(budget), keep=KEEP)
@@ -109,7 +116,8 @@ def main() -> None:
     kept: dict[str, list[np.ndarray]] = {}
     wholes: list[float] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        with ScoreStore(options.out / f"seed{seed}.sqlite") as store:
+        path = options.out / f"seed{seed}.sqlite"
+        with ScoreStore(path) as store, ScoreStore(path.with_suffix(".slopes")) as slopes:
             texts = stories(options.model, seed)
             judge = Judge(model, players, task, questions, texts, store=store)
 
@@ -117,7 +125,7 @@ def main() -> None:
                 return judge.ask_all(masks, which, metrics=["logprob"], what="stories")["logprob"]
 
             greedy = true_greedy(lambda masks: ask(masks, SEARCH).mean(axis=1), n, SIZES[-1])
-            found = {**schedules_of(judge, seed, passes // 10), GREEDY: [greedy]}
+            found = {**schedules_of(judge, slopes, seed, passes // 10), GREEDY: [greedy]}
             for method, several in found.items():
                 rows = [-ask(one.masks(SIZES), HELDOUT) / (TOKENS - 1) for one in several]
                 kept.setdefault(method, []).append(np.mean(rows, axis=0))

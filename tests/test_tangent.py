@@ -1,0 +1,93 @@
+"""What slopes say: when they are taken, and how far they are believed."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headspex.schedules.tangent import Tangent, centred, due
+
+PLAYERS, QUESTIONS = np.arange(5), np.arange(8)
+WHOLE = np.ones(5, dtype=bool)
+
+
+def tangent(slopes: np.ndarray) -> Tangent:
+    """At the whole mask."""
+    one = Tangent(lambda mask, questions: slopes[:, questions], [5], slopes.shape[1])
+    one.renew(WHOLE)
+    return one
+
+
+@given(st.integers(2, 200), st.integers(1, 200), st.integers(1, 50))
+def test_slopes_are_due_at_the_beginning_and_no_more_often_than_is_afforded(
+    players: int, steps: int, times: int
+) -> None:
+    found = due(players, min(steps, players), times)
+    assert found[0] == players
+    assert len(found) <= times
+    assert found == sorted(set(found), reverse=True)
+    assert found[-1] >= max(1, players - steps)
+
+
+def test_slopes_are_due_after_as_large_a_share_of_the_players_left() -> None:
+    assert due(1000, 900, 2) == [1000, 317]  # 1000 * (1/10)^(1/2)
+    assert due(8, 8, 3) == [8, 4, 2]
+
+
+def test_slopes_are_taken_when_due_and_once() -> None:
+    asked = []
+
+    def slopes(mask: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        asked.append(int(mask.sum()))
+        return np.zeros((5, len(questions)))
+
+    one = Tangent(slopes, [5, 4, 3], 8)
+    for on in (5, 5, 2, 2, 1):  # 4 and 3 went by with protected players, say
+        one.renew(on > PLAYERS)
+    assert asked == [5, 2]
+    assert one.taken == 16
+
+
+def test_parts_are_what_differs_from_question_to_question() -> None:
+    slopes = np.random.default_rng(0).normal(size=(5, 8))
+    one = tangent(slopes)
+    np.testing.assert_allclose(one.mean, slopes.mean(axis=1))
+    found = one.parts(np.array([3, 1]), np.array([0, 7]))
+    expected = slopes - slopes.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected[[3, 1]][:, [0, 7]])
+
+
+@pytest.mark.parametrize("true", [0.0, 0.3, 1.0, 2.0])
+def test_the_factor_is_learnt_from_what_is_measured(true: float) -> None:
+    rng = np.random.default_rng(0)
+    slopes = rng.normal(size=(5, 8))
+    one = tangent(slopes)
+    for _ in range(40):
+        alike = np.add.outer(rng.normal(size=5), rng.normal(size=8))
+        one.learn(PLAYERS, QUESTIONS, true * slopes + alike + 0.1 * rng.normal(size=(5, 8)))
+    own = (slopes - slopes.mean(axis=1, keepdims=True))[:1]
+    np.testing.assert_allclose(
+        one.parts(PLAYERS[:1], QUESTIONS), true * own, atol=0.05 * np.abs(own).max()
+    )
+
+
+def test_slopes_that_say_the_contrary_are_not_believed() -> None:
+    slopes = np.random.default_rng(0).normal(size=(5, 8))
+    one = tangent(slopes)
+    for _ in range(20):
+        one.learn(PLAYERS, QUESTIONS, -slopes)
+    np.testing.assert_array_equal(one.parts(PLAYERS, QUESTIONS), 0)
+
+
+def test_a_look_at_one_question_teaches_nothing() -> None:
+    slopes = np.random.default_rng(0).normal(size=(5, 8))
+    one = tangent(slopes)
+    before = one.factor
+    one.learn(PLAYERS, QUESTIONS[:1], np.ones((5, 1)))
+    assert one.factor == before
+
+
+def test_centred_values_have_no_mean_in_any_row_or_column() -> None:
+    found = centred(np.random.default_rng(0).normal(size=(4, 6)))
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-12)
