@@ -46,6 +46,8 @@ class Kind:
         score: (metric, values, questions, encoded) -> score of each row, more is better; values are
             what the model gave, one row per question.
         guessing: whether guessing among the choices has a score.
+        sloped: whether a score is the mean of so many log-probabilities that its slopes tell how
+            questions differ.
         fingerprint: sha256 of what decides scores beside questions and answers, such as a file.
         more: what gives a task of this kind more questions.
         summary: (questions, values) -> the results as the field reports them, for `eval`; None: the
@@ -56,6 +58,7 @@ class Kind:
     encode: Callable[[Task, Sequence[Question], Any, Prompting], Sequence[EncodedQuestion]]
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
     guessing: bool = False
+    sloped: bool = False
     fingerprint: str = ""
     more: str = "questions or subjects"
     summary: Callable[[Sequence[Question], Values], dict[str, Any]] | None = None

@@ -87,6 +87,6 @@ def _score(
 
 
 TEXT = Kind(
-    metrics=("logprob",), encode=_encode, score=_score,
+    metrics=("logprob",), encode=_encode, score=_score, sloped=True,
     more=f"text, of which {PASSAGE:,} characters make a question",
 )  # fmt: skip

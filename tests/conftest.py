@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -48,6 +49,17 @@ def llama_bridge(plain_llama: Any) -> Any:
     from headspex.hooks.bridging import bridge_from_model
 
     return bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "random").eval()
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text of words that the tests make up, long enough for a run."""
+    rng = np.random.default_rng(0)
+    words = ["the", "fox", "red", "sees", "a", "small", "dog", "and", "runs", "home", "again"]
+    lines = [" ".join(rng.choice(words, 12)) + "." for _ in range(900)]
+    path = tmp_path_factory.mktemp("texts") / "story.txt"
+    path.write_text("\n".join(lines))
+    return path
 
 
 def save_random_llama(folder: Path, *, layers: int) -> Path:

@@ -131,13 +131,17 @@ def test_where_memory_runs_out_fewer_questions_go_together(
 
 
 def test_a_run_without_room_for_slopes_says_so_and_goes_on(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    model_folder: Path,
+    story: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def none(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(gradients, "_log_probs", none)
-    study = Study(model_folder, "mini", metric="logprob", budget=400, verify_budget=2640, threads=1)
+    study = Study(model_folder, f"text:{story}", budget=400, verify_budget=2640, threads=1)
     findings = study.run(tmp_path / "run")
     assert "headspex: refined without slopes, as the gradient" in capsys.readouterr().err
     assert findings.refinement is not None
@@ -212,6 +216,10 @@ def test_what_is_no_smooth_score_has_no_gradient(model_folder: Path) -> None:
         whole = np.ones((1, len(study.players)), dtype=bool)
         with pytest.raises(UsageError, match="are those of a margin or a logprob"):
             judge.gate_gradients(whole, np.zeros(1, dtype=int), metric="accuracy")
-    assert not study.has_slopes
-    assert Study(model_folder, "mini", metric="logprob").has_slopes
-    assert not Study(model_folder, "mini", metric="logprob", rescale=True).has_slopes
+
+
+def test_walks_take_slopes_of_texts(story: Path, model_folder: Path) -> None:
+    text = f"text:{story}"
+    assert Study(model_folder, text).has_slopes
+    assert not Study(model_folder, text, rescale=True).has_slopes
+    assert not Study(model_folder, "mini", metric="logprob").has_slopes

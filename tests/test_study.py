@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_files import passes_of, slopes_of
+from run_files import files_of, passes_of, slopes_of
 
 from headspex.cli import main
 from headspex.engine.spectrum import Spectrum
@@ -177,19 +177,33 @@ def test_refinement_is_counted_and_its_last_spectrum_is_kept(
     for rounds in ("0", "1", "2"):
         words = ["--out", str(tmp_path / rounds), "--refine", rounds, "--metric", "logprob"]
         told[rounds] = _json(capsys, "prune", "--model", str(model_folder), *words, *QUICK)
-    # 400 / 4 passes a round: slopes once, 3 passes a question, as half of these are not enough for
-    # twice; 5 candidates at 7 steps, 2 questions each; fewer players at the end.
-    a_round = 3 * told["0"]["n_search"] + 2 * (4 * 5 + 4 + 3 + 2)
+    # 400 / 4 passes a round, 5 candidates at 7 steps: 2 questions each; fewer players at the end
+    a_round = 2 * (4 * 5 + 4 + 3 + 2)
     for rounds, result in told.items():
         assert result["refine_passes"] == int(rounds) * a_round
         assert result["passes_total"] == told["0"]["passes_total"] + int(rounds) * a_round
         assert (tmp_path / rounds / "near_spectrum.json").exists() == (rounds == "2")
-        out = tmp_path / rounds
-        found_again = 3 * result["n_search"] * (rounds == "2")  # those of the whole model
-        assert passes_of(out) == result["passes_total"] + result["n_heldout"] - found_again
-        assert bool(slopes_of(out)) == (out / "slopes.sqlite").exists() == (rounds != "0")
     fitted = [(tmp_path / rounds / "spectrum.json").read_bytes() for rounds in told]
     assert fitted[0] == fitted[1] == fitted[2]
+
+
+def test_on_a_text_a_walk_takes_slopes_which_are_counted_and_kept(
+    model_folder: Path, story: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", "--model", str(model_folder), "--task", f"text:{story}", *QUICK]
+    told = {}
+    for rounds in ("0", "1", "2"):
+        out = tmp_path / rounds
+        told[rounds] = result = _json(capsys, *words, "--out", str(out), "--refine", rounds)
+        # 100 passes a round: slopes once, as half of these are not enough for twice.
+        a_round = 3 * result["n_search"] + 2 * (4 * 5 + 4 + 3 + 2)
+        assert result["refine_passes"] == int(rounds) * a_round
+        found_again = 3 * result["n_search"] * (rounds == "2")  # those of the whole model
+        assert passes_of(out) == result["passes_total"] - found_again
+        assert bool(slopes_of(out)) == (out / "slopes.sqlite").exists() == (rounds != "0")
+    again = tmp_path / "again"
+    _json(capsys, *words, "--out", str(again))
+    assert files_of(again) == files_of(tmp_path / "1")
 
 
 def test_layers_metric_and_rescale_reach_the_run(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_files import files_of, scores_of
+from run_files import files_of, scores_of, slopes_of
 
 from headspex.cli import main
 
@@ -105,6 +105,24 @@ def test_thirty_kills_at_random_moments_change_no_file_and_cost_a_block_each(
         assert scores_of(out) == scores_of(whole)
         lost += check_rows(out, own)
     print(f"{kills} kills of {runs} runs, {lost} blocks measured again")
+
+
+@pytest.mark.slow
+def test_kills_while_slopes_are_taken_change_no_file(
+    mortal: Mortal, model_folder: Path, story: Path, tmp_path: Path
+) -> None:
+    words = ["--task", f"text:{story}", "--budget", "400", "--metric", "logprob"]
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert mortal.run(_words(model_folder, whole, *words))["status"] == 0
+    assert len(slopes_of(whole)) > 0
+    for at in range(0, 10_000, 5):
+        found = mortal.run(_words(model_folder, out, *words), at=at)
+        if found["status"] == 0:
+            break
+        assert found["status"] == -signal.SIGKILL, Path(f"{out}.log.err").read_text()
+    assert at > 20
+    assert files_of(out) == files_of(whole)
+    assert scores_of(out) == scores_of(whole)
 
 
 @pytest.mark.slow
