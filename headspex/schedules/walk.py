@@ -4,6 +4,7 @@ Greedy removal on the model itself asks every remaining player about every quest
 Here a step asks only about the players that are most promising, about the few questions that would
 tell most about them. What was measured of a player on a question is remembered, as it changes
 little while others go: `headspex.schedules.memory` says what all of it means for the present mask.
+Where the score has slopes, `headspex.schedules.tangent` makes a few answers stand for all.
 
 Promising is who costs least now and later: predicted gains are means over what may be removed next.
 A head with a backup costs nothing while the backup is there; plain greedy removal takes it first,
