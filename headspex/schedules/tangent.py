@@ -3,9 +3,10 @@
 The tangent of a score at a mask costs a few passes for all players together. What it says of a
 player on average is not worth much: a player's gain is curved. How a player's gain differs from
 question to question it says well: along greedy schedules of stories260k, of the ten heads that
-mattered, it told .76 to .91 of that variance at the mask itself, with a factor of .92 to 1.1. So what
-was measured on a few questions less what the tangent says of these, and what it says of all, are a
-far better mean over all questions than the few alone (a control variate; Owen 2013, chapter 8).
+mattered, it told .76 to .91 of that variance at the mask itself, with a factor of .92 to 1.1. So
+what was measured on a few questions less what the tangent says of these, and what it says of all,
+are a far better mean over all questions than the few alone (a control variate; Owen 2013, chapter
+8).
 """
 
 from __future__ import annotations
