@@ -28,6 +28,11 @@ PLACES = [(0, 1), (1, 3), (2, 0), (1, 4), (2, 4)]  # (layer, switch); switch 4 i
 TASK = Task("made", test=())
 
 
+def right(values: np.ndarray, part: slice) -> np.ndarray:
+    """Derivatives of the right answers' log-probabilities, of up to four times the questions."""
+    return np.asarray(np.eye(3)[np.tile(ANSWERS, 4)[part]][:, : values.shape[1]])
+
+
 def log_probs(
     model: Any, question: EncodedQuestion, gates: np.ndarray, fill: torch.Tensor
 ) -> list[float]:
@@ -97,9 +102,6 @@ def test_gate_gradients_are_finite_differences_of_the_score_under_each_mask(
 
 
 def test_a_batch_changes_no_gradient(llama_bridge: Any) -> None:
-    def right(values: np.ndarray, part: slice) -> np.ndarray:
-        return np.asarray(np.eye(3)[np.tile(ANSWERS, 4)[part]][:, : values.shape[1]])
-
     together = gate_gradients(llama_bridge, QUESTIONS * 4, right)
     assert together.shape == (12, 3, 5)
     np.testing.assert_allclose(together.reshape(4, 3, 3, 5).std(axis=0), 0, atol=1e-5)
@@ -108,9 +110,6 @@ def test_a_batch_changes_no_gradient(llama_bridge: Any) -> None:
 def test_where_memory_runs_out_fewer_questions_go_together(
     llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def right(values: np.ndarray, part: slice) -> np.ndarray:
-        return np.asarray(np.eye(3)[np.tile(ANSWERS, 4)[part]][:, : values.shape[1]])
-
     expected = gate_gradients(llama_bridge, QUESTIONS * 4, right)
     whole, sizes = gradients._log_probs, list[int]()
 

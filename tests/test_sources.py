@@ -6,14 +6,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_no_module_reads_or_writes_a_pickle_or_runs_code_of_a_repository() -> None:
-    """What ruff has no rule for; see S301 and its neighbours in pyproject.toml for the rest."""
+def test_no_module_unpickles_runs_code_of_a_repository_or_swallows_errors() -> None:
+    """What ruff has no rule for; pyproject.toml has S301, BLE001 and their neighbours."""
     folders = ("headspex", "hooks", "tasks", "figures")
     modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert len(modules) > 100
     forbidden = (
         r"^\s*(from|import) (c?[Pp]ickle|dill|joblib|marshal|shelve)\b", r"\btorch\.(load|save)\(",
-        r"\ballow_pickle\s*=\s*(?!False)", r"trust_remote_code=True",
+        r"\ballow_pickle\s*=(?!\s*False)", r"\btrust_remote_code\b['\"]?\s*[=:](?!\s*False)",
+        r"\bsuppress\((Base)?Exception\b",
     )  # fmt: skip
     for path in modules:
         code = path.read_text()

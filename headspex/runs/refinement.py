@@ -82,41 +82,36 @@ def refined(
         asked = sample.search[questions]
         return judge.ask_all(masks, asked, metrics=[metric], what="refine")[metric]
 
-    sloped = None
-    if slopes is not None and plan.walking(by_slopes=True).slopes:
-        sloped = _slopes(judge, sample, metric, slopes)
-    walking = plan.walking(by_slopes=sloped is not None)
+    def walked(number: int, spectrum: Spectrum, by: Slopes | None) -> Walk:
+        walking = plan.walking(by_slopes=by is not None)
+        return walk(
+            spectrum, measure, n_questions, steps=plan.sizes[-1],
+            per_candidate=walking.questions, rules=rules, slopes=by, n_slopes=walking.slopes,
+            rng=stream(seed, f"refine {number}"),
+        )  # fmt: skip
+
+    sloped = None if slopes is None else _slopes(judge, sample, metric, slopes)
     for number in range(rounds):
         if walks:
             with threadpool_limits(1):
                 spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
-        walks.append(
-            walk(
-                spectrum, measure, n_questions, steps=plan.sizes[-1],
-                per_candidate=walking.questions, rules=rules, n_slopes=walking.slopes,
-                slopes=sloped,
-                rng=stream(seed, f"refine {number}"),
-            )
-        )  # fmt: skip
+        try:
+            walks.append(walked(number, spectrum, sloped))
+        except RoomError as error:
+            print(f"headspex: refined without slopes, as {error}", file=sys.stderr)
+            sloped = None
+            walks.append(walked(number, spectrum, sloped))
     schedule = with_values(walks[-1].schedule, spectrum)
     return Refined(schedule, spectrum, sum(one.passes for one in walks))
 
 
-def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes | None:
-    """Of the search questions; None, which is said, where there is no room for them."""
-
+def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes:
     def slopes(
         mask: Bool[np.ndarray, " players"], questions: Int[np.ndarray, " questions"]
     ) -> Float[np.ndarray, "players questions"]:
         asked = sample.search[questions]
         return judge.slopes(mask, asked, metric=metric, store=store, what="slopes")
 
-    try:
-        # With this a walk begins.
-        slopes(np.ones(len(judge.players), dtype=np.bool_), np.arange(len(sample.search)))
-    except RoomError as error:
-        print(f"headspex: refined without slopes, as {error}", file=sys.stderr)
-        return None
     return slopes
 
 
