@@ -170,7 +170,8 @@ def test_slopes_of_the_shipped_model_are_near_to_what_switching_heads_off_change
         n = len(study.players)
         masks = np.concatenate([np.ones((1, n), dtype=bool), ~np.eye(n, dtype=bool)])
         values = judge.ask_all(masks, asked, metrics=["margin"], what="")["margin"]
-        slopes = judge.slopes(masks[0], asked, metric="margin", store=store, what="slopes")
+        whole = masks[np.zeros(20, dtype=int)]
+        slopes = judge.slopes(whole, asked, metric="margin", store=store, what="slopes").T
     # How questions differ about a head; on average a head's curve is bent.
     pair = [found - found.mean(axis=1, keepdims=True) for found in (values[1:] - values[0], slopes)]
     small = np.abs(pair[0]).max(axis=1) < 1
@@ -184,12 +185,13 @@ def test_slopes_are_stored_and_taken_once(
     study = Study(model_folder, "mini", metric="margin", ablation="mean", threads=1)
     with ScoreStore(":memory:") as scores, ScoreStore(":memory:") as store:
         judge = study.judge(scores, fill=mean_fill(study.model, study.encoded[:9]))
-        mask, asked = np.arange(len(study.players)) % 3 > 0, np.array([4, 2, 17])
-        found = judge.slopes(mask, asked, metric="margin", store=store, what="slopes")
-        by_gate = judge.gate_gradients(np.tile(mask, (3, 1)), asked, metric="margin")
-        np.testing.assert_allclose(found, -by_gate.T, rtol=1e-6)
+        masks = np.add.outer(np.arange(3), np.arange(len(study.players))) % 3 > 0
+        asked = np.array([4, 2, 17])
+        found = judge.slopes(masks, asked, metric="margin", store=store, what="slopes")
+        by_gate = judge.gate_gradients(masks, asked, metric="margin")
+        np.testing.assert_allclose(found, -by_gate, rtol=1e-6)
         monkeypatch.setattr(Judge, "gate_gradients", None)
-        again = judge.slopes(mask, asked, metric="margin", store=store, what="slopes")
+        again = judge.slopes(masks, asked, metric="margin", store=store, what="slopes")
         np.testing.assert_array_equal(again, found)
 
 

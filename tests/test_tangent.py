@@ -5,15 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.schedules.tangent import Tangent, centred, due
+from headspex.schedules.tangent import LOOK, Tangent, centred, due
 
 PLAYERS, QUESTIONS = np.arange(5), np.arange(8)
 WHOLE = np.ones(5, dtype=bool)
 
 
-def tangent(slopes: np.ndarray) -> Tangent:
-    """At the whole mask."""
-    one = Tangent(lambda mask, questions: slopes[:, questions], [5], slopes.shape[1])
+def tangent(slopes: np.ndarray, times: int = 1) -> Tangent:
+    """With the same slopes at every mask, seen at the whole one."""
+    one = Tangent(
+        lambda masks, questions: slopes[:, questions].T, 5, 8,
+        steps=4, times=times, rng=np.random.default_rng(0),
+    )  # fmt: skip
     one.renew(WHOLE)
     return one
 
@@ -34,27 +37,54 @@ def test_slopes_are_due_after_as_large_a_share_of_the_players_left() -> None:
     assert due(8, 8, 3) == [8, 4, 2]
 
 
-def test_slopes_are_taken_when_due_and_once() -> None:
-    asked = []
+def test_slopes_are_taken_at_random_masks_first_and_on_the_way_when_due() -> None:
+    asked: list[np.ndarray] = []
 
-    def slopes(mask: np.ndarray, questions: np.ndarray) -> np.ndarray:
-        asked.append(int(mask.sum()))
-        return np.zeros((5, len(questions)))
+    def slopes(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        np.testing.assert_array_equal(questions, np.tile(QUESTIONS, len(masks) // 8))
+        asked.extend(masks.reshape(-1, 8, 5))
+        return np.zeros(masks.shape)
 
-    one = Tangent(slopes, [5, 4, 3], 8)
-    for on in (5, 5, 2, 2, 1):  # 4 and 3 went by with protected players, say
+    one = Tangent(slopes, 5, 8, steps=2, times=4, rng=np.random.default_rng(0))
+    for on in (5, 5, 2, 2, 1):  # 4 went by with protected players, say
         one.renew(on > PLAYERS)
-    assert asked == [5, 2]
-    assert one.taken == 16
+    assert len(asked) == 3
+    assert len(np.unique(asked[0], axis=0)) > 4  # each question at a mask of its own
+    assert asked[0].mean() == pytest.approx(0.8, abs=0.15)
+    for masks, on in zip(asked[1:], (5, 2), strict=True):
+        np.testing.assert_array_equal(masks, np.tile(on > PLAYERS, (8, 1)))
+    assert one.taken == 3 * 8
+
+
+def test_of_many_questions_some_have_slopes_taken() -> None:
+    asked: list[np.ndarray] = []
+
+    def slopes(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        asked.extend(questions.reshape(-1, LOOK))
+        return np.ones(masks.shape)
+
+    one = Tangent(slopes, 5, 3 * LOOK, steps=4, times=3, rng=np.random.default_rng(0))
+    one.renew(WHOLE)
+    assert [len(set(questions.tolist())) for questions in asked] == [LOOK, LOOK]
+    assert one.taken == 2 * LOOK
+    np.testing.assert_allclose(one.gains(WHOLE), 1, atol=1e-9)
 
 
 def test_parts_are_what_differs_from_question_to_question() -> None:
     slopes = np.random.default_rng(0).normal(size=(5, 8))
     one = tangent(slopes)
-    np.testing.assert_allclose(one.mean, slopes.mean(axis=1))
+    np.testing.assert_allclose(one.gains(WHOLE), slopes.mean(axis=1))
     found = one.parts(np.array([3, 1]), np.array([0, 7]))
     expected = slopes - slopes.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected[[3, 1]][:, [0, 7]])
+    np.testing.assert_allclose(found, expected[[3, 1]][:, [0, 7]], rtol=2e-3)
+
+
+def test_before_the_first_slopes_nothing_is_known() -> None:
+    one = Tangent(
+        lambda masks, questions: 1.0 * masks, 5, 8, steps=4, times=3, rng=np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(one.gains(WHOLE), 0)
+    np.testing.assert_array_equal(one.parts(PLAYERS, QUESTIONS), 0)
 
 
 @pytest.mark.parametrize("true", [0.0, 0.3, 1.0, 2.0])

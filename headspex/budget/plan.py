@@ -9,6 +9,7 @@ from typing import Any
 from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
+from headspex.schedules.tangent import sloped_questions
 from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
@@ -88,7 +89,8 @@ class Plan:
         steps = self.sizes[-1]
         left = (self.n_players - step for step in range(steps))
         tried = sum(min(CANDIDATES, n) for n in left if n > 1)  # the last one needs no measurement
-        budget, slopes, each = int(WALK_SHARE * self.search_budget), 0, SLOPE_PASSES * self.n_search
+        budget, slopes = int(WALK_SHARE * self.search_budget), 0
+        each = SLOPE_PASSES * sloped_questions(self.n_search)
         if by_slopes and budget < steps * CANDIDATES * self.n_search:  # else all is measured
             slopes = min(steps, int(SLOPE_SHARE * budget) // each)
         affordable = (budget - slopes * each) // (steps * CANDIDATES)

@@ -107,10 +107,10 @@ def refined(
 
 def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes:
     def slopes(
-        mask: Bool[np.ndarray, " players"], questions: Int[np.ndarray, " questions"]
-    ) -> Float[np.ndarray, "players questions"]:
+        masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows players"]:
         asked = sample.search[questions]
-        return judge.slopes(mask, asked, metric=metric, store=store, what="slopes")
+        return judge.slopes(masks, asked, metric=metric, store=store, what="slopes")
 
     return slopes
 

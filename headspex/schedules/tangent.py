@@ -1,12 +1,15 @@
-"""What a score's slopes say of removing players, question by question.
+"""What slopes of a score say of removing players, where a walk takes them and how far it trusts.
 
-The tangent of a score at a mask costs a few passes for all players together. What it says of a
-player on average is not worth much: a player's gain is curved. How a player's gain differs from
-question to question it says well: along greedy schedules of stories260k, of the ten heads that
-mattered, it told .76 to .91 of that variance at the mask itself, with a factor of .92 to 1.1. So
-what was measured on a few questions less what the tangent says of these, and what it says of all,
-are a far better mean over all questions than the few alone (a control variate; Owen 2013, chapter
-8).
+Slopes at a mask cost a few passes for all players together. A walk begins with some at random
+masks, each question at its own, which tell of every player what it is worth while others are off,
+and what is left when it is off itself. The others are taken on the way.
+`headspex.schedules.slope_field` makes one picture of all of them.
+
+How a player's gain differs from question to question slopes say best: along greedy schedules of
+stories260k, of the ten heads that mattered, those at the mask itself told .76 to .91 of that
+variance, with a factor of .92 to 1.1. So what was measured on a few questions less what slopes say
+of these, and what they say of all, are a far better mean over all questions than the few alone (a
+control variate; Owen 2013, chapter 8).
 """
 
 from __future__ import annotations
@@ -16,32 +19,52 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-# What removing each player that is on would add to the score of each question, were it linear.
+from headspex.schedules.slope_field import SlopeField
+
+# What removing each player that is on would add to the score of question i under mask i, and what
+# leaving out one that is off did, were it linear.
 Slopes = Callable[
-    [Bool[np.ndarray, " players"], Int[np.ndarray, " questions"]],
-    Float[np.ndarray, "players questions"],
+    [Bool[np.ndarray, "rows players"], Int[np.ndarray, " rows"]],
+    Float[np.ndarray, "rows players"],
 ]
 
+SCATTERED = 1 / 3  # of all looks at slopes, how many are at random masks
+SCATTERED_KEEP = 0.8  # of these, how many players they keep
+LOOK = 512  # questions whose slopes a look takes, at most
 BELIEVED = 2.0  # looks that the first guess of the factor, 1, counts
 OLDER = 0.8  # of what a look counts for the factor, at the next one
 
 
 class Tangent:
-    """Slopes at the last mask where they were taken, and by what factor differences follow them.
+    """Slopes that a walk takes, and by what factor differences between questions follow them.
 
     Args:
         slopes: asks the model.
-        due: numbers of players on at which slopes are taken, descending.
-        n_questions: that there are.
+        n_players, n_questions: that there are.
+        steps: of the walk.
+        times: how often slopes are taken, at most; see `sloped_questions`.
+        rng: draws the masks of the beginning, and the questions where there are too many.
 
     Attributes:
-        mean: float [players], over all questions.
         taken: questions whose slopes were taken, all in all.
     """
 
-    def __init__(self, slopes: Slopes, due: list[int], n_questions: int) -> None:
-        self._slopes, self._due = slopes, list(due)
-        self._questions = np.arange(n_questions)
+    def __init__(
+        self,
+        slopes: Slopes,
+        n_players: int,
+        n_questions: int,
+        *,
+        steps: int,
+        times: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._slopes, self._rng = slopes, rng
+        self._scattered = int(SCATTERED * times)
+        self._due = due(n_players, steps, times - self._scattered)
+        self._n_questions = n_questions
+        self._field = SlopeField(n_players, n_questions)
+        self._parts = np.zeros((n_players, n_questions))
         self._products, self._squares = BELIEVED, BELIEVED
         self.taken = 0
 
@@ -51,14 +74,31 @@ class Tangent:
         return max(0.0, self._products / self._squares)
 
     def renew(self, mask: Bool[np.ndarray, " players"]) -> None:
-        """Take slopes at this mask, if they are due."""
+        """Come to this mask: slopes are taken if they are due."""
         on = int(mask.sum())
         if self._due and on <= self._due[0]:
             self._due = [later for later in self._due if later < on]
-            slopes = self._slopes(mask, self._questions)
-            self.taken += len(self._questions)
-            self.mean = slopes.mean(axis=1)
-            self._parts = slopes - self.mean[:, None]
+            looks = [self._asked() for _ in range(self._scattered + 1)]
+            here = np.tile(mask, (len(looks[-1]), 1))
+            shape = len(here) * self._scattered, len(mask)
+            masks = np.concatenate([self._rng.random(shape) < SCATTERED_KEEP, here])
+            questions, self._scattered = np.concatenate(looks), 0
+            self._field.see(masks, questions, self._slopes(masks, questions))
+            self.taken += len(questions)
+        self._parts = self._field.parts(mask)
+
+    def _asked(self) -> Int[np.ndarray, " questions"]:
+        """All questions, or some of very many."""
+        count = sloped_questions(self._n_questions)
+        if count == self._n_questions:
+            return np.arange(count)
+        return np.sort(self._rng.choice(self._n_questions, count, replace=False))
+
+    def gains(
+        self, mask: Bool[np.ndarray, " players"], *, stay: float = 1.0
+    ) -> Float[np.ndarray, " players"]:
+        """Of removing each player, on average; see `SlopeField.gains`."""
+        return self._field.gains(mask, stay=stay)
 
     def parts(
         self, players: Int[np.ndarray, " players"], questions: Int[np.ndarray, " asked"]
@@ -81,6 +121,11 @@ class Tangent:
             products = float((said * centred(scores)).sum()) / squares
             self._products = OLDER * self._products + products
             self._squares = OLDER * self._squares + 1
+
+
+def sloped_questions(n_questions: int) -> int:
+    """Of how many questions slopes are taken each time."""
+    return min(n_questions, LOOK)
 
 
 def due(n_players: int, steps: int, times: int) -> list[int]:

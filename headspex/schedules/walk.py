@@ -25,7 +25,7 @@ from headspex.schedules.forecast import Forecast
 from headspex.schedules.memory import Memory
 from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule
-from headspex.schedules.tangent import Slopes, Tangent, due
+from headspex.schedules.tangent import Slopes, Tangent
 
 CANDIDATES = 5  # asked about at each step
 SLOPE_PASSES = 3  # that a slope of a question costs: the forward pass, and the backward one as two
@@ -91,14 +91,14 @@ def walk(
         stay: how far the first step looks ahead; 1 looks at nothing but the present mask.
         rules: what every mask keeps to.
         slopes: of the score, where it has any; see `headspex.schedules.tangent`.
-        n_slopes: how often they are taken of all questions, at most.
+        n_slopes: how often they are taken, at most.
         rng: chooses among questions that would tell equally much.
     """
     rules = rules or Rules(spectrum.n_players)
     mask = np.ones(spectrum.n_players, dtype=np.bool_)
     tangent = None
     if slopes is not None and n_slopes:
-        tangent = Tangent(slopes, due(len(mask), steps, n_slopes), n_questions)
+        tangent = Tangent(slopes, len(mask), n_questions, steps=steps, times=n_slopes, rng=rng)
     forecast, memory = Forecast(spectrum, tangent), Memory(len(mask), n_questions)
     order, seen = list[int](), list[tuple[Masks, np.ndarray, np.ndarray]]()
     for step in range(len(mask)):

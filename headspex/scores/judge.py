@@ -125,18 +125,17 @@ class Judge:
 
     def slopes(
         self,
-        mask: Bool[np.ndarray, " players"],
-        questions: Int[np.ndarray, " questions"],
+        masks: Bool[np.ndarray, "rows players"],
+        questions: Int[np.ndarray, " rows"],
         *,
         metric: str,
         store: ScoreStore,
         what: str,
-    ) -> Float[np.ndarray, "players questions"]:
+    ) -> Float[np.ndarray, "rows players"]:
         """What switching each player from on to off would add to a score, were it linear.
 
         Args:
-            mask: where the slope is taken.
-            questions: of which.
+            masks, questions: row i is of `questions[i]` under `masks[i]`.
             metric: of `headspex.tasks.scoring.SMOOTH`.
             store: keeps them, and nothing else.
             what: for the progress bar, in which a slope counts as `SLOPE_PASSES`.
@@ -147,12 +146,12 @@ class Judge:
         ) -> Float[np.ndarray, "rows players"]:
             return -self.gate_gradients(masks, questions, metric=metric)
 
-        passes = Passes.of_all(mask[None], questions)
+        passes = Passes.of_each(masks, questions[:, None])
         with self._progress(SLOPE_PASSES * len(questions), what) as tell:
             return evaluate(
                 InProcess(rows), passes, store=store,
                 progress=lambda done: tell(SLOPE_PASSES * done),
-            ).T  # fmt: skip
+            )  # fmt: skip
 
     def gate_gradients(
         self,

@@ -35,7 +35,7 @@ SEARCH, HELDOUT = np.arange(32), np.arange(32, 160)
 TOKENS = 128
 SIZES = (4, 8, 12, 16, 20, 24, 28)
 KEEP = 0.8
-PER_CANDIDATE, N_SLOPES = 8, 11
+PER_CANDIDATE, N_SLOPES = 8, 15
 
 
 def stories(model: str, seed: int) -> list[EncodedQuestion]:
@@ -56,7 +56,7 @@ def schedules_of(
 ) -> dict[str, list[Schedule]]:
     """Every method's schedule, for `budget` passes; what comes from the model takes what it takes.
 
-    A sixth of ours is a search, the rest the walk, half of it for slopes.
+    Ours is almost all walk, more than half of it for slopes; 64 passes are left for a spectrum.
     """
     n = len(judge.players)
     walked = SIZES[-1] * CANDIDATES * PER_CANDIDATE + SLOPE_PASSES * len(SEARCH) * N_SLOPES
@@ -75,8 +75,8 @@ def schedules_of(
     def measure(some: np.ndarray, questions: np.ndarray) -> np.ndarray:
         return judge.ask_all(some, questions, metrics=["logprob"], what="walk")["logprob"]
 
-    def sloped(mask: np.ndarray, questions: np.ndarray) -> np.ndarray:
-        return judge.slopes(mask, questions, metric="logprob", store=slopes, what="slopes")
+    def sloped(some: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return judge.slopes(some, questions, metric="logprob", store=slopes, what="slopes")
 
     first = budget - walked
     spectrum = fit_spectrum(masks[:first], values(first), keep=KEEP, seed=seed)
