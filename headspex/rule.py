@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -19,14 +20,14 @@ class Rule:
 
     Attributes:
         said: completes "it must be ...".
-        fits: whether a value is one, numbers of numpy as those of Python.
+        fits: whether a value is one, a number of Python's own or text if it can be.
     """
 
     said: str
     fits: Callable[[Any], bool]
 
     def take(self, name: str, given: Any) -> Any:
-        """`given`, numbers of numpy as those of Python.
+        """`given`, as Python's own number or as text where it has such a form.
 
         Args:
             name: of the value, in the sentence that refuses it.
@@ -34,14 +35,24 @@ class Rule:
         Raises:
             UsageError: it breaks the rule.
         """
-        plain = given
-        if isinstance(given, Integral) and not isinstance(given, bool):
-            plain = int(given)
-        elif isinstance(given, Real) and not isinstance(given, Integral):
-            plain = float(given)
-        if not self.fits(plain):
+        taken = _plain(given)
+        if not self.fits(taken):
             raise UsageError(f"{name} must be {self.said}, but is {given!r}")
-        return plain
+        return taken
+
+
+def _plain(given: Any) -> Any:
+    """Numbers of numpy as those of Python; paths, and devices and dtypes of torch, as text."""
+    if isinstance(given, os.PathLike):
+        return os.fspath(given)
+    if isinstance(given, Integral):
+        return given if isinstance(given, bool) else int(given)
+    if isinstance(given, Real):
+        return float(given)
+    kind = type(given)
+    if kind.__module__ == "torch" and kind.__name__ in ("device", "dtype"):
+        return str(given).removeprefix("torch.")
+    return given
 
 
 def whole_number(least: int, most: int | None = None) -> Rule:

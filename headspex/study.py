@@ -103,12 +103,7 @@ class Study:
             "task": task.name if isinstance(task, Task) else task,
             **settings,
         }
-        self.settings = Settings(
-            **{
-                name: os.fspath(value) if isinstance(value, os.PathLike) else value
-                for name, value in named.items()
-            }
-        )
+        self.settings = Settings(**named)
         self.seconds: dict[str, float] = {}
         self.watch = Watch()
 

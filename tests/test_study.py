@@ -346,6 +346,21 @@ def test_settings_of_numpy_are_kept_as_numbers_of_python() -> None:
     assert json.dumps(study.settings.to_dict()) == json.dumps(plain.settings.to_dict())
 
 
+def test_paths_and_what_torch_calls_devices_and_dtypes_are_kept_as_text(tmp_path: Path) -> None:
+    import torch
+
+    import headspex
+
+    study = headspex.Study(
+        "tiny", tmp_path / "t.jsonl", device=torch.device("cuda", 1), dtype=torch.bfloat16
+    )
+    found = study.settings
+    assert (found.device, found.dtype) == ("cuda:1", "bfloat16")
+    assert found.task == str(tmp_path / "t.jsonl")
+    with pytest.raises(UsageError, match=r"--device must be .*, but is tensor"):
+        headspex.Study("tiny", device=torch.zeros(1))
+
+
 def test_a_study_refuses_an_unknown_metric() -> None:
     import headspex
 
