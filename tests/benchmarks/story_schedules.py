@@ -2,11 +2,11 @@
 
     python tests/benchmarks/story_schedules.py MODEL --seeds 3 --out runs/stories
 
-samples 160 stories a seed from the model (temperature 1), searches on 32 and judges on the other
-128: mean loss in nats per token when 4 to 28 of 40 heads are removed. True greedy tries every
-remaining head on all 32 stories at every step, 26,240 passes; every fitted method gets a tenth of
-them. A pass is one story under one mask; a backward pass counts two. Intervals are clustered by
-seed.
+samples stories from the model (temperature 1), for each seed its own, searches on 32 of them, or on
+`--stories`, and judges on 128 others: mean loss in nats per token when 4 to 28 of 40 heads are
+removed. True greedy tries every remaining head on all stories of the search at every step, 26,240
+passes of 32; every fitted method gets a tenth of them. A pass is one story under one mask; a
+backward pass counts two. Intervals are clustered by seed.
 """
 
 import argparse
@@ -31,20 +31,20 @@ from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
 from headspex.tasks import EncodedQuestion, Question, Task
 
-SEARCH, HELDOUT = np.arange(32), np.arange(32, 160)
+HELDOUT = 128
 TOKENS = 128
 SIZES = (4, 8, 12, 16, 20, 24, 28)
 KEEP = 0.8
-PER_CANDIDATE, N_SLOPES = 8, 15
+N_SLOPES = 15
 
 
-def stories(model: str, seed: int) -> list[EncodedQuestion]:
+def stories(model: str, count: int, *, seed: int) -> list[EncodedQuestion]:
     """Texts of the model's own."""
     import torch
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    start = torch.full((len(SEARCH) + len(HELDOUT), 1), 1)
+    start = torch.full((count, 1), 1)
     options = {"max_new_tokens": TOKENS - 1, "min_new_tokens": TOKENS - 1, "pad_token_id": 0}
     plain = AutoModelForCausalLM.from_pretrained(model)
     rows = plain.generate(start, do_sample=True, **options).tolist()
@@ -52,24 +52,25 @@ def stories(model: str, seed: int) -> list[EncodedQuestion]:
 
 
 def schedules_of(
-    judge: Judge, slopes: ScoreStore, seed: int, budget: int
+    judge: Judge, slopes: ScoreStore, search: np.ndarray, *, budget: int, seed: int
 ) -> dict[str, list[Schedule]]:
     """Every method's schedule, for `budget` passes; what comes from the model takes what it takes.
 
-    Ours is almost all walk, more than half of it for slopes; 64 passes are left for a spectrum.
+    Ours is almost all walk, more than half of it for slopes; two passes of each story are left for
+    a spectrum.
     """
-    n = len(judge.players)
-    walked = SIZES[-1] * CANDIDATES * PER_CANDIDATE + SLOPE_PASSES * len(SEARCH) * N_SLOPES
+    n, per_candidate = len(judge.players), len(search) // 4
+    walked = SIZES[-1] * CANDIDATES * per_candidate + SLOPE_PASSES * len(search) * N_SLOPES
     masks = draw_masks(budget, n, keep=KEEP, seed=seed)
     rng = np.random.default_rng(seed)
     asked = np.concatenate(
-        [rng.permutation(SEARCH) for _ in range(budget // len(SEARCH) + 1)]
+        [rng.permutation(search) for _ in range(budget // len(search) + 1)]
     )[:budget]  # fmt: skip
     scores = judge.ask(masks, asked[:, None], metrics=["logprob"], what="search")["logprob"][:, 0]
 
     def values(count: int) -> np.ndarray:
         return mask_values(
-            scores[:count], np.arange(count), asked[:count], len(SEARCH), masks[:count]
+            scores[:count], np.arange(count), asked[:count], len(search), masks[:count]
         )
 
     def measure(some: np.ndarray, questions: np.ndarray) -> np.ndarray:
@@ -81,13 +82,13 @@ def schedules_of(
     first = budget - walked
     spectrum = fit_spectrum(masks[:first], values(first), keep=KEEP, seed=seed)
     found = walk(
-        spectrum, measure, len(SEARCH), steps=SIZES[-1], per_candidate=PER_CANDIDATE,
+        spectrum, measure, len(search), steps=SIZES[-1], per_candidate=per_candidate,
         slopes=sloped, n_slopes=N_SLOPES, rng=rng,
     )  # fmt: skip
     assert first + found.passes <= budget
     whole = fit_spectrum(masks, values(budget), keep=KEEP, seed=seed)
     data = observe(masks, values(budget), keep=KEEP)
-    known = Known(judge, SEARCH, "logprob", whole)
+    known = Known(judge, search, "logprob", whole)
     result = {OURS: [found.schedule], UNREFINED: [prune_schedule(whole)]}
     for name, baseline in BASELINES.items():
         if name != "random":
@@ -104,37 +105,40 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--stories", type=int, default=32, help="to search on")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     model = load_model(options.model)
     players = Players.heads(model.n_layers, model.n_heads)
-    questions = [Question("", str(i), ("",), 0) for i in range(len(SEARCH) + len(HELDOUT))]
+    search, heldout = np.arange(options.stories), options.stories + np.arange(HELDOUT)
+    questions = [Question("", str(i), ("",), 0) for i in range(options.stories + HELDOUT)]
     task = Task("stories", test=tuple(questions))
     n = len(players)
-    passes = sum(range(n + 1)) * len(SEARCH)
+    passes = sum(range(n + 1)) * len(search)
     kept: dict[str, list[np.ndarray]] = {}
     wholes: list[float] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         path = options.out / f"seed{seed}.sqlite"
         with ScoreStore(path) as store, ScoreStore(path.with_suffix(".slopes")) as slopes:
-            texts = stories(options.model, seed)
+            texts = stories(options.model, len(questions), seed=seed)
             judge = Judge(model, players, task, questions, texts, store=store)
 
             def ask(masks: np.ndarray, which: np.ndarray, judge: Judge = judge) -> np.ndarray:
                 return judge.ask_all(masks, which, metrics=["logprob"], what="stories")["logprob"]
 
-            greedy = true_greedy(lambda masks: ask(masks, SEARCH).mean(axis=1), n, SIZES[-1])
-            found = {**schedules_of(judge, slopes, seed, passes // 10), GREEDY: [greedy]}
+            greedy = true_greedy(lambda masks: ask(masks, search).mean(axis=1), n, SIZES[-1])
+            found = schedules_of(judge, slopes, search, budget=passes // 10, seed=seed)
+            found[GREEDY] = [greedy]
             for method, several in found.items():
-                rows = [-ask(one.masks(SIZES), HELDOUT) / (TOKENS - 1) for one in several]
+                rows = [-ask(one.masks(SIZES), heldout) / (TOKENS - 1) for one in several]
                 kept.setdefault(method, []).append(np.mean(rows, axis=0))
-            wholes.append(-ask(np.ones((1, n), dtype=bool), HELDOUT).mean() / (TOKENS - 1))
+            wholes.append(-ask(np.ones((1, n), dtype=bool), heldout).mean() / (TOKENS - 1))
     print(
         f"whole model {np.mean(wholes):.4f} nats per token; {passes // 10:,} passes of {passes:,}"
     )
     pooled = {method: np.concatenate(parts, axis=1) for method, parts in kept.items()}
-    cluster = np.repeat(np.arange(options.seeds), len(HELDOUT))  # a seed's stories share schedules
+    cluster = np.repeat(np.arange(options.seeds), HELDOUT)  # a seed's stories share schedules
     print("removed" + " " * 21 + "".join(f"{size:8d} " for size in SIZES))
     # Losses, so that - says that ours is lower.
     print_table(
