@@ -1,8 +1,6 @@
 # `make prune` and `make test` each do all they need, from a fresh clone.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two test files at a time, each file in one process, as its tests share what they have made.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 # An NVIDIA GPU takes the registry's own torch. Without one, the CPU build is asked of PyTorch's
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
@@ -13,10 +11,10 @@ prune: .venv/installed
 	$(BIN)/headspex prune
 
 test: .venv/installed-dev
-	$(PYTEST) -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: .venv/installed-dev
-	$(PYTEST) -m slow
+	$(BIN)/python -m pytest -m slow
 
 test-all: test test-slow
 
