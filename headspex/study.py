@@ -214,12 +214,11 @@ class Study:
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
         """The search and the held-out questions that are used, subjects in proportion."""
-        halves = zip(self.halves, (self.plan.n_search, self.plan.n_heldout), strict=True)
-        search, heldout = (
-            in_proportion(half, count, rng=stream(self.settings.seed, "questions"))
-            for half, count in halves
+        seed, plan, halves = self.settings.seed, self.plan, self.halves
+        return (
+            in_proportion(halves[0], plan.n_search, rng=stream(seed, "search questions")),
+            in_proportion(halves[1], plan.n_heldout, rng=stream(seed, "held-out questions")),
         )
-        return search, heldout
 
     @property
     def identity(self) -> dict[str, Any]:

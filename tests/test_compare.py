@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_plans import made_plan
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.plan import Plan
 from headspex.budget.sample import draw_sample
 from headspex.cli import main
 from headspex.comparison.fits import fit_all, fit_own_masks, search_parts
@@ -25,7 +25,7 @@ from headspex.settings import Settings
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 FILES = ["compare/compare.json", "compare/curve.csv", "compare/faithfulness.csv",
          "figures/faithfulness.svg"]  # fmt: skip
-PLAN = Plan(20, 20, 20, n_fresh=64, sizes=(1, 4), search_budget=1_600)
+PLAN = made_plan(20, 20, 20, n_fresh=64, sizes=(1, 4), search_budget=1_600)
 SAMPLE = draw_sample(PLAN, Allocation(keep=0.7, questions_per_mask=2, n_masks=800), seed=0)
 
 

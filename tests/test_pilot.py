@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_plans import made_plan
 
 from headspex.budget.pilot import (
     MASKS,
@@ -13,10 +14,12 @@ from headspex.budget.pilot import (
     pilot_size,
     smallest_pilot,
 )
-from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER, Plan
+from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER
 from headspex.scores.spread import assign_questions
 
-PLAN = Plan(n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000)
+PLAN = made_plan(
+    n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000
+)
 
 
 def _scores(
@@ -69,4 +72,4 @@ def test_the_pilot_is_that_of_the_default_budget_or_the_least_or_is_left_out() -
 
 
 def test_so_few_heads_that_the_pilot_would_score_most_of_their_masks_have_none() -> None:
-    assert pilot_size(Plan(5, 30, 30, 8, (2,), 10**6), 6) == 0
+    assert pilot_size(made_plan(5, 30, 30, 8, (2,), 10**6), 6) == 0

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_plans import made_plan
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.plan import Plan
 from headspex.budget.sample import draw_sample
 from headspex.cli import main
 from headspex.errors import UsageError
@@ -24,7 +24,7 @@ from headspex.scores.block import BLOCK
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["--budget", "400", "--verify-budget", "2940", "--threads", "1", "--metric", "logprob"]
-PLAN = Plan(40, 30, 30, 20, (2,), 10**6, n_watched=10, look_step=3_000)
+PLAN = made_plan(40, 30, 30, 20, (2,), 10**6, n_watched=10, look_step=3_000)
 
 
 def _words(model: Path, out: Path, *more: str) -> list[str]:

@@ -47,7 +47,13 @@ IDENTITY = record(
         "tokenizer": text,
         "questions": text,
         "commit": optional(text),
-    }
+    },
+    later={
+        "may_cost": optional(number),
+        "fresh_search": _COUNT,
+        "fresh_heldout": _COUNT,
+        "n_compared": _COUNT,
+    },
 )
 
 ALLOCATION = record(
@@ -115,7 +121,8 @@ RESULTS = record(
         "chance": optional(number),
         "at_chance": truth,
         "energy": record({"linear": number, "within": number, "across": number, "basis": text}),
-    }
+    },
+    later={"may_cost": number, "loss_at_most": table(number)},
 )
 
 PARTS = {

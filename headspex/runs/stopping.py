@@ -22,6 +22,7 @@ from headspex.engine.fit import fit_spectrum
 from headspex.runs.findings import search_scores
 from headspex.scores.block import BLOCK
 from headspex.scores.judge import Judge
+from headspex.scores.spread import sampled_values
 
 if TYPE_CHECKING:
     from headspex.study import Study
@@ -87,12 +88,14 @@ def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray) -> Loo
             data.masks, data.values, keep=sample.keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
-    measured = judge.ask_all(
-        sample.watched, sample.search, metrics=[study.metric], what="watched masks"
+    answers = judge.ask(
+        sample.watched, sample.watched_search, metrics=[study.metric], what="watched masks"
     )[study.metric]
-    found = faithfulness(
-        measured.mean(axis=1), spectrum.predict(sample.watched), seed=settings.seed
+    predicted = spectrum.predict(sample.watched)
+    measured = sampled_values(
+        answers, sample.watched_search, len(sample.search), expected=predicted
     )
+    found = faithfulness(measured, predicted, seed=settings.seed)
     if found is None:
         return Look(len(scores), None, None, None)
     study.watch.faithfulness({"passes": len(scores), **found.to_dict()})
