@@ -9,7 +9,7 @@ from typing import Any
 from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
-from headspex.schedules.tangent import sloped_questions
+from headspex.schedules.tangent import most_looks, sloped_questions
 from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
@@ -92,7 +92,8 @@ class Plan:
         budget, slopes = int(WALK_SHARE * self.search_budget), 0
         each = SLOPE_PASSES * sloped_questions(self.n_search)
         if by_slopes and budget < steps * CANDIDATES * self.n_search:  # else all is measured
-            slopes = min(steps, int(SLOPE_SHARE * budget) // each)
+            paid = int(SLOPE_SHARE * budget) // each
+            slopes = min(steps, paid, most_looks(self.n_search))
         affordable = (budget - slopes * each) // (steps * CANDIDATES)
         questions = min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
         return Walking(questions, slopes, tried * questions + slopes * each)
