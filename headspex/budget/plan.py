@@ -26,7 +26,7 @@ RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
 FEWEST_MASKS = 10  # of the search; intervals need as many
 WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
-SLOPE_SHARE = 0.5  # of that, for slopes, where the score has any
+SLOPE_SHARE = 0.5  # of that, at most, for slopes, where the score has any
 FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 
