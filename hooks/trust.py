@@ -13,6 +13,7 @@ from headspex.hooks.batching import Work, plan_work
 from headspex.hooks.budget import Budget, Path, scores
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import refusal
+from headspex.seeds import stream
 
 # Largest difference of a log-probability, in nats. In float32, 8 of 30,000 pairs of the shipped
 # model differed by more than 1e-4 and none by more than 4e-4, as the bridge does from float64. In
@@ -48,7 +49,7 @@ def _sample(inputs: Inputs, layers: int, heads: int) -> Work:
         return max(len(inputs.passes[index].tokens) for index in inputs.of_question[question])
 
     short = sorted(range(len(inputs.of_question)), key=lambda n: (length(n), n))[:2]
-    keep = np.random.default_rng(0).random((2, layers, heads + 1)) < 0.5
+    keep = stream(0, "trust").random((2, layers, heads + 1)) < 0.5
     keep[1, : layers // 2] = True
     return plan_work(inputs, [n for _ in keep for n in short], np.repeat(keep, len(short), axis=0))
 

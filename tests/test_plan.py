@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from headspex.budget.plan import FEWEST_WALK_QUESTIONS, WALK_SHARE, Walking, make_plan
 from headspex.errors import UsageError
+from headspex.schedules.slope_field import MOST
+from headspex.schedules.tangent import LOOK
 from headspex.settings import Settings
 from headspex.study import Study
 
@@ -47,6 +49,15 @@ def test_where_every_candidate_is_asked_everything_slopes_are_not_taken() -> Non
     plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
     assert plan.walking(by_slopes=True) == plan.walking(by_slopes=False)
     assert plan.walking(by_slopes=True).questions == plan.n_search
+
+
+def test_no_more_slopes_are_paid_for_than_are_remembered() -> None:
+    settings = Settings(budget=1_024 * 1_536, verify_budget=1_024 * 1_344)
+    plan = make_plan(settings, n_players=1_024, n_search=512, n_heldout=512)
+    assert plan.walking(by_slopes=True).slopes * LOOK == MOST
+    steps, budget = plan.sizes[-1], 1_024 * 1_536 // 4
+    # What they leave is for answers: five candidates a step.
+    assert plan.walking(by_slopes=True).questions == (budget - 3 * MOST) // (5 * steps)
 
 
 @given(st.integers(4, 200), st.integers(10, 2_000), st.integers(2_000, 10**6), st.booleans())

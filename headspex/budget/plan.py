@@ -28,7 +28,7 @@ LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 FEWEST_MASKS = 10  # of the search; intervals need as many
 WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
-SLOPE_SHARE = 0.5  # of that, for slopes, where the score has any
+SLOPE_SHARE = 0.5  # of that, at most, for slopes, where the score has any
 FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 

@@ -31,10 +31,11 @@ def fit_spectrum(
 ) -> Spectrum:
     """The spectrum that best predicts masks it has not seen.
 
-    Several methods compete by cross-validation: a LASSO on single players, a sparse spectrum
-    grown term by term, ridge on all terms at once, boosted trees, and their weighted sum. The
-    winner, fitted to all masks, comes with `Spectrum.report`. A function that does not vary, or
-    of which nothing could be predicted, gives the constant alone; the report says so.
+    Several methods compete by cross-validation: a LASSO on single players, a curve of a weighted
+    sum, a sparse spectrum grown term by term, ridge on all terms at once, boosted trees, and their
+    weighted sum. The winner, fitted to all masks, comes with `Spectrum.report`; a sparse spectrum
+    that leaves nothing over, and that not by chance, wins without a contest. A function that does
+    not vary, or of which nothing could be predicted, gives the constant alone; the report says so.
 
     Args:
         masks: True = the player stays on; exact 1 and 0 will do, here as in `Spectrum.predict`.

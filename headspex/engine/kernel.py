@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum, Term, characters
+from headspex.seeds import stream
 
 Columns = Int[np.ndarray, "terms order"]
 
@@ -50,7 +51,7 @@ def kernel_ridge(data: Observations, *, pull: float = PULL, seed: int = 0) -> Sp
         pull: of the relevances to each other, see `learn_relevances`.
         seed: chooses the masks that relevances are learned from, where they are many.
     """
-    chosen = np.random.default_rng(seed).permutation(len(data))[:EVIDENCE_MASKS]
+    chosen = stream(seed, "evidence").permutation(len(data))[:EVIDENCE_MASKS]
     relevances = learn_relevances(data.rows(np.sort(chosen)), pull=pull)
     if len(data) <= DUAL_MASKS:
         return _from_all_terms(data, relevances)

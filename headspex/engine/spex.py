@@ -14,6 +14,7 @@ from headspex.engine.observations import Observations, observe
 from headspex.engine.peeling import EXACT, peel, transform
 from headspex.engine.spectrum import FitReport, Spectrum, Term
 from headspex.rule import whole_seed
+from headspex.seeds import stream
 
 __all__ = ["SpexDesign", "fit_spex", "smallest_budget", "spex_design"]
 
@@ -58,7 +59,7 @@ def _judged(design: SpexDesign, data: Observations, seed: int) -> Spectrum:
             return _spex(design, data, train, seed)
         return lasso_heads(data.rows(np.flatnonzero(train)), seed=seed)
 
-    folds = np.random.default_rng(seed).permutation(len(data)) % FOLDS
+    folds = stream(seed, "spex folds").permutation(len(data)) % FOLDS
     tested = np.flatnonzero(folds < HELD_OUT)
     held_out = {}
     for name in ("linear", "spex"):

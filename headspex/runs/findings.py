@@ -27,6 +27,7 @@ from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
 from headspex.scores.store import ScoreStore
+from headspex.seeds import stream
 from headspex.tasks import Task, interval
 
 if TYPE_CHECKING:
@@ -196,10 +197,8 @@ def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
     """The schedules whose mean score is the baseline `random`."""
-    return [
-        random_schedule(n_players, seed=seed * RANDOM_SCHEDULES + i)
-        for i in range(RANDOM_SCHEDULES)
-    ]
+    rng = stream(seed, "random schedules")
+    return [random_schedule(n_players, rng=rng) for _ in range(RANDOM_SCHEDULES)]
 
 
 def curve_metrics(own: str, metric: str) -> list[str]:

@@ -26,6 +26,7 @@ from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import n_pruned, prune_schedule, random_schedule
 from headspex.scores.fill import fill_of_run
 from headspex.scores.store import ScoreStore
+from headspex.seeds import stream
 
 Layers = Sequence[int]
 
@@ -70,12 +71,13 @@ def _measured(
         for layers in ranges:
             inside = np.isin(study.players.layer_of, layers)
             others, total = np.flatnonzero(~inside).tolist(), int(inside.sum())
+            rng = stream(seed, f"random schedules of layers {format_layers(layers)}")
             schedules = {
                 "proxyspex": [prune_schedule(spectrum, protect=others)],
                 "lasso": [prune_schedule(lasso, protect=others)],
                 "random": [
-                    random_schedule(len(inside), seed=seed * RANDOM_SCHEDULES + i, protect=others)
-                    for i in range(RANDOM_SCHEDULES)
+                    random_schedule(len(inside), rng=rng, protect=others)
+                    for _ in range(RANDOM_SCHEDULES)
                 ],
             }
             sizes = sorted({n_pruned(share, total) for share in SPARSITIES} - {0})
