@@ -70,7 +70,8 @@ def made_run(
         "n_search": 100, "n_heldout": 100, "metric": "accuracy", "own_metric": "accuracy",
         "allocation": allocation, "faithfulness": {"r2": 0.9, "low": 0.8, "high": 0.95},
         "transfer": None, "unpruned": 0.9, "unpruned_low": 0.85, "unpruned_high": 0.95,
-        "free": None, "may_cost": 0.01, "loss_at_most": {}, "curve": [], "chance": 0.25, "at_chance": False,
+        "free": None, "may_cost": 0.01, "loss_at_most": {str(size): 0.5 for size in sizes},
+        "curve": [], "chance": 0.25, "at_chance": False,
         "energy": {"linear": energy.linear, "within": energy.within, "across": energy.across,
                    "basis": energy.basis},
     }  # fmt: skip

@@ -24,10 +24,6 @@ ALLOWED = {
     "headspex/tiny/sequences.py": "repeats the training of the weights that ship",
     "headspex/export/proof.py": "tokens of a check, drawn by torch",
     "headspex/export/speed.py": "tokens to be timed, drawn by torch",
-    # Named streams for these come with their new intervals.
-    "headspex/engine/faithfulness.py": "to come",
-    "headspex/engine/paired.py": "to come",
-    "headspex/engine/uncertainty.py": "to come",
 }
 
 

@@ -96,9 +96,9 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
     search, heldout = np.split(numbers, [plan.n_search])
 
     def deal(
-        half: Int[np.ndarray, " half"], masks: int, each: int, name: str
+        half: Int[np.ndarray, " half"], masks: int, each: int, rng: np.random.Generator
     ) -> Int[np.ndarray, "masks each"]:
-        dealt = assign_questions(masks, len(half), each, rng=stream(seed, name))
+        dealt = assign_questions(masks, len(half), each, rng=rng)
         return np.asarray(half[dealt])
 
     return Sample(
@@ -108,10 +108,16 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
         n_known=pilot.asked.size,
         keep=keep,
         fresh=fresh,
-        fresh_search=deal(search, len(fresh), plan.fresh_search, "fresh search questions"),
-        fresh_heldout=deal(heldout, len(fresh), plan.fresh_heldout, "fresh held-out questions"),
+        fresh_search=deal(
+            search, len(fresh), plan.fresh_search, stream(seed, "fresh search questions")
+        ),
+        fresh_heldout=deal(
+            heldout, len(fresh), plan.fresh_heldout, stream(seed, "fresh held-out questions")
+        ),
         watched=watched,
-        watched_search=deal(search, len(watched), plan.fresh_search, "watched questions"),
+        watched_search=deal(
+            search, len(watched), plan.fresh_search, stream(seed, "watched questions")
+        ),
         search=search,
         heldout=heldout,
         # Evenly from the file's order, so that all subjects are among them.

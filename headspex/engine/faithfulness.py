@@ -69,7 +69,6 @@ def faithfulness(
     predictions: Float[np.ndarray, " masks"],
     *,
     remove_mean_difference: bool = False,
-    level: float = LEVEL,
     seed: int = 0,
 ) -> Faithfulness | None:
     """R² of predictions against measured values.
@@ -83,7 +82,6 @@ def faithfulness(
         predictions: of the spectrum, for the same masks.
         remove_mean_difference: forgive a constant offset; for other questions than were searched,
             which may be harder or easier on average (`transfer` in run.json).
-        level: of the interval.
         seed: fixes the bootstrap.
 
     Returns:
@@ -103,7 +101,7 @@ def faithfulness(
         return None
     counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])
     total = measured.variance(counts)
-    if np.mean(total == 0) > (1 - level) / 2:
+    if np.mean(total == 0) > (1 - LEVEL) / 2:
         return None
     residual = measured.values - predictions
     squares = counts @ np.square(residual) / n
@@ -113,11 +111,12 @@ def faithfulness(
         noise *= (n - 1) / n
     # A resample of equal values has no R²; quantiles leave it out.
     r2 = 1 - (squares - noise) / np.where(total > 0, total, np.nan)
-    low, high = np.nanquantile(r2[1:], [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(r2[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Faithfulness(float(r2[0]), float(low), float(high))
 
 
 def resamples(n: int, seed: int) -> Float[np.ndarray, "resamples masks"]:
     """How often each of `n` masks is drawn in each resample of a bootstrap."""
-    rng = stream(seed, "bootstrap of fresh masks")
-    return np.asarray(rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES), dtype=np.float64)
+    drawn = stream(seed, "bootstrap of fresh masks").integers(n, size=(RESAMPLES, n))
+    places = (drawn + n * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(places, minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)

@@ -112,6 +112,8 @@ def _tango_bound(lost: int, won: int, total: int) -> float:
         lost, won: questions that only the whole, or only the pruned model answers rightly.
         total: of all questions.
     """
+    if lost == total:
+        return 1.0
     quantile = float(norm.ppf(LEVEL))
 
     def excess(loss: float) -> float:
