@@ -1,5 +1,7 @@
 """Looks at a search, ends before its budget, Ctrl-C, and `headspex status`."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -182,6 +184,22 @@ def test_a_folder_that_cannot_be_made_is_refused(model_folder: Path, tmp_path: P
         tmp_path / "file" / "run"
     ):  # fmt: skip
         pass
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_refused_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said = rf"file system with locks, .* gives none \({os.strerror(reason)}\); choose .* \(--out\)"
+    with pytest.raises(UsageError, match=said), locked(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".lock").write_text("{}")
+    assert holder(tmp_path) is None
 
 
 @pytest.mark.slow
