@@ -42,6 +42,7 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.questions import near
+from headspex.tasks.vocabulary import check_questions, vocabulary_of
 from headspex.units import plural
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -274,13 +275,20 @@ class Study:
         return self.encode(search + heldout)
 
     def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
-        """Questions of the task, as this study puts them to the model."""
-        settings = self.settings
-        return encode_task(
-            self.task, questions, self.model.tokenizer, shots=settings.shots,
+        """Questions of the task, as this study puts them to the model.
+
+        Raises:
+            UsageError: as the task's, or a token that the model has no embedding for.
+        """
+        settings, model = self.settings, self.model
+        encoded = encode_task(
+            self.task, questions, model.tokenizer, shots=settings.shots,
             style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
-            chat=settings.chat_template, n_ctx=self.model.n_ctx,
+            chat=settings.chat_template, n_ctx=model.n_ctx,
         )  # fmt: skip
+        vocabulary = vocabulary_of(model.bridge.original_model)
+        check_questions(questions, encoded, model.tokenizer, vocabulary)
+        return encoded
 
     def judge(
         self,

@@ -1,0 +1,10 @@
+"""What is said once, on standard error."""
+
+import sys
+from functools import cache
+
+
+@cache
+def say_once(sentence: str) -> None:
+    """Say it, unless it was said before."""
+    print(f"headspex: {sentence}", file=sys.stderr)
