@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from benchmarks.coverage import one_run
 from made_plans import made_plan
 
 from headspex.budget.allocation import Allocation
 from headspex.budget.pilot import draw_pilot
 from headspex.budget.sample import Sample, draw_sample
+from headspex.engine.growth import grow
 from headspex.scores.spread import mask_values
 from headspex.seeds import stream
 
@@ -87,3 +89,20 @@ def test_a_larger_search_begins_with_the_smaller_one_and_has_the_same_fresh_mask
     np.testing.assert_array_equal(large.masks[:90], small.masks)
     np.testing.assert_array_equal(large.asked[: len(small.asked)], small.asked)
     np.testing.assert_array_equal(large.fresh, small.fresh)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("per_mask", [1, 4])
+@pytest.mark.parametrize("answers", [2, 30])
+def test_planted_pairs_keep_their_size_and_their_intervals_cover_them(
+    binary: bool, per_mask: int, answers: int
+) -> None:
+    # Through the path of a run: effects of questions once swallowed a share of every interaction.
+    runs = [
+        one_run(seed, grow, binary=binary, answers=answers, per_mask=per_mask, n_masks=500)
+        for seed in range(60)
+    ]
+    ratios = np.array([ratio for ratio, _ in runs])
+    assert abs(ratios.mean() - 1) < 3 * ratios.std() / np.sqrt(60) + 0.01
+    covered = np.mean([hit for _, hits in runs for hit in hits])
+    assert 0.9 < covered < 0.99  # of 180 that cover with 95 %, three standard errors
