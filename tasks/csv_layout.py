@@ -38,7 +38,7 @@ def find(folder: Path) -> Found:
     return found
 
 
-CSV = Layout("test/<subject>_test.csv, as MMLU's authors have it", holds, find)
+CSV = Layout("test/<subject>_test.csv", holds, find)
 
 
 def read_csv(path: Path, subject: str) -> list[Question]:

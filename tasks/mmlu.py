@@ -73,9 +73,12 @@ def _nothing(folder: Path) -> str:
     near = [folder / name for name in inside[:SEARCHED] if (folder / name).is_dir()]
     near += [folder.resolve().parent] if folder.name in FOLDER_NAMES else []
     meant = next((one for one in near if any(layout.holds(one) for layout in LAYOUTS)), None)
-    way = f"did you mean --data-dir {meant}?" if meant else "bring the files into one of these"
+    way = f"did you mean --data-dir {meant}?" if meant else "bring the questions into one of these"
     shapes = " nor ".join(layout.shown for layout in LAYOUTS)
-    return f"--data-dir {folder} holds neither {shapes}, but {there or 'nothing'}; {way}"
+    return (
+        f"--data-dir {folder} holds neither {shapes} (its parts are called test, validation and "
+        f"dev), but {there or 'nothing'}; {way}"
+    )
 
 
 def _from_hub(subjects: Sequence[str]) -> Task:

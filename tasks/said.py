@@ -7,4 +7,6 @@ from functools import cache
 @cache
 def say_once(sentence: str) -> None:
     """Say it, unless it was said before."""
-    print(f"headspex: {sentence}", file=sys.stderr)
+    from tqdm import tqdm
+
+    tqdm.write(f"headspex: {sentence}", file=sys.stderr)  # on a line of its own beside its bars

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headspex.errors import UsageError
 from headspex.tasks.keys import check_keys
 from headspex.tasks.layouts import Found, Layout
 from headspex.tasks.questions import Question
 from headspex.tasks.rows import question_of, text_of
-from headspex.tasks.tables import Table, tables_of
+from headspex.tasks.tables import tables_of
 
 ALL = "all"  # the Hub's folder that holds every subject once more
 Rows = Sequence[tuple[str, Mapping[str, Any]]]  # each with its place
@@ -27,20 +28,34 @@ def holds_alone(place: Path) -> bool:
 
 
 def find(folder: Path) -> Found:
-    """Subjects that have a folder of tables; `all` beside them is none."""
-    tables = {one.name: found for one in _inside(folder) if (found := tables_of(one))}
-    if list(tables) == [ALL]:
-        return find_alone(folder / ALL)
-    if ALL in tables:
-        _say_what_is_left_out(folder / ALL, tables.pop(ALL), tables)
-    return {
-        subject: {part: partial(_read, own, subject) for part, own in _by_part(found).items()}
-        for subject, found in tables.items()
-    }
+    """The subjects in folders of tables; `all` beside others is left out.
+
+    Raises:
+        UsageError: a table cannot be read, or a subject stands in two folders.
+    """
+    places = {place.name: place for place in _inside(folder) if tables_of(place)}
+    everything = places.pop(ALL, None) if len(places) > 1 else None
+    found: Found = {}
+    home: dict[str, Path] = {}
+    for place in places.values():
+        for subject, parts in find_alone(place).items():
+            if subject in home:
+                raise UsageError(
+                    f"a subject must stand in one folder, but {subject} is in {home[subject]} and "
+                    f"in {place}; take one of them away, or name one as --data-dir"
+                )
+            found[subject], home[subject] = parts, place
+    if everything is not None:
+        _say_what_is_left_out(everything, found)
+    return found
 
 
 def find_alone(place: Path) -> Found:
-    """The subjects in one folder of tables, or in one file: rows name them, or the folder does."""
+    """The subjects in one folder of tables, or in one file: rows name them, or the folder does.
+
+    Raises:
+        UsageError: a table cannot be read, or rows of `all` name no subject.
+    """
     folder = place.resolve() if place.is_dir() else place.resolve().parent
     named = "" if folder.name == ALL else folder.name
     found: dict[str, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
@@ -54,8 +69,8 @@ def find_alone(place: Path) -> Found:
     }
 
 
-FOLDERS = Layout("<subject>/test.parquet or its shards, or <subject>/ by save_to_disk", holds, find)
-ALONE = Layout("test.parquet, or what save_to_disk wrote", holds_alone, find_alone)
+FOLDERS = Layout("<subject>/test*.parquet or <subject>/ of save_to_disk", holds, find)
+ALONE = Layout("test*.parquet or files of save_to_disk", holds_alone, find_alone)
 
 
 def questions_of(rows: Sequence[Mapping[str, Any]], subject: str, place: str) -> list[Question]:
@@ -69,10 +84,6 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != ".")
 
 
-def _read(tables: Sequence[Table], subject: str) -> list[Question]:
-    return [one for table in tables for one in _questions(table.rows(), subject)]
-
-
 def _questions(rows: Rows, subject: str) -> list[Question]:
     questions = []
     for place, row in rows:
@@ -81,18 +92,15 @@ def _questions(rows: Rows, subject: str) -> list[Question]:
     return questions
 
 
-def _by_part(tables: Sequence[Table]) -> dict[str, list[Table]]:
-    return {part: [one for one in tables if one.part == part] for part in {t.part for t in tables}}
-
-
 def _subject(row: Mapping[str, Any], place: str) -> str:
     """The subject that a row names, written as elsewhere; empty where it names none."""
     value = row.get("subject")
     return text_of("" if value is None else value, "subject", place).strip().replace(" ", "_")
 
 
-def _say_what_is_left_out(folder: Path, tables: Sequence[Table], beside: Mapping[str, Any]) -> None:
-    named = {_subject(row, place) for table in tables for place, row in table.rows()} - {""}
+def _say_what_is_left_out(folder: Path, beside: Found) -> None:
+    rows = (one for table in tables_of(folder) for one in table.rows())
+    named = {_subject(row, place) for place, row in rows} - {""}
     if more := sorted(named - set(beside)):
         others = f" and {len(more) - 3} more" if len(more) > 3 else ""
         print(

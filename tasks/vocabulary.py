@@ -16,7 +16,7 @@ def check_questions(
     questions: Sequence[Question],
     encoded: Sequence[EncodedQuestion],
     tokenizer: Any,
-    vocabulary: int,
+    vocabulary: int | None,
 ) -> None:
     """Refuse questions with a token that the model does not know.
 
@@ -26,7 +26,8 @@ def check_questions(
         questions: for errors.
         encoded: the same as tokens.
         tokenizer: that made them.
-        vocabulary: rows of the model's embedding; it may have more than the tokenizer has tokens.
+        vocabulary: rows of the model's embedding, which may be more than the tokenizer has tokens;
+            None: unknown.
 
     Raises:
         UsageError: names question, token, its id, and the vocabulary.
@@ -37,10 +38,10 @@ def check_questions(
             check_tokens(tokens, tokenizer, vocabulary, what)
 
 
-def check_tokens(tokens: Iterable[int], tokenizer: Any, vocabulary: int, what: str) -> None:
+def check_tokens(tokens: Iterable[int], tokenizer: Any, vocabulary: int | None, what: str) -> None:
     """Refuse a token that the model does not know; `what` holds it, for the error."""
     tokens = tuple(tokens)
-    if not tokens or (min(tokens) >= 0 and max(tokens) < vocabulary):
+    if vocabulary is None or not tokens or (min(tokens) >= 0 and max(tokens) < vocabulary):
         return
     number = next(token for token in tokens if not 0 <= token < vocabulary)
     raise UsageError(
@@ -50,9 +51,10 @@ def check_tokens(tokens: Iterable[int], tokenizer: Any, vocabulary: int, what: s
     )
 
 
-def vocabulary_of(plain: Any) -> int:
-    """Rows of the embedding of a transformers model."""
-    return int(plain.get_input_embeddings().weight.shape[0])
+def vocabulary_of(plain: Any) -> int | None:
+    """Rows of the embedding of a transformers model; None of another that does not tell."""
+    embedding = getattr(plain, "get_input_embeddings", None)
+    return None if embedding is None else int(embedding().weight.shape[0])
 
 
 def _rows(one: EncodedQuestion) -> Iterator[Iterable[int]]:

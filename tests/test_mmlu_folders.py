@@ -90,6 +90,18 @@ def test_all_whose_rows_name_no_subject_is_refused_alone(hub: Path) -> None:
         mmlu(data_dir=hub / "all")
 
 
+def test_rows_name_their_subject_also_in_a_folder_of_another_name(
+    hub: Path, tmp_path: Path
+) -> None:
+    rows = [one for s in SUBJECTS for one in ROWS[s]["test"]]
+    spaced = [{**one, "subject": one["subject"].replace("_", " ")} for one in rows]
+    parquet(tmp_path / "own/mine/test.parquet", spaced)
+    assert mmlu(data_dir=tmp_path / "own").test == expected(*SUBJECTS)
+    parquet(hub / "mine/test.parquet", rows)
+    with pytest.raises(UsageError, match=r"abstract_algebra is in .* and in .*mine"):
+        mmlu(data_dir=hub)
+
+
 def test_one_subjects_folder_or_file_gives_that_subject(hub: Path, tmp_path: Path) -> None:
     assert mmlu(data_dir=hub / "anatomy").test == expected("anatomy")
     assert mmlu(data_dir=hub / "anatomy").dev == expected("anatomy", part="dev")
