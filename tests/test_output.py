@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,7 @@ DATA = ["data", "--players", "6", "--budget", "64"]
 
 
 def _full() -> TextIO:
-    return open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115 - the test closes it
+    return open("/dev/full", "w", encoding="utf-8")
 
 
 def _unread() -> TextIO:
@@ -26,7 +27,11 @@ def _unread() -> TextIO:
     return open(writing, "w", encoding="utf-8")
 
 
-STREAMS = {"No space left on device": _full, "Broken pipe": _unread, "it is closed": lambda: None}
+STREAMS: dict[str, Callable[[], TextIO | None]] = {
+    "No space left on device": _full,
+    "Broken pipe": _unread,
+    "it is closed": lambda: None,
+}
 
 
 @pytest.mark.parametrize("reason", STREAMS)
