@@ -1,6 +1,7 @@
 """From a value function, or from masks already scored, to a spectrum."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,18 +17,19 @@ from headspex.engine.unit import in_own_unit
 from headspex.errors import UsageError
 from headspex.rule import whole, whole_seed, whole_threads
 
-ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
+# What it returns may be held in anything that `fit_spectrum` takes.
+ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"] | Any]
 
 ENGINES = ("proxyspex", "spex")
 
 
 def fit_spectrum(
-    masks: Bool[np.ndarray, "masks players"],
-    values: Float[np.ndarray, " masks"],
+    masks: Bool[np.ndarray, "masks players"] | Any,
+    values: Float[np.ndarray, " masks"] | Any,
     *,
     keep: Keep = 0.5,
-    weights: Float[np.ndarray, " masks"] | None = None,
-    groups: np.ndarray | None = None,
+    weights: Float[np.ndarray, " masks"] | Any | None = None,
+    groups: np.ndarray | Any | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
