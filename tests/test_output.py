@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -26,7 +27,11 @@ def _unread() -> TextIO:
     return open(writing, "w", encoding="utf-8")
 
 
-STREAMS = {"No space left on device": _full, "Broken pipe": _unread, "it is closed": lambda: None}
+STREAMS: dict[str, Callable[[], TextIO | None]] = {
+    "No space left on device": _full,
+    "Broken pipe": _unread,
+    "it is closed": lambda: None,
+}
 
 
 @pytest.mark.parametrize("reason", STREAMS)
