@@ -100,7 +100,8 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
     scores = METRICS["logprob"](kept, answers)
     data = sample.observed(scores)
     mask = headspex.prune_schedule(boosted_trees(data, seed=0)).mask(4)
-    heldout = study.questions[1]
+    asked = sample.compared - len(sample.search)
+    heldout = [study.questions[1][number] for number in asked]
     encoded = encode_task(study.task, heldout, study.model.tokenizer)
     grid = np.broadcast_to(study.players.grid(mask), (len(heldout), 2, 4))
     log_probs = answer_log_probs(study.model, encoded, grid)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.coverage import one_run
 from made_plans import made_plan
+from planted_scores import one_run
 
 from headspex.budget.allocation import Allocation
 from headspex.budget.pilot import draw_pilot

@@ -1,29 +1,17 @@
-"""Are planted interactions estimated at their size, and do their 95 % intervals cover them?
-
-    python tests/benchmarks/coverage.py [--runs 400] [--contest]
-
-Planted games go the way of a run: questions are dealt to masks, scores become the values of masks
-in `Sample.observed`, and `intervals` estimates pairs that were named beforehand. Scores are real
-or right-or-wrong; questions differ far more than masks do. A row is a number of answers that each
-question got; ratio is the estimate over what was planted, with its standard error.
-"""
+"""Planted games that go the way of a run: questions dealt to masks, scores, values, intervals."""
 
 from __future__ import annotations
-
-import argparse
 
 import numpy as np
 
 from headspex.budget.sample import Sample
 from headspex.engine.contest import Method
-from headspex.engine.growth import grow
 from headspex.engine.uncertainty import intervals
 from headspex.scores.spread import assign_questions
 
 KEEP, PLAYERS = 0.7, 12
 PAIRS = {(0, 1): 1.0, (2, 3): -0.8, (4, 5): 0.6}
 SINGLES = {(0,): 0.5, (3,): -0.4, (6,): 0.3, (9,): 0.3}
-ANSWERS = (2, 3, 5, 10, 30)
 
 
 def planted(
@@ -64,36 +52,3 @@ def one_run(seed: int, fit: Method | None, **game: int) -> tuple[float, list[boo
     planted_sizes = np.array(list(truth.values()))
     ratio = float(found.coefficient @ planted_sizes / (planted_sizes @ planted_sizes))
     return ratio, list((found.low <= planted_sizes) & (planted_sizes <= found.high))
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=400, help="of each cell")
-    parser.add_argument("--masks", type=int, default=1_200)
-    parser.add_argument("--contest", action="store_true",
-                        help="cross-fit with the best of three methods, as a run does (slow), "
-                        "and not with the sparse one alone")  # fmt: skip
-    options = parser.parse_args()
-    fit = None if options.contest else grow
-    print(f"{'scores':<8}{'a mask':>7}{'a question':>12}{'ratio':>16}{'coverage':>10}")
-    for binary in (False, True):
-        for per_mask in (1, 4):
-            for answers in ANSWERS:
-                game = {
-                    "binary": binary, "answers": answers, "per_mask": per_mask,
-                    "n_masks": options.masks,
-                }  # fmt: skip
-                runs = [one_run(seed, fit, **game) for seed in range(options.runs)]
-                ratios = np.array([ratio for ratio, _ in runs])
-                error = ratios.std(ddof=1) / np.sqrt(len(ratios))
-                covered = np.mean([hit for _, hits in runs for hit in hits])
-                print(
-                    f"{'0 or 1' if binary else 'real':<8}{per_mask:>7}{answers:>12}"
-                    f"{ratios.mean():>10.3f} ±{error:.3f}{covered:>10.1%}",
-                    flush=True,
-                )
-
-
-if __name__ == "__main__":
-    main()
