@@ -18,7 +18,7 @@ from headspex.export.folder import new_folder
 from headspex.files import read_text, write_json, write_text
 from headspex.players import Players
 from headspex.runs.curve import CurvePoint, write_curve
-from headspex.runs.reopening import study_of_run
+from headspex.runs.reopening import study_to_judge
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, judged_run
 from headspex.runs.verification import WHOLE, HasMasks, verify, verify_whole
@@ -137,7 +137,7 @@ def _judged(
     wish: Wish,
     scores: Path,
 ) -> Judged:
-    study = study_of_run(path, content["identity"])
+    study = study_to_judge(path, content["identity"])
     # Few masks are judged here, so that each can be asked every question that was held out.
     study.plan = replace(study.plan, n_heldout=len(study.halves[1]))
     search, heldout = study.questions

@@ -21,8 +21,8 @@ from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
 
-SEARCH_PASSES_PER_PLAYER = 1_408  # default budget: R² on fresh masks of `mini` is then above .9
-VERIFY_PASSES_PER_PLAYER = 528  # default verify budget: a quarter of all that a run spends
+SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
+VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of all that a run spends
 WATCHED = 100  # masks that looks at the search are had on
 LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))

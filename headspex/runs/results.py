@@ -193,14 +193,14 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
         score, whole = points[free].score, results["unpruned"]
         return (
             f"{free} of {total} {heads} ({free / total:.0%}) can go: {own} {whole:.3f} -> "
-            f"{score:.3f}, a loss of at most {bounds[str(free)]:.3g} with 95% confidence "
-            f"({allowed:.3g} is allowed)."
+            f"{score:.3f}, a loss of at most {bounds[str(free)]:.2g} with 95% confidence "
+            f"({allowed:.2g} is allowed)."
         )
     least = min(points)
     return (
         f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
-        f"lower by up to {bounds[str(least)]:.3g} (95% confidence, {asked} questions), and "
-        f"{allowed:.3g} is allowed; a larger --may-cost or --verify-budget may show some."
+        f"lower by up to {bounds[str(least)]:.2g} (95% confidence, {asked} questions), and "
+        f"{allowed:.2g} is allowed; a larger --may-cost or --verify-budget may show some."
     )
 
 
@@ -217,8 +217,8 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
     if not results["at_chance"]:
         lines += [
             "",
-            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions "
-            f"(effect on {results['metric']}):",
+            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions (effect on "
+            f"{results['metric']}; 95 % intervals that allow for their selection):",
         ]
         width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
         lines += [
