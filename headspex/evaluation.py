@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class Evaluation:
         values: log-likelihoods of choices, -inf where a question has fewer; None for a metric of
             one's own.
         summary: results as lm-eval reports them, for its tasks; else None.
+        model: which weights were asked.
     """
 
     metric: str
@@ -42,6 +43,7 @@ class Evaluation:
     values: Float[np.ndarray, "questions width"] | None
     widths: Sequence[int]
     summary: dict[str, Any] | None
+    model: Mapping[str, str | None]
 
     @property
     def score(self) -> float:
@@ -60,6 +62,7 @@ class Evaluation:
             "score": self.score, "low": low, "high": high, "n_questions": len(self.questions),
             "metric": self.metric, "ids": [question.id for question in self.questions],
             "scores": self.scores.tolist(), "averages": averages(self.questions, self.scores),
+            "model": dict(self.model),
         }  # fmt: skip
         if self.metric == "accuracy":
             content["correct"] = self.scores.astype(int).tolist()
@@ -157,6 +160,7 @@ def evaluation(
         values=None if are_prompts(encoded) else values,
         widths=[one.width for one in encoded],
         summary=None if summary is None else summary(questions, values),
+        model=model.described(),
     )
 
 

@@ -33,6 +33,7 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
     Args:
         pretrained: as `headspex.hooks.load_model` takes it: "tiny", an alias, a Hub name, a folder.
         mask: a mask file of that model; none: the whole model.
+        adapter: folder of a PEFT adapter that is merged into the model.
         revision, device, dtype: as in `load_model`; where there is no GPU, lm-eval's default
             "cuda:0" means the CPU, which is said.
         options: of lm-eval's own `hf` model, such as batch_size and max_length.
@@ -45,12 +46,15 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         self,
         pretrained: str,
         mask: str | None = None,
+        adapter: str | None = None,
         revision: str | None = None,
         device: str | None = "cpu",
         dtype: str = "float32",
         **options: Any,
     ) -> None:
-        model = load_model(pretrained, revision=revision, device=_present(device), dtype=dtype)
+        model = load_model(
+            pretrained, revision=revision, device=_present(device), dtype=dtype, adapter=adapter
+        )
         super().__init__(model.bridge.original_model, tokenizer=model.tokenizer, **options)
         if mask is None:
             return

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Model, task, and how they are loaded."""
     add = parser.add_argument
-    add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name "
-        "or a directory (default: %(default)s)")  # fmt: skip
+    add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name, "
+        "a directory or a .gguf file (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
+    add("--adapter", metavar="DIR", help="a PEFT adapter that is merged into the model")
     add("--task", default="mini", help="mini (ships), mmlu, a .jsonl file, lm-eval:NAME, text:FILE "
         "or file.py:function (default: %(default)s)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
@@ -90,7 +91,8 @@ def study_of(options: argparse.Namespace) -> Study:
 
 def out_of(options: argparse.Namespace) -> Path:
     """The run's folder: as asked for, or named for model and task."""
-    name = f"{folder_name(options.model)}-{folder_name(options.task)}"
+    adapter = f"-{folder_name(options.adapter)}" if options.adapter else ""
+    name = f"{folder_name(options.model)}{adapter}-{folder_name(options.task)}"
     return options.out or Path("runs") / name
 
 

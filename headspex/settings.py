@@ -30,8 +30,9 @@ MOST_ROUNDS = 20  # of refinement; each spends about a quarter of the budget aga
 _PASSES = whole_number(1, LARGEST_BUDGET)
 
 RULES: Mapping[str, Rule] = {
-    "model": text("tiny, an alias, a Hub name or a folder"),
+    "model": text("tiny, an alias, a Hub name, a folder or a .gguf file"),
     "revision": optional(text("a branch, tag or commit")),
+    "adapter": optional(text("the folder of a PEFT adapter")),
     "task": text("the name of a task or the path of a file"),
     "subjects": TEXTS,
     "data_dir": optional(text("the path of a folder")),
@@ -64,8 +65,9 @@ class Settings:
     """One run. Numbers that are None are chosen from the model and the task, and recorded.
 
     Attributes:
-        model: alias, Hub name or local directory.
+        model: alias, Hub name, local directory or GGUF file.
         revision: of a model on the Hub.
+        adapter: folder of a PEFT adapter that is merged into the model.
         task: "mini", "mmlu", a JSONL file, or another name that `headspex.tasks.load_task` takes.
         subjects: of the task; all when empty.
         data_dir: a local copy of the task's data.
@@ -101,6 +103,7 @@ class Settings:
 
     model: str = "tiny"
     revision: str | None = None
+    adapter: str | None = None
     task: str = "mini"
     subjects: tuple[str, ...] = ()
     data_dir: str | None = None

@@ -55,7 +55,8 @@ class Study:
         findings = study.run("runs/tiny-mini")
 
     Args:
-        model: alias, Hub name, directory, transformers model or TransformerBridge.
+        model: alias, Hub name, directory, GGUF file, transformers model, peft.PeftModel or
+            TransformerBridge.
         task: name, see `headspex.tasks.load_task`; a `headspex.tasks.Task`; or with `prompts` a
             metric of the logits, `metric(logits, batch) -> [batch]`, see `headspex.tasks.game`.
         prompts, corrupted: of the metric: texts or token ids; the corrupted ones, as long as their
@@ -190,7 +191,7 @@ class Study:
         with self.timed("load the model"):
             return load_model(
                 self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
-                device=settings.device, dtype=settings.dtype,
+                device=settings.device, dtype=settings.dtype, adapter=settings.adapter,
             )  # fmt: skip
 
     @cached_property
@@ -236,6 +237,7 @@ class Study:
             "dtype": self.model.dtype,
             "versions": {name: version(name) for name in VERSIONS},
             "weights": self.model.fingerprint,
+            "quantised": self.model.quantised,
             "tokenizer": self.model.tokenizer_fingerprint,
             "questions": self.task.fingerprint,
             "commit": self.model.revision,

@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from headspex.errors import UsageError
+from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
 from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
@@ -31,8 +33,22 @@ class LoadedModel:
     dtype: str
     device: str
     revision: str | None  # commit of the Hub repository, None for folders and objects
-    fingerprint: str  # sha256 of the weights
+    fingerprint: str  # sha256 of the weights, with an adapter merged
     tokenizer_fingerprint: str
+    adapter: str | None = None  # folder of a PEFT adapter that was merged
+    quantised: str | None = None  # how the file it was read from stored it: "GGUF Q4_1"
+
+    def described(self) -> dict[str, str | None]:
+        """Which weights these are, for JSON."""
+        return {
+            "name": self.name,
+            "architecture": self.architecture,
+            "dtype": self.dtype,
+            "weights": self.fingerprint,
+            "revision": self.revision,
+            "adapter": self.adapter,
+            "quantised": self.quantised,
+        }
 
 
 def load_model(
@@ -42,35 +58,42 @@ def load_model(
     revision: str | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    adapter: str | os.PathLike[str] | None = None,
 ) -> LoadedModel:
     """Load a decoder-only model for ablation, with eager attention.
 
     Args:
         model: "tiny" (ships with headspex), an alias (see `ALIASES`), a Hub name (org/name), a
-            local folder, a transformers model (which the bridge then edits in place), or a
-            TransformerBridge. Nothing from a repository is executed.
+            local folder, a GGUF file or a folder that holds one, a PEFT adapter's folder (its base
+            with the adapter merged), a transformers model (which the bridge then edits in place),
+            a peft.PeftModel (merged in place first), or a TransformerBridge. Nothing from a
+            repository is executed.
         tokenizer: for objects; a bridge may bring its own.
         revision: branch, tag or commit of a Hub repository.
         device: "cpu", "cuda", "cuda:1", "mps"; objects stay where they are.
         dtype: "float32", "bfloat16" or "float16"; objects stay as they are.
+        adapter: folder of a PEFT adapter that is merged into the weights; one that only lies beside
+            them is not.
 
     Raises:
         UsageError: the name is unknown, or the model is absent, gated, broken, or no decoder that
             headspex knows.
     """
     if not isinstance(model, str | os.PathLike):
-        return _from_object(model, tokenizer)
+        return _from_object(model, tokenizer, adapter)
     check_device(device)
     if dtype not in DTYPES:
         raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    source = find_source(os.fspath(model), revision)
+    source = find_source(os.fspath(model), revision, adapter)
     config = read_config(source)
     architecture = check_config(config, source.name)
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
     weights = read_weights(source, config, DTYPES[dtype]).to(device)
     return _loaded(
         bridge_from_model(weights, architecture, source.name), tokenizer, source.name,
-        revision=commit_of(source),
+        revision=commit_of(source), adapter=source.adapter,
+        quantised=None if source.gguf is None
+        else gguf_file.quantisation(Path(source.location) / source.gguf),
     )  # fmt: skip
 
 
@@ -94,12 +117,25 @@ def check_device(device: str) -> None:
         )
 
 
-def _from_object(model: Any, tokenizer: Any) -> LoadedModel:
+def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | None) -> LoadedModel:
+    folder = None if adapter is None else Path(adapter).expanduser()
+    if adapters.is_adapted(model):
+        model = adapters.merged_object(model)
+    if folder is not None:
+        adapters.check_adapter(folder)
+        if is_bridge(model):
+            raise UsageError(
+                f"an adapter is merged before a bridge is built, but got a bridge and {adapter}; "
+                "give the transformers model"
+            )
+        if isinstance(model, torch.nn.Module):
+            model = adapters.merged(model, folder)
     if is_bridge(model):
         tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
         config, bridge = model.original_model.config, model
         architecture = check_config(config, "the bridge")
     elif hasattr(model, "config") and isinstance(model, torch.nn.Module):
+        adapters.refuse_injected(model)
         architecture = check_config(model.config, "the model")
         bridge = bridge_from_model(model, architecture, architecture)
     else:
@@ -112,10 +148,18 @@ def _from_object(model: Any, tokenizer: Any) -> LoadedModel:
             "a model given as an object needs its tokenizer, but there is none; "
             "pass load_model(model, tokenizer=...)"
         )
-    return _loaded(bridge, tokenizer, architecture, revision=None)
+    return _loaded(bridge, tokenizer, architecture, adapter=folder)
 
 
-def _loaded(bridge: Any, tokenizer: Any, name: str, *, revision: str | None) -> LoadedModel:
+def _loaded(
+    bridge: Any,
+    tokenizer: Any,
+    name: str,
+    *,
+    revision: str | None = None,
+    adapter: Path | None = None,
+    quantised: str | None = None,
+) -> LoadedModel:
     plain = bridge.original_model
     config = plain.config
     bridge.eval()
@@ -134,4 +178,6 @@ def _loaded(bridge: Any, tokenizer: Any, name: str, *, revision: str | None) -> 
         revision=revision,
         fingerprint=weights_fingerprint(plain_state(plain)),
         tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
+        adapter=None if adapter is None else str(adapter),
+        quantised=quantised,
     )

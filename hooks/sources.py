@@ -3,12 +3,15 @@
 import difflib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from headspex.errors import UsageError
+from headspex.hooks.adapters import base_of, check_adapter, is_adapter
 from headspex.hooks.catalogue import ALIASES
+from headspex.hooks.gguf_file import SUFFIX, only_gguf
+from headspex.notice import say_once
 
 TINY = "tiny"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -16,20 +19,59 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True)
 class Source:
-    """A folder or a Hub repository that holds a model."""
+    """A folder or a Hub repository that holds a model, and what is merged into it.
 
-    name: str  # as shown to the user
-    location: str  # folder or Hub name, as transformers takes it
+    Attributes:
+        name: as shown to the user.
+        location: a folder or Hub name, as transformers takes it.
+        revision: of a Hub repository.
+        on_hub: whether it is one.
+        gguf: the file of the folder that holds all of the model.
+        adapter: a folder with a PEFT adapter that is merged into the weights.
+    """
+
+    name: str
+    location: str
     revision: str | None
     on_hub: bool
+    gguf: str | None = None
+    adapter: Path | None = None
 
 
-def find_source(name: str, revision: str | None = None) -> Source:
-    """What `name` stands for: "tiny", an alias, a folder or a Hub name, tried in this order.
+def find_source(
+    name: str, revision: str | None = None, adapter: str | os.PathLike[str] | None = None
+) -> Source:
+    """What `name` stands for: "tiny", an alias, a folder, a GGUF file or a Hub name, in this order.
+
+    A folder that holds an adapter alone stands for its base with the adapter merged.
+
+    Args:
+        name: as the user gave it.
+        revision: of a model on the Hub.
+        adapter: a folder with a PEFT adapter to merge.
 
     Raises:
         UsageError: it is none of them, or the folder holds no model.
     """
+    source = _found(name, revision)
+    if adapter is not None:
+        if source.adapter is not None:
+            raise UsageError(
+                f"one adapter is merged, but {name} is one and --adapter names {adapter}; give the "
+                "base as --model, or merge the first and save the model"
+            )
+        source = replace(source, adapter=Path(adapter).expanduser())
+    if source.adapter is not None:
+        check_adapter(source.adapter)
+    elif not source.on_hub and is_adapter(Path(source.location)):
+        say_once(
+            f"the adapter beside the weights of {name} is ignored; --adapter {source.location} "
+            "merges it"
+        )
+    return source
+
+
+def _found(name: str, revision: str | None) -> Source:
     if name == TINY:
         return _folder(name, Path(str(resources.files("headspex") / "tiny")), revision)
     if name.lower() in ALIASES:
@@ -37,8 +79,14 @@ def find_source(name: str, revision: str | None = None) -> Source:
     folder = Path(name).expanduser()
     if name and folder.is_dir():  # no name would be the folder we are in
         return _folder(name, folder, revision)
+    if name and folder.is_file() and folder.suffix.lower() == SUFFIX:
+        _refuse_revision(name, revision)
+        return Source(name, str(folder.parent), None, on_hub=False, gguf=folder.name)
     if name and folder.exists():
-        raise UsageError(f"{name} is a file, and a model is a folder; name the folder around it")
+        raise UsageError(
+            f"{name} is a file, and a model is a folder or a {SUFFIX} file; name the folder "
+            "around it"
+        )
     if HUB_NAME.fullmatch(name):
         return Source(name, name, revision, on_hub=True)
     if os.sep in name or "\\" in name or name.startswith((".", "~")):
@@ -52,14 +100,42 @@ def find_source(name: str, revision: str | None = None) -> Source:
 
 
 def _folder(name: str, folder: Path, revision: str | None) -> Source:
+    _refuse_revision(name, revision)
+    gguf = only_gguf(folder)
+    if gguf is not None:
+        return Source(name, str(folder), None, on_hub=False, gguf=gguf)
+    if (folder / "config.json").is_file():
+        return Source(name, str(folder), None, on_hub=False)
+    if is_adapter(folder):
+        return _adapted(name, folder)
+    raise UsageError(
+        f"{name} is no model: it has no config.json and no {SUFFIX} file; "
+        "name a folder that save_pretrained wrote, or a Hub name (org/name)"
+    )
+
+
+def _adapted(name: str, folder: Path) -> Source:
+    """The base that an adapter names, with the adapter."""
+    base, revision = base_of(folder)
+    local = Path(base).expanduser().exists()
+    try:
+        found = _found(base, None if local else revision)
+    except UsageError as error:
+        raise UsageError(
+            f"{name} is an adapter of {base}, which is not here ({error}); give the base as "
+            f"--model BASE --adapter {name}"
+        ) from error
+    if found.adapter is not None:
+        raise UsageError(
+            f"{name} is an adapter of {base}, which is an adapter itself; merge that one, save "
+            f"the model, and give it as --model BASE --adapter {name}"
+        )
+    return replace(found, name=name, adapter=folder)
+
+
+def _refuse_revision(name: str, revision: str | None) -> None:
     if revision is not None:
         raise UsageError(
             f"a folder has no revisions, but --revision {revision} was given for {name}; "
             "leave it out"
         )
-    if not (folder / "config.json").is_file():
-        raise UsageError(
-            f"{name} is no model: it has no config.json; "
-            "name a folder that save_pretrained wrote, or a Hub name (org/name)"
-        )
-    return Source(name, str(folder), None, on_hub=False)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headspex.errors import UsageError
+from headspex.notice import first_line
 from headspex.tasks.chat import in_chat
-from headspex.tasks.harness_loading import documents, first_line, loaded
+from headspex.tasks.harness_loading import documents, loaded
 from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode_pairs
 from headspex.tasks.questions import Question, near

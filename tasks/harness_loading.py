@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
+from headspex.notice import first_line
 from headspex.tasks.questions import near
 
 
@@ -71,12 +72,6 @@ def documents(name: str, task: Any) -> list[Any]:
     if not found:
         raise UsageError(f"lm-eval's {name} has no documents; take another task")
     return found
-
-
-def first_line(error: BaseException) -> str:
-    """Of what an error says, or its name."""
-    said = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-    return f"{type(error).__name__}: {said}" if len(said) < 20 else said
 
 
 @cache  # it reads thousands of files

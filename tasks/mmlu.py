@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headspex.errors import UsageError
+from headspex.notice import first_line
 from headspex.tasks.csv_layout import CSV
 from headspex.tasks.layouts import PARTS, chosen, read_found
 from headspex.tasks.questions import Question
@@ -94,7 +95,7 @@ def _from_hub(subjects: Sequence[str]) -> Task:
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(
                 f"cannot load {HUB_NAME} ({subject}) from the Hugging Face Hub or its cache "
-                f"({_first_line(error)}); check the network, or pass --data-dir with a local copy"
+                f"({first_line(error)}); check the network, or pass --data-dir with a local copy"
             ) from error
         for part in PARTS:
             if part in loaded:
@@ -114,8 +115,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if enabled:
             datasets.enable_progress_bars()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

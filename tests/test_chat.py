@@ -10,9 +10,9 @@ import pytest
 
 from headspex.cli import main
 from headspex.errors import UsageError
+from headspex.notice import say_once
 from headspex.study import Study
 from headspex.tasks.chat import TODAY, in_chat
-from headspex.tasks.said import say_once
 from headspex.tiny.tokenizer import build_tokenizer
 
 TURNS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}[assistant] "

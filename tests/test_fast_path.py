@@ -1,6 +1,8 @@
 """The fast path against the bridge with hooks: equal numbers, less work, and when it steps back."""
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,16 @@ import pytest
 import torch
 
 from headspex.errors import UsageError
-from headspex.hooks import Prepared, answer_log_probs, llama, trust
+from headspex.hooks import Prepared, answer_log_probs, llama, load_model, trust
+from headspex.hooks.ablation import Ablation
+from headspex.hooks.batching import plan_work
 from headspex.hooks.bridging import bridge_from_model
-from headspex.hooks.trust import say_once
+from headspex.hooks.budget import Budget, scores
+from headspex.hooks.exact import exactly
+from headspex.hooks.fast import FastPath
+from headspex.hooks.inputs import plan_inputs
+from headspex.hooks.plain import PlainPath
+from headspex.notice import say_once
 from headspex.tasks import EncodedQuestion
 
 LETTERS = ((10,), (11,), (12,), (13,))
@@ -334,8 +343,83 @@ def test_a_fast_path_that_differs_from_the_bridge_steps_back(
     answer_log_probs(bridge, questions, masks)
     (line,) = capsys.readouterr().err.splitlines()
     assert "log-probabilities differ by" in line
+    assert "from the bridge's, in float64" in line
     slow = answer_log_probs(bridge, questions, masks, path="bridge")
     np.testing.assert_array_equal(found, slow)
+
+
+@pytest.mark.parametrize(
+    "field", ["q", "k", "v", "o", "gate", "up", "down", "attention_norm", "mlp_norm"]
+)
+def test_one_of_its_weights_that_is_off_by_a_thousandth_is_found(
+    field: str, plain_llama: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
+    true = llama.llama_weights
+
+    def planted(*args: Any) -> llama.Llama:
+        found = true(*args)
+        weight = getattr(found.layers[1], field).clone()
+        weight.view(-1)[7] += 1e-3
+        layers = list(found.layers)
+        layers[1] = replace(layers[1], **{field: weight})
+        return replace(found, layers=tuple(layers))
+
+    monkeypatch.setattr("headspex.hooks.forward.llama_weights", planted)
+    with pytest.raises(UsageError, match=r"differ by .* from the bridge's, in float64"):
+        answer_log_probs(bridge, ask(4, 0), draw(4, [1]), path="fast")
+
+
+@pytest.mark.parametrize("prefix", [0, 50])
+def test_in_float64_both_paths_are_equal_to_its_rounding(prefix: int, llama_bridge: Any) -> None:
+    questions = ask(4, prefix)
+    inputs = plan_inputs(questions, 96)
+    keep = np.random.default_rng(2).random((4, 3, 5)) < 0.5
+    work = plan_work(inputs, range(4), keep)
+    with exactly():
+        weights = llama.llama_weights(llama_bridge.original_model, 96)
+        paths = FastPath(weights, inputs, 4096), PlainPath(llama_bridge, inputs)
+        fast, slow = (
+            scores(path, work, Ablation(), Budget(4096), dtype=torch.float64) for path in paths
+        )
+    assert fast.dtype == torch.float64
+    assert 0 < float((fast - slow).abs().max()) < 1e-12
+    assert {p.dtype for p in llama_bridge.original_model.parameters()} == {torch.float32}
+
+
+def test_a_model_that_rounds_more_than_a_thousandth_of_a_nat_keeps_its_fast_path(
+    plain_llama: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Logits of some thousand nats, as of a text's many tokens together: float32 has seven digits.
+    model = copy.deepcopy(plain_llama)
+    model.lm_head.weight.mul_(3e3)
+    bridge = bridge_from_model(model, "LlamaForCausalLM", "loud").eval()
+    questions, masks = ask(8, 40), draw(8, [0, 1, 2])
+    fast = answer_log_probs(bridge, questions, masks, path="fast")
+    slow = answer_log_probs(bridge, questions, masks, path="bridge")
+    assert np.abs(fast - slow).max() > trust.TOLERANCE[torch.float32]
+    np.testing.assert_allclose(fast, slow, rtol=1e-5)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_the_fast_path_of_a_real_model_is_trusted_on_texts(
+    smollm2: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, rng = load_model(smollm2), np.random.default_rng(0)
+    assert model.quantised == "GGUF Q4_1"
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    tokens = model.tokenizer(text)["input_ids"]
+    begin = tuple(tokens[:1])
+    parts = [EncodedQuestion(begin, (tuple(tokens[n : n + 80]),)) for n in (1, 81)]
+    for keep in trust.KEEPS:
+        masks = rng.random((2, model.n_layers, model.n_heads)) < keep
+        answer_log_probs(model, parts, masks, path="fast")
+    assert capsys.readouterr().err == ""
+    ids = model.tokenizer("The capital of France is", return_tensors="pt").input_ids
+    with torch.no_grad():
+        following = model.bridge(ids)[0, -1].argmax()
+    assert model.tokenizer.decode(following) == " Paris"
 
 
 def test_a_users_torch_hook_is_run_too(llama_bridge: Any) -> None:

@@ -103,7 +103,7 @@ def test_masks_that_leave_no_token_are_scored_from_the_beginning_of_text(
 ) -> None:
     import torch
 
-    from headspex.tasks.said import say_once
+    from headspex.notice import say_once
 
     say_once.cache_clear()
     scorer = AnswerScorer(tiny, [" Paris"], odds=False)

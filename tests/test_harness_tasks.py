@@ -10,8 +10,8 @@ import torch
 
 from headspex.cli import main
 from headspex.errors import UsageError
+from headspex.notice import say_once
 from headspex.tasks import load_task
-from headspex.tasks.said import say_once
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")
 from reference_lm_eval import lm_eval_run, log_likelihoods, metric_of, offline, write_dataset

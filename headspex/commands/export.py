@@ -19,6 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "mask with G KV groups of H heads in every layer (default: nearest to "
         "--sparsity)")  # fmt: skip
     add("--schedule", type=Path, metavar="FILE", help="another schedule.json of the run's players")
+    add("--adapter", metavar="DIR", help="a PEFT adapter that a mask file's model was merged with "
+        "(default: that of the run)")  # fmt: skip
     add("--no-timing", action="store_true", help="do not measure tokens per second")
     add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
     add("--json", action="store_true", help="print one JSON object")
@@ -39,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         exported = export_mask(
             chosen.mask, options.to, how=options.format, fill=chosen.fill, dtype=chosen.dtype,
-            revision=chosen.revision, run=chosen.run, scores=chosen.sentences,
-            timed=not options.no_timing,
+            revision=chosen.revision, adapter=options.adapter or chosen.adapter, run=chosen.run,
+            scores=chosen.sentences, timed=not options.no_timing,
         )  # fmt: skip
     if options.json:
         facts = {} if exported is None else exported.to_dict()

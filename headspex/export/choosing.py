@@ -33,7 +33,7 @@ class Chosen:
 
     Attributes:
         fill: means, for mean ablation.
-        dtype, revision: with which the run loaded the model.
+        dtype, revision, adapter: with which the run loaded the model.
         run: fingerprint of the run; None for a mask file.
         headline, sentences: for people, and for the model card.
     """
@@ -42,6 +42,7 @@ class Chosen:
     fill: Float[np.ndarray, "layers heads d_head"] | None
     dtype: str
     revision: str | None
+    adapter: str | None
     run: str | None
     headline: str
     sentences: tuple[str, ...]
@@ -107,6 +108,7 @@ def chosen_mask(
         fill=fill,
         dtype=identity["dtype"],
         revision=identity["revision"],
+        adapter=identity.get("adapter"),
         run=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         headline=f"model {file.model}   task {file.task}   {plural(players.unit)} {total} -> "
         f"{total - removed}",
@@ -118,7 +120,8 @@ def _of_file(path: Path) -> Chosen:
     mask = read_mask(path)
     said = "not judged" if mask.score is None else f"{mask.score:.3f}"
     return Chosen(
-        mask=mask, fill=read_fill(mask, path), dtype="float32", revision=None, run=None,
+        mask=mask, fill=read_fill(mask, path), dtype="float32", revision=None, adapter=None,
+        run=None,
         headline=f"model {mask.model}   task {mask.task}   {mask.off} removed",
         sentences=(f"held-out score {said}",),
     )  # fmt: skip

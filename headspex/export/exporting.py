@@ -15,7 +15,7 @@ from headspex.errors import UsageError
 from headspex.export.card import model_card
 from headspex.export.checkpoint import Checkpoint, Removal, shrunk, zeroed
 from headspex.export.folder import new_folder
-from headspex.export.proof import check_exported, hooked_logits, read_back
+from headspex.export.proof import check_exported, check_tokens, hooked_logits, read_back
 from headspex.export.sizes import Sizes, sizes
 from headspex.export.speed import Speed, speeds
 from headspex.export.stored import fingerprint_as, read_checkpoint, write_checkpoint
@@ -39,7 +39,7 @@ class Exported:
 
     Attributes:
         architecture, shape: of the new model; the shape is KV groups x heads of each.
-        difference: largest difference of a logit from the hooked model, in float32.
+        difference: largest difference of a logit from the hooked model, in float64.
         before, after: sizes.
         speed_before, speed_after: measured; None where that was not asked for.
     """
@@ -87,6 +87,7 @@ def export_mask(
     how: str,
     fill: Float[np.ndarray, "layers heads d_head"] | None = None,
     revision: str | None = None,
+    adapter: str | None = None,
     dtype: str = "float32",
     run: str | None = None,
     scores: Sequence[str] = (),
@@ -95,7 +96,7 @@ def export_mask(
     """Write the mask's model to a new folder.
 
     The folder holds weights, configuration, tokenizer, model card and `headspex_mask.json`, and is
-    there only once transformers has read it back and its logits were those of the hooked model.
+    there only once transformers has read it back, and its tokens and logits were the model's.
 
     Args:
         mask: names the model, which must be the one it was made for.
@@ -103,6 +104,7 @@ def export_mask(
         how: "zeroed" or "shrunk".
         fill: the means, for mean ablation.
         revision: of a model on the Hub.
+        adapter: folder of a PEFT adapter that is merged into the model.
         dtype: in which the run loaded the model, which decides the fingerprint of its weights.
         run: fingerprint of the run, for the card.
         scores: sentences for the card.
@@ -114,7 +116,7 @@ def export_mask(
     """
     if how not in WAYS:
         raise UsageError(f"no export {how!r}; known: {', '.join(WAYS)}")
-    source = find_source(mask.model, revision)
+    source = find_source(mask.model, revision, adapter)
     with new_folder(to) as folder:
         whole = read_checkpoint(source)
         mask.check_fits(
@@ -128,11 +130,12 @@ def export_mask(
         before = sizes(whole.config, whole.architecture, stored)
         after = sizes(made.config, made.architecture, stored)
         write_checkpoint(made, folder, source)
+        check_tokens(source, folder)
         del whole
-        hooked = load_model(mask.model, revision=revision)
+        hooked = load_model(mask.model, revision=revision, adapter=adapter)
         expected = hooked_logits(hooked, removal)
-        difference = check_exported(read_back(folder, torch.float32), expected, stored)
         del hooked
+        difference = check_exported(read_back(folder, torch.float32), expected, removal, stored)
         if fill is not None:
             mask = replace(mask, fill=write_fill(folder, fill, FILL_NAME))
         mask.write(folder / "headspex_mask.json")

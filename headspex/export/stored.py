@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from headspex.errors import UsageError
 from headspex.export.checkpoint import Checkpoint
 from headspex.hooks.bridging import check_config
 from headspex.hooks.fingerprint import weights_fingerprint
 from headspex.hooks.loading import DTYPES
-from headspex.hooks.pretrained import read_config, read_weights
+from headspex.hooks.pretrained import (
+    read_config,
+    read_tokenizer,
+    read_weights,
+    tokenizer_source,
+)
 from headspex.hooks.sources import Source
 
 # What lies beside the weights and goes with them; licences want to be passed on.
+TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja",
+)  # fmt: skip
 COMPANIONS = (
-    "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "chat_template.jinja", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "USE_POLICY.md",
+    "generation_config.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "USE_POLICY.md",
 )  # fmt: skip
 SHARD = "5GB"  # as transformers cuts large checkpoints
 
@@ -33,11 +38,6 @@ def read_checkpoint(source: Source) -> Checkpoint:
     """
     config = read_config(source)
     architecture = check_config(config, source.name)
-    if getattr(config, "quantization_config", None) is not None:
-        raise UsageError(
-            f"heads are taken out of plain weights, but those of {source.name} are quantised; "
-            "export the model that it was made from, and quantise the result"
-        )
     dtype = getattr(config, "dtype", None) or torch.float32
     model = read_weights(source, config, dtype)
     state = dict(model.state_dict())
@@ -74,13 +74,24 @@ def write_checkpoint(
     save_torch_state_dict(dict(checkpoint.state), to, max_shard_size=shard)
     for file in to.glob("*.safetensors"):
         shutil.copymode(to / "config.json", file)  # they are written for their owner's eyes only
-    for name in COMPANIONS if source is not None else ():
-        found = _companion(source, name)
+    if source is not None:
+        _write_companions(source, to)
+
+
+def _write_companions(source: Source, to: Path) -> None:
+    beside = tokenizer_source(source)
+    named = [(source, name) for name in COMPANIONS]
+    if beside.gguf is None:
+        named += [(beside, name) for name in TOKENIZER]
+    else:  # it is within the file
+        read_tokenizer(beside).save_pretrained(to)
+    for place, name in named:
+        found = _companion(place, name)
         if found is not None:
             shutil.copyfile(found, to / name)
 
 
-def _companion(source: Any, name: str) -> str | None:
+def _companion(source: Source, name: str) -> str | None:
     from transformers.utils import cached_file
 
     found: str | None = cached_file(

@@ -13,6 +13,7 @@ IDENTITY = record(
     {
         "model": text,
         "revision": optional(text),
+        "adapter": optional(text),
         "task": text,
         "subjects": rows(text),
         "data_dir": optional(text),
@@ -44,6 +45,7 @@ IDENTITY = record(
         "dtype": text,
         "versions": table(text),
         "weights": text,
+        "quantised": optional(text),
         "tokenizer": text,
         "questions": text,
         "commit": optional(text),
