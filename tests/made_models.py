@@ -19,8 +19,9 @@ def copy_of(folder: Path, tmp_path: Path, **config: Any) -> Path:
 def logits_of(model: Any) -> torch.Tensor:
     """What a model or a bridge says to twenty tokens."""
     with torch.no_grad():
-        found = model(torch.arange(3, 23)[None])
-    return getattr(found, "logits", found)
+        found: Any = model(torch.arange(3, 23)[None])
+    logits: torch.Tensor = getattr(found, "logits", found)
+    return logits
 
 
 def save_random_llama(folder: Path, *, layers: int, tokenizer: Any = None, **config: Any) -> Path:

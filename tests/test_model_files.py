@@ -80,7 +80,8 @@ def folder(model_folder: Path, tmp_path: Path) -> Path:
 def state(model_folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return load_file(model_folder / "model.safetensors")
+    found: dict[str, torch.Tensor] = load_file(model_folder / "model.safetensors")
+    return found
 
 
 @pytest.mark.parametrize("zipped", [True, False])
