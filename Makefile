@@ -1,28 +1,30 @@
 # `make prune` and `make test` each do all they need, from a fresh clone.
+# Another Python goes beside the first: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 # An NVIDIA GPU takes the registry's own torch. Without one, the CPU build is asked of PyTorch's
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: prune test test-slow test-all lint types check gallery clean
-prune: .venv/installed
+prune: $(VENV)/installed
 	$(BIN)/headspex prune
 
-test: .venv/installed-dev
+test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: .venv/installed-dev
+test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
 test-all: test test-slow
 
-lint: .venv/installed-dev
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/installed-dev
+types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 check: test-all lint types
@@ -32,10 +34,10 @@ gallery: prune
 	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-* build *.egg-info
 
-.venv/torch: constraints.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
 	@torch=$$(grep '^torch==' constraints.txt); \
 	if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then \
 	    $(BIN)/python -m pip install --quiet "$$torch"; \
@@ -47,10 +49,10 @@ clean:
 	fi
 	@touch $@
 
-.venv/installed: .venv/torch pyproject.toml
+$(VENV)/installed: $(VENV)/torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-.venv/installed-dev: .venv/installed
+$(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

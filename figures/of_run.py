@@ -26,7 +26,7 @@ from headspex.figures.style import LIGHT, Theme, save
 from headspex.files import read_text, write_csv
 from headspex.layer_ranges import default_ranges
 from headspex.players import Players, format_layers
-from headspex.runs.curve import CurvePoint, of_method, read_curve, still_as_good, whole_model
+from headspex.runs.curve import CurvePoint, of_method, read_curve, whole_model
 from headspex.runs.faithfulness_table import FaithfulnessPoint, read_faithfulness
 from headspex.runs.interactions_table import Interaction, read_interactions
 from headspex.runs.ranged_curves import RangedPoint, read_ranged
@@ -184,9 +184,9 @@ def _curve(run: Drawn) -> Picture:
         for method in methods
     }
     whole = whole_model(points, own)
-    best = still_as_good(points, "proxyspex", own)
-    told = None
-    if best is not None and not run.results["at_chance"]:
+    told, free = None, run.results["free"]
+    if free is not None and not run.results["at_chance"]:
+        best = next(p for p in of_method(points, "proxyspex", own) if p.n_pruned == free)
         total = run.results["players"]
         sentence = f"{best.n_pruned} of {total} {run.heads} gone: {best.score:.3f}"
         told = (best.sparsity, best.score, sentence)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import redirect_stdout
 from typing import NoReturn
 
 from headspex.commands import COMMANDS
 from headspex.errors import UsageError
 from headspex.interrupt import noted
+from headspex.output import Output
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,21 +26,36 @@ def main(arguments: list[str] | None = None) -> int:
     # OpenMP's threads wait for each other by spinning, for milliseconds. Beside other work on the
     # same cores that makes two of them several times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    output = Output(sys.stdout)
+    code, kept = 1, None
     try:
-        with noted():
+        with noted(), redirect_stdout(output):
             options = build_parser().parse_args(arguments)
-            return COMMANDS[options.command].module.run(options)
+            command = COMMANDS[options.command]
+            code = command.module.run(options)
+            kept = command.keeps(options)
     except UsageError as error:
-        print(f"headspex: {error}", file=sys.stderr)
-        return 2
+        _say(str(error))
+        code = 2
     except KeyboardInterrupt as stop:
-        said = stop.args[0] if stop.args else "stopped"
-        print(f"headspex: {said}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever read our output has heard enough (`headspex ... | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        _say(stop.args[0] if stop.args else "stopped")
+    except SystemExit:  # --help, which has said all there is
+        output.flush()
+        if not output.failure:
+            raise
+    output.flush()
+    if output.failure:
+        done = kept is not None and code == 0
+        _say(
+            f"standard output failed ({output.failure})"
+            + (f", but the command is finished and everything is in {kept}" if done else
+               "; send it where it can be written")
+        )  # fmt: skip
+    return code or int(bool(output.failure))
+
+
+def _say(sentence: str) -> None:
+    print(f"headspex: {sentence}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

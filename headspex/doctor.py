@@ -13,6 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from headspex.errors import UsageError
+from headspex.tested import TESTED, untested
+
 NEEDED = ("torch", "transformers", "transformer-lens", "xgboost", "scikit-learn", "numpy")
 EXTRAS = {"ray": "ray", "lm_eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq"}
 LITTLE_DISK, LITTLE_MEMORY = 2e9, 4e9  # bytes; below them even the shipped run gets into trouble
@@ -47,6 +50,8 @@ def examine(folder: Path) -> Iterator[Finding]:
     for about, look in LOOKS.items():
         try:
             state, said = look(folder)
+        except UsageError as error:
+            state, said = "wrong", str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong is what this command is for
             state, said = "wrong", f"{type(error).__name__}: {error}"
         yield Finding(about, state, said)
@@ -59,6 +64,15 @@ def _python(folder: Path) -> tuple[str, str]:
 
 def _packages(folder: Path) -> tuple[str, str]:
     return "ok", ", ".join(f"{name} {version(name)}" for name in NEEDED)
+
+
+def _tested(folder: Path) -> tuple[str, str]:
+    """An untested version is no fault, but the first thing to look at when one shows."""
+    told = ", ".join(f"{name} {' and '.join(versions)}" for name, versions in TESTED.items())
+    other = ", ".join(f"{name} {given}" for name, given in untested().items())
+    if not other:
+        return "ok", f"the versions at hand are among those tested: {told}"
+    return "missing", f"no tests ran with {other}; they ran with {told}"
 
 
 def _extras(folder: Path) -> tuple[str, str]:
@@ -97,7 +111,9 @@ def _disk(folder: Path) -> tuple[str, str]:
 
 
 def _scores(folder: Path) -> tuple[str, str]:
-    """A store is a database with locks; some network disks have none."""
+    """A store is a database, a run holds a lock; some network disks have none."""
+    from headspex.runs.lock import locked
+
     with tempfile.TemporaryDirectory(dir=folder, prefix=".headspex-doctor-") as place:
         database = sqlite3.connect(Path(place) / "scores.sqlite")
         try:
@@ -106,6 +122,8 @@ def _scores(folder: Path) -> tuple[str, str]:
                 database.execute("insert into t values (1)")
         finally:
             database.close()
+        with locked(Path(place) / "run"):
+            pass
     return "ok", f"SQLite {sqlite3.sqlite_version} writes and locks in {folder}"
 
 
@@ -129,12 +147,13 @@ def _shipped(folder: Path) -> tuple[str, str]:
     import numpy as np
 
     from headspex.hooks import answer_log_probs, load_model
+    from headspex.seeds import stream
     from headspex.tasks import encode_task, load_task
 
     model, task = load_model("tiny"), load_task("mini")
     questions = task.test[:: max(1, len(task.test) // 20)][:20]
     asked = encode_task(task, questions, model.tokenizer)
-    masks = np.random.default_rng(0).random((len(asked), model.n_layers, model.n_heads)) < 0.9
+    masks = stream(0, "doctor").random((len(asked), model.n_layers, model.n_heads)) < 0.9
     masks[: len(asked) // 2] = True
     both = [answer_log_probs(model, asked, masks, path=path) for path in ("fast", "bridge")]
     whole = both[0][: len(asked) // 2]
@@ -156,6 +175,7 @@ Look = Callable[[Path], tuple[str, str]]
 LOOKS: dict[str, Look] = {
     "python": _python,
     "packages": _packages,
+    "tested": _tested,
     "extras": _extras,
     "processors": _processors,
     "memory": _memory,

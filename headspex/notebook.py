@@ -21,10 +21,9 @@ TOP = 10  # rows that are shown
 def spectrum_html(spectrum: Spectrum) -> str:
     """Its line, and the terms of most energy with their effects."""
     ranked = np.argsort(-np.abs(spectrum.coefficients[1:]), kind="stable")[:TOP] + 1
-    found = effects(spectrum)
-    energy = np.square(spectrum.coefficients) / (spectrum.variance or 1.0)
+    found, shares = effects(spectrum), spectrum.shares
     rows = [
-        (" ".join(map(str, spectrum.terms[i])), f"{found[i]:+.4g}", f"{energy[i]:.1%}")
+        (" ".join(map(str, spectrum.terms[i])), f"{found[i]:+.4g}", f"{shares[i]:.1%}")
         for i in ranked.tolist()
     ]
     left_out = len(spectrum.terms) - 1 - len(rows)

@@ -54,6 +54,9 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         help="probability that a mask keeps a player; auto: where a pilot finds that the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
     if prune:
+        add("--may-cost", type=float, metavar="LOSS", help="of the task's own score, that still "
+            "counts as none when heads go (default: .01 of accuracy, 1 %% of other "
+            "scores)")  # fmt: skip
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
             "schedule on the model, each about a quarter of the budget on top of it "
             "(default: %(default)s)")  # fmt: skip

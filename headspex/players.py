@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 
+from headspex.arrays import as_array
 from headspex.errors import UsageError
 from headspex.units import UNITS, parse_units, plural
 
@@ -24,7 +25,7 @@ def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
     Raises:
         UsageError: other entries, not two-dimensional, or of another width.
     """
-    array = np.asarray(masks)
+    array = as_array(masks, "masks")
     if array.ndim != 2:
         raise UsageError(
             f"masks must have the shape [masks, players], but got {list(array.shape)}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,6 +90,9 @@ def optional(rule: Rule) -> Rule:
 
 PROBABILITY = Rule(
     "a number strictly between 0 and 1", lambda given: type(given) is float and 0 < given < 1
+)
+POSITIVE = Rule(
+    "a number above 0", lambda given: type(given) in (int, float) and 0 < given < math.inf
 )
 TRUTH = Rule("True or False", lambda given: type(given) is bool)
 TEXTS = Rule(

@@ -12,7 +12,6 @@ from headspex.runs.curve import CurvePoint
 from headspex.runs.verification import WHOLE
 from headspex.schedules.exact import BestSets
 from headspex.schedules.schedule import Schedule
-from headspex.tasks import negligible_words
 from headspex.units import plural
 
 METHODS = ("greedy", "build-up", "exact", "nested")
@@ -51,12 +50,14 @@ class Judged:
         path: of the run.
         curve: of the schedule, of the run's own, and of the whole model.
         differences: accuracy less that of the run's own schedule, at each size.
-        free: by method, the most players that are free; None where none can be shown to be.
+        may_cost: the loss that counts as none.
+        free: by method, the most players that can go; None where none can be shown to.
     """
 
     path: Path
     curve: list[CurvePoint]
     differences: dict[int, Difference]
+    may_cost: float
     free: dict[str, int | None]
 
 
@@ -108,8 +109,10 @@ class Scheduled:
             )
         for one in self.judged:
             lines += ["", str(one.path), *_table(one)]
-            little = negligible_words(one.curve[0].metric)  # the task's own stands first
-            lines.append(f"  {heads} that are free, less than {little} lost, 95 % for all sizes:")
+            lines.append(
+                f"  {heads} that can go, at a loss below {one.may_cost:.3g} (95% confidence, sizes "
+                "tested from the smallest up):"
+            )
             lines += [
                 f"    {method}: {'none that can be shown' if free is None else free}"
                 for method, free in one.free.items()

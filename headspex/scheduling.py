@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.engine.paired import free_size, score_difference
+from headspex.engine.paired import free_size, loss_bound, score_difference
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.folder import new_folder
 from headspex.files import read_text, write_json, write_text
 from headspex.players import Players
 from headspex.runs.curve import CurvePoint, write_curve
-from headspex.runs.reopening import study_of_run
+from headspex.runs.reopening import study_to_judge
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, judged_run
-from headspex.runs.verification import WHOLE, HasMasks, verify
+from headspex.runs.verification import WHOLE, HasMasks, verify, verify_whole
 from headspex.scheduled import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
 from headspex.schedules.combination import WAYS, mean_spectrum, worst_case_schedule
 from headspex.schedules.exact import BestSets, best_sets
@@ -30,7 +30,7 @@ from headspex.schedules.schedule import Schedule, prune_schedule
 from headspex.scores.fill import fill_of_run, write_fill
 from headspex.scores.store import ScoreStore
 from headspex.study import Study
-from headspex.tasks import mean_interval, negligible
+from headspex.tasks import free_loss, mean_interval
 from headspex.text_loss import text_loss, text_windows
 from headspex.units import counted, plural
 
@@ -137,7 +137,7 @@ def _judged(
     wish: Wish,
     scores: Path,
 ) -> Judged:
-    study = study_of_run(path, content["identity"])
+    study = study_to_judge(path, content["identity"])
     # Few masks are judged here, so that each can be asked every question that was held out.
     study.plan = replace(study.plan, n_heldout=len(study.halves[1]))
     search, heldout = study.questions
@@ -147,13 +147,13 @@ def _judged(
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {wish.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, study.scored_by(fill)) as store:
-        curve, verified = verify(
-            study.judge(store, fill=fill), schedules, sizes, asked, metrics=[study.task.metric]
-        )
+        judge, metrics = study.judge(store, fill=fill), [study.task.metric]
+        curve, whole = verify_whole(judge, asked, metrics=metrics)
+        points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
+        curve += points
     scores.unlink()
     mine, theirs = verified[wish.method][0], verified[RUNS_OWN][0]
-    whole = verified[WHOLE][0, 0]
-    may_cost = negligible(study.task.metric, float(whole.mean()))
+    may_cost = free_loss(study.settings.may_cost, study.task.metric, float(whole.mean()))
     if wish.text is not None:
         curve += _text_points(study, wish.text, schedules, sizes, fill)
     return Judged(
@@ -163,8 +163,11 @@ def _judged(
             size: score_difference(a, b, looks=len(sizes))
             for size, a, b in zip(sizes, mine, theirs, strict=True)
         },
+        may_cost=may_cost,
         free={
-            method: free_size(whole, verified[method][0], sizes, may_cost=may_cost)
+            method: free_size(
+                [loss_bound(whole, row) for row in verified[method][0]], sizes, may_cost=may_cost
+            )
             for method in schedules
         },
     )

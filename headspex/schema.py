@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 Kind = Callable[[Any], str]
@@ -62,13 +63,19 @@ def table(kind: Kind, most: int = 100_000) -> Kind:
     return check
 
 
-def record(kinds: Mapping[str, Kind]) -> Kind:
-    """An object that has these fields; others are not looked at."""
+def record(kinds: Mapping[str, Kind], *, later: Mapping[str, Kind] = MappingProxyType({})) -> Kind:
+    """An object that has these fields; others are not looked at.
+
+    Args:
+        kinds: of the fields.
+        later: of fields that earlier versions did not write.
+    """
 
     def check(value: Any) -> str:
         if not isinstance(value, dict):
             return _NOT
-        found = {name: kind(value[name]) for name, kind in kinds.items() if name in value}
+        every = {**kinds, **later}
+        found = {name: kind(value[name]) for name, kind in every.items() if name in value}
         return next((name for name in kinds if name not in value), "") or _first(found)
 
     return check

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from headspex.errors import UsageError
 from headspex.protocol import PROTOCOLS, prescribed
 from headspex.rule import (
+    POSITIVE,
     PROBABILITY,
     SEED,
     TEXTS,
@@ -43,6 +44,7 @@ RULES: Mapping[str, Rule] = {
     "verify_budget": optional(_PASSES),
     "questions_per_mask": either(word("auto", "all"), _PASSES),
     "keep": either(word("auto"), PROBABILITY),
+    "may_cost": optional(POSITIVE),
     "prune": TRUTH,
     "refine": whole_number(0, MOST_ROUNDS),
     "ablation": word("zero", "mean", "resample"),
@@ -80,6 +82,8 @@ class Settings:
             pilot finds out how many pay best.
         keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
             the model still works and masks differ.
+        may_cost: the loss of the task's own score that still counts as none; a point of accuracy,
+            or a hundredth of another score, when None.
         prune: judge pruning schedules; False, as in `headspex explain`, finds what heads do alone.
         refine: rounds in which the schedule is walked on the model, each about a quarter of
             the budget on top of it, and at least two questions a candidate.
@@ -111,6 +115,7 @@ class Settings:
     verify_budget: int | None = None
     questions_per_mask: int | Literal["auto", "all"] = "auto"
     keep: float | Literal["auto"] = "auto"
+    may_cost: float | None = None
     prune: bool = True
     refine: int = 1
     ablation: str = "zero"

@@ -42,6 +42,7 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.questions import near
+from headspex.tasks.vocabulary import check_questions, vocabulary_of
 from headspex.units import plural
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -215,12 +216,11 @@ class Study:
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
         """The search and the held-out questions that are used, subjects in proportion."""
-        halves = zip(self.halves, (self.plan.n_search, self.plan.n_heldout), strict=True)
-        search, heldout = (
-            in_proportion(half, count, rng=stream(self.settings.seed, "questions"))
-            for half, count in halves
+        seed, plan, halves = self.settings.seed, self.plan, self.halves
+        return (
+            in_proportion(halves[0], plan.n_search, rng=stream(seed, "search questions")),
+            in_proportion(halves[1], plan.n_heldout, rng=stream(seed, "held-out questions")),
         )
-        return search, heldout
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -277,13 +277,20 @@ class Study:
         return self.encode(search + heldout)
 
     def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
-        """Questions of the task, as this study puts them to the model."""
-        settings = self.settings
-        return encode_task(
-            self.task, questions, self.model.tokenizer, shots=settings.shots,
+        """Questions of the task, as this study puts them to the model.
+
+        Raises:
+            UsageError: as the task's, or a token that the model has no embedding for.
+        """
+        settings, model = self.settings, self.model
+        encoded = encode_task(
+            self.task, questions, model.tokenizer, shots=settings.shots,
             style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
-            chat=settings.chat_template, n_ctx=self.model.n_ctx,
+            chat=settings.chat_template, n_ctx=model.n_ctx,
         )  # fmt: skip
+        vocabulary = vocabulary_of(model.bridge.original_model)
+        check_questions(questions, encoded, model.tokenizer, vocabulary)
+        return encoded
 
     def judge(
         self,

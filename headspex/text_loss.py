@@ -13,6 +13,7 @@ from headspex.files import read_text
 from headspex.hooks import LoadedModel, Prepared, answer_log_probs
 from headspex.players import Players
 from headspex.tasks import EncodedQuestion
+from headspex.tasks.vocabulary import check_tokens, vocabulary_of
 
 WINDOW = 256  # tokens that are read together, at most
 MOST = 64  # windows of a text that are read, spread over it
@@ -46,7 +47,14 @@ def text_loss(
 
     Args:
         how: `ablation`, `fill` and `rescale`, as in `answer_log_probs`.
+
+    Raises:
+        UsageError: the text holds a token that the model has no embedding for.
     """
+    vocabulary = vocabulary_of(model.bridge.original_model)
+    for window in windows:
+        tokens = window.context + window.continuations[0]
+        check_tokens(tokens, model.tokenizer, vocabulary, "the text")
     prepared = Prepared(model, windows)
     lengths = np.array([len(window.continuations[0]) for window in windows])
     rows = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.hooks.extras import need
-from headspex.hooks.saying import first_line
+from headspex.notice import first_cause
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -80,7 +80,7 @@ def merged(model: Any, folder: Path) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"the adapter {folder} is of a kind that this peft does not know "
-            f"({first_line(error)}); save it again, or update peft"
+            f"({first_cause(error)}); save it again, or update peft"
         ) from error
     _check_mergeable(config, str(folder))
     try:
@@ -91,7 +91,7 @@ def merged(model: Any, folder: Path) -> Any:
     # peft raises these, and nothing narrower, for files and models that do not go together.
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
             SafetensorError) as error:  # fmt: skip
-        raise UsageError(_misfit(folder, first_line(error))) from error
+        raise UsageError(_misfit(folder, first_cause(error))) from error
     _check_untied(model, wrapped, config, folder)
     if strange := [*found.missing_keys, *found.unexpected_keys]:
         of = "it" if found.unexpected_keys else "the model"
@@ -163,7 +163,7 @@ def _unloaded(wrapped: Any, name: str) -> Any:
         return wrapped.merge_and_unload(safe_merge=True)
     except (ValueError, AttributeError, NotImplementedError, TypeError, RuntimeError) as error:
         raise UsageError(
-            f"the adapter of {name} cannot be merged ({first_line(error)}); merge it with peft, "
+            f"the adapter of {name} cannot be merged ({first_cause(error)}); merge it with peft, "
             "save the model, and give that"
         ) from error
 

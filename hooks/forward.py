@@ -17,9 +17,9 @@ from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.llama import llama_weights
 from headspex.hooks.plain import PlainPath, has_hooks
-from headspex.hooks.saying import say_once
 from headspex.hooks.switches import check_switches
 from headspex.hooks.trust import disagreement, objection
+from headspex.notice import say_once
 from headspex.tasks.prompts import EncodedQuestion
 
 PATHS = ("auto", "bridge", "fast")

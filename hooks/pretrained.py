@@ -13,8 +13,8 @@ import torch
 from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.quantised import refuse_quantised
-from headspex.hooks.saying import first_line, say_once
 from headspex.hooks.sources import Source
+from headspex.notice import first_cause, say_once
 
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -245,11 +245,11 @@ def _reason(source: Source, error: BaseException, broken: str) -> str:
     if source.gguf is not None:
         return (
             f"{source.name} cannot be loaded: {source.gguf} is broken, or of a kind that "
-            f"transformers cannot read ({first_line(error)}); get the model as safetensors"
+            f"transformers cannot read ({first_cause(error)}); get the model as safetensors"
         )
     if not source.on_hub:
         return (
-            f"{source.name} cannot be loaded: {broken}: {first_line(error)}; mend it, or save the "
+            f"{source.name} cannot be loaded: {broken}: {first_cause(error)}; mend it, or save the "
             "model again"
         )
     from huggingface_hub import errors
@@ -274,7 +274,7 @@ def _reason(source: Source, error: BaseException, broken: str) -> str:
         )
     if caused_by(errors.EntryNotFoundError) and not caused_by(errors.LocalEntryNotFoundError):
         return (
-            f"{place} cannot be loaded from the Hub: {first_line(error)}; where it is an adapter "
+            f"{place} cannot be loaded from the Hub: {first_cause(error)}; where it is an adapter "
             "or holds a .gguf file, fetch it (`hf download`) and name the folder or the file"
         )
     offline = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionError)
@@ -285,7 +285,7 @@ def _reason(source: Source, error: BaseException, broken: str) -> str:
             "or pass a local folder"
         )
     return (
-        f"{place} cannot be loaded from the Hub: {broken}: {first_line(error)}; check the "
+        f"{place} cannot be loaded from the Hub: {broken}: {first_cause(error)}; check the "
         "repository"
     )
 

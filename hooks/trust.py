@@ -19,6 +19,7 @@ from headspex.hooks.budget import Budget, Path, scores
 from headspex.hooks.exact import can_be_exact, exactly
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import refusal
+from headspex.seeds import stream
 
 KEEPS = (1.0, 0.8, 0.5, 0.1)  # of the masks that both are asked under
 # Nats. SmolLM2's paths agree to 1e-12 in float64, and 1e-3 more on one of its 135 million weights
@@ -110,6 +111,6 @@ def _sample(inputs: Inputs, layers: int, heads: int) -> Work:
         return max(len(inputs.passes[index].tokens) for index in inputs.of_question[question])
 
     short = sorted(range(len(inputs.of_question)), key=lambda n: (length(n), n))[:2]
-    drawn = np.random.default_rng(0).random((len(KEEPS), layers, heads + 1))
+    drawn = stream(0, "trust").random((len(KEEPS), layers, heads + 1))
     keep = drawn < np.array(KEEPS)[:, None, None]
     return plan_work(inputs, [short[n % len(short)] for n in range(len(KEEPS))], keep)

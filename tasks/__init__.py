@@ -20,10 +20,9 @@ from headspex.tasks.prompts import longest_input as longest_input
 from headspex.tasks.prompts import prompt as prompt
 from headspex.tasks.questions import Question as Question
 from headspex.tasks.scoring import METRICS as METRICS
+from headspex.tasks.scoring import free_loss as free_loss
 from headspex.tasks.scoring import interval as interval
 from headspex.tasks.scoring import mean_interval as mean_interval
-from headspex.tasks.scoring import negligible as negligible
-from headspex.tasks.scoring import negligible_words as negligible_words
 from headspex.tasks.scoring import wilson as wilson
 from headspex.tasks.task import SPLITS as SPLITS
 from headspex.tasks.task import Task as Task

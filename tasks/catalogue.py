@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from headspex.errors import UsageError
 from headspex.tasks.harness import lm_eval_task
-from headspex.tasks.jsonl import jsonl
+from headspex.tasks.jsonl import ENDINGS, jsonl
 from headspex.tasks.mini import mini
 from headspex.tasks.mmlu import mmlu
 from headspex.tasks.python_file import python_file
@@ -31,7 +32,8 @@ def load_task(
 
     Args:
         name: in `TASKS`; `lm-eval:arc_easy` for any task of lm-eval that compares likelihoods;
-            `text:FILE` for the loss of a text; `file.py:function` for a metric; a .jsonl file.
+            `text:FILE` for the loss of a text; `file.py:function` for a metric; a .jsonl file, or
+            one that ends in .jsonl.gz or .json and holds the same.
         subjects: some of the task's; all when None.
         data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
 
@@ -41,6 +43,12 @@ def load_task(
     load = TASKS.get(name) or _from_name(name)
     if load is not None:
         return load(subjects, data_dir)
+    if Path(name).expanduser().is_file():
+        raise UsageError(
+            f"a task is {WRITTEN}, or one of {', '.join(sorted(TASKS))}, but {name} is another "
+            "file; write its questions as one JSON object per line to a .jsonl file, or, for the "
+            f"loss of a text, say text:{name}"
+        )
     raise UsageError(
         f"no task {name!r}{near(name, TASKS)}; known: {', '.join(sorted(TASKS))}, {WRITTEN}"
     )
@@ -57,7 +65,7 @@ def _from_name(name: str) -> Loader | None:
         )
     if name.rpartition(":")[0].endswith(".py"):
         return lambda subjects, folder: _alone(lambda: python_file(name), name, subjects, folder)
-    if name.endswith(".jsonl"):
+    if name.lower().endswith(ENDINGS):
         return lambda subjects, folder: _alone(lambda: jsonl(name, subjects), name, None, folder)
     return None
 

@@ -1,38 +1,44 @@
 """MMLU's original layout: dev/, val/ and test/ with one headerless CSV file per subject."""
 
 import csv
-from collections.abc import Sequence
+import io
+from functools import partial
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.tasks.questions import Question, answer_index, near
-from headspex.tasks.task import Task, checked
+from headspex.tasks.layouts import Found, Layout
+from headspex.tasks.questions import Question, answer_index
+from headspex.tasks.text_file import read_utf8
 
 FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}  # split -> folder and file suffix
 CHOICES = 4
+FIELDS = CHOICES + 2
+OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def subjects_in(folder: Path) -> list[str]:
-    """Subjects that have a file test/<subject>_test.csv, sorted."""
-    return sorted(path.name.removesuffix("_test.csv") for path in folder.glob("test/*_test.csv"))
+TESTS = "test/*_test.csv"
 
 
-def read_layout(name: str, folder: Path, subjects: Sequence[str] | None) -> Task:
-    """A task from a folder in the original layout; dev and val files may be absent."""
-    known = subjects_in(folder)
-    for subject in subjects or ():
-        if subject not in known:
-            raise UsageError(
-                f"no subject {subject!r} in {folder}{near(subject, known)}; "
-                f"it holds {len(known)} subjects, as test/<subject>_test.csv"
-            )
-    parts: dict[str, list[Question]] = {part: [] for part in FOLDERS}
-    for subject in dict.fromkeys(subjects or known):
-        for part, short in FOLDERS.items():
-            path = folder / short / f"{subject}_{short}.csv"
-            if part == "test" or path.exists():
-                parts[part] += read_csv(path, subject)
-    return checked(name, parts["dev"], parts["validation"], parts["test"])
+def holds(folder: Path) -> bool:
+    """Whether a folder looks like it."""
+    return any(folder.glob(TESTS))
+
+
+def find(folder: Path) -> Found:
+    """Subjects that have a file test/<subject>_test.csv; dev and val files may be absent."""
+    known = sorted(path.name.removesuffix("_test.csv") for path in folder.glob(TESTS))
+    found: Found = {}
+    for subject in known:
+        files = {part: folder / in_ / f"{subject}_{in_}.csv" for part, in_ in FOLDERS.items()}
+        found[subject] = {
+            part: partial(read_csv, path, subject)
+            for part, path in files.items()
+            if part == "test" or path.exists()
+        }
+    return found
+
+
+CSV = Layout("test/<subject>_test.csv", holds, find)
 
 
 def read_csv(path: Path, subject: str) -> list[Question]:
@@ -43,31 +49,63 @@ def read_csv(path: Path, subject: str) -> list[Question]:
             another number of fields or an answer that is none of A-D.
     """
     questions: list[Question] = []
+    text = read_utf8(path, newline="")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            line = 1
-            for row in reader:
-                if row:
-                    questions.append(_question(row, subject, f"{path}, line {line}"))
-                line = reader.line_num + 1
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; check the folder") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is no CSV file in UTF-8 ({error}); check the file") from error
+        for row in reader:
+            if row:
+                questions.append(_question(row, subject, text, f"{path}, line {line}"))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise UsageError(f"{path}, line {line}: {_why_no_row(text, error)}") from error
     if not questions:
         raise UsageError(f"{path} is empty; every subject needs at least one question")
     return questions
 
 
-def _question(row: list[str], subject: str, place: str) -> Question:
-    if len(row) != CHOICES + 2:
+def _question(row: list[str], subject: str, text: str, place: str) -> Question:
+    if len(row) != FIELDS:
         raise UsageError(
             f"{place}: a row has six fields (question, four choices, the answer's letter), "
-            f"but this one has {len(row)}; quote fields that hold commas"
+            f"but this one has {len(row)}; {_way_to_six(row, text)}"
         )
     try:
         answer = answer_index(row[-1], CHOICES)
     except UsageError as error:
-        raise UsageError(f"{place}: {error}; mend the row") from error
+        way = "mend the row"
+        if place.endswith("line 1"):
+            way = "mend the row, or, if it is a header, delete it: MMLU's files have none"
+        raise UsageError(f"{place}: {error}; {way}") from error
     return Question(subject, row[0], tuple(row[1:-1]), answer)
+
+
+def _way_to_six(row: list[str], text: str) -> str:
+    if (name := _delimiter(text)) is not None:
+        return f"fields are separated by {name} here; save the file with commas"
+    if len(row) == FIELDS + 1 and (not row[0].strip() or row[0].strip().isdecimal()):
+        return "leave out the first one, a row's number (pandas: to_csv(index=False, header=False))"
+    return "quote fields that hold commas"
+
+
+def _why_no_row(text: str, error: csv.Error) -> str:
+    if (name := _delimiter(text)) is not None:
+        return f"fields are separated by {name}, and must be by commas; save the file with commas"
+    if "field limit" in str(error):
+        return (
+            f"a field must have at most {csv.field_size_limit():,} characters, but one that begins "
+            "here has more; close its quote, or shorten it"
+        )
+    return f"this is no row of a CSV file ({error}); close or double its quotes"
+
+
+def _delimiter(text: str) -> str | None:
+    """What else separates six fields of the first row, as spreadsheets of other countries do."""
+    for delimiter, name in OTHER_DELIMITERS.items():
+        try:
+            first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        except csv.Error:
+            continue
+        if len(first) == FIELDS:
+            return name
+    return None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headspex.errors import UsageError
+from headspex.notice import first_line
+from headspex.tasks.chat import in_chat
+from headspex.tasks.harness_loading import documents, loaded
 from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode_pairs
 from headspex.tasks.questions import Question, near
@@ -41,7 +44,7 @@ def lm_eval_task(
         UsageError: lm-eval is not installed, has no such task or not its data, or the task compares
             no likelihoods.
     """
-    tasks = _loaded(name, include)
+    tasks = loaded(name, include)
     for subject in subjects or ():
         if subject not in tasks:
             raise UsageError(f"lm-eval's {name} has no task {subject!r}{near(subject, tasks)}")
@@ -50,7 +53,8 @@ def lm_eval_task(
         if task.OUTPUT_TYPE not in TYPES:
             raise UsageError(
                 f"headspex takes tasks of lm-eval that compare likelihoods ({', '.join(TYPES)}), "
-                f"but {key} is of the type {task.OUTPUT_TYPE}; take another task"
+                f"but {key} is of the type {task.OUTPUT_TYPE}; take another task, or score it with "
+                "`headspex lm-eval --model headspex`"
             )
     return _Harness(tasks).task(f"lm-eval:{name}")
 
@@ -60,9 +64,11 @@ class _Harness:
 
     def __init__(self, tasks: Mapping[str, Any]) -> None:
         self._tasks = tasks
-        self._docs = {key: list(task.eval_docs) for key, task in tasks.items()}
+        self._docs = {key: documents(key, task) for key, task in tasks.items()}
         self._questions = [
-            _question(key, tasks[key], doc) for key, docs in self._docs.items() for doc in docs
+            _question(key, tasks[key], number, doc)
+            for key, docs in self._docs.items()
+            for number, doc in enumerate(docs)
         ]
         numbers = [n for docs in self._docs.values() for n in range(len(docs))]
         # By identity: lm-eval draws other shots for the same document in another place.
@@ -73,6 +79,13 @@ class _Harness:
         """The questions with this way to put and to score them."""
         shared = [list(task.aggregation()) for task in self._tasks.values()]
         metrics = [metric for metric in shared[0] if all(metric in other for other in shared)]
+        if not metrics:
+            told = "; ".join(
+                f"{key} has {', '.join(own)}" for key, own in zip(self._tasks, shared, strict=True)
+            )
+            raise UsageError(
+                f"the tasks of {name} must share a metric, but {told}; take some with --subject"
+            )
         metrics.sort(key=lambda metric: metric != "acc")  # the first is what the task is told in
         choices = all(task.OUTPUT_TYPE == "multiple_choice" for task in self._tasks.values())
         kind = Kind(
@@ -159,44 +172,39 @@ class _Harness:
         }
 
 
-@cache  # it reads thousands of files
-def _manager(include: str | None) -> Any:
+def _question(subject: str, task: Any, number: int, doc: Any) -> Question:
+    place = f"lm-eval's {subject}, document {number}"
     try:
-        from lm_eval.tasks import TaskManager
-    except ImportError as error:
+        asked, target = task.doc_to_text(doc), task.doc_to_target(doc)
+        of_choice = task.OUTPUT_TYPE == "multiple_choice"
+        choices = tuple(map(str, task.doc_to_choice(doc))) if of_choice else (str(target),)
+    except Exception as error:  # templates and code of the task's file raise what they like
         raise UsageError(
-            "a task of lm-eval needs lm-eval, which is not installed; "
-            "run `pip install 'headspex[lm-eval]'`"
+            f"{place} cannot be put ({first_line(error)}); mend the task's file or its data"
         ) from error
-    return TaskManager(include_path=include)
-
-
-def _loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
-    manager = _manager(None if include is None else os.fspath(include))
-    if name not in manager.all_tasks:
-        raise UsageError(
-            f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}; "
-            "`lm-eval ls tasks` lists them"
-        )
-    # The errors of a missing network, an empty cache and a broken file share no narrower class.
-    try:
-        return dict(manager.load(name)["tasks"])
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UsageError(
-            f"lm-eval cannot load {name} ({first}); check the network, or fill the Hugging Face "
-            "cache first"
-        ) from error
-
-
-def _question(subject: str, task: Any, doc: Any) -> Question:
-    asked, target = task.doc_to_text(doc), task.doc_to_target(doc)
-    if task.OUTPUT_TYPE == "loglikelihood":
-        return Question(subject, str(asked), (str(target),))
-    choices = tuple(map(str, task.doc_to_choice(doc)))
+    if not of_choice:
+        _check_answers(choices, place)
+        return Question(subject, str(asked), choices)
     # Where the choices stand in the contexts, lm-eval's "text" is the number of the right one.
     text, right = (target, asked) if task.multiple_input else (asked, target)
+    _check_answers((str(text),) if task.multiple_input else choices, place)
+    own = callable(task.config.process_results)  # may do without a right one
+    if len(choices) < 2 or (isinstance(right, int) and not own and not 0 <= right < len(choices)):
+        raise UsageError(
+            f"{place} must have two choices or more, one of them right, but has {len(choices)} "
+            f"and number {right} is right; mend or leave out the document, or take another task"
+        )
     return Question(subject, str(text), choices, right if isinstance(right, int) else 0)
+
+
+def _check_answers(answers: Sequence[str], place: str) -> None:
+    """Refuse what has no likelihood of its own."""
+    for number, answer in enumerate(answers):
+        if not answer.strip():
+            raise UsageError(
+                f"{place}: choice {number} is {answer!r}, and what is empty or blank cannot be "
+                "scored; mend or leave out the document, or take another task"
+            )
 
 
 def _requests(task: Any, tokenizer: Any, how: Prompting) -> dict[int, list[tuple[str, str]]]:
@@ -207,22 +215,9 @@ def _requests(task: Any, tokenizer: Any, how: Prompting) -> dict[int, list[tuple
     task.set_fewshot_seed(seed=SEED)
     task.build_all_requests(
         apply_chat_template=how.chat,
-        chat_template=partial(_in_chat, tokenizer) if how.chat else None,
+        chat_template=partial(in_chat, tokenizer=tokenizer) if how.chat else None,
     )
     found: dict[int, list[tuple[str, str]]] = {}
     for instance in task.instances:
         found.setdefault(instance.doc_id, []).append(instance.args)
     return found
-
-
-def _in_chat(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(
-            "--chat-template needs a tokenizer with a chat template, but this one has none; "
-            "take an instruct model, or leave it out"
-        )
-    text: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=add_generation_prompt,
-        continue_final_message=not add_generation_prompt,
-    )  # fmt: skip
-    return text

@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.tasks.csv_layout import read_layout
+from headspex.tasks.csv_layout import find
+from headspex.tasks.layouts import read_found
 from headspex.tasks.task import Task
 
 
@@ -24,4 +25,4 @@ def mini(
             "leave it out, or take --task mmlu"
         )
     with resources.as_file(resources.files("headspex.tasks") / "data" / "mini") as folder:
-        return read_layout("mini", Path(folder), subjects)
+        return read_found("mini", find(Path(folder)), subjects, "mini")

@@ -1,18 +1,22 @@
 """MMLU (Hendrycks et al. 2021, arXiv 2009.03300): from the Hub, from CSV files or from parquet."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from headspex.errors import UsageError
-from headspex.tasks.csv_layout import read_layout, subjects_in
-from headspex.tasks.questions import Question, near
+from headspex.notice import first_line
+from headspex.tasks.csv_layout import CSV
+from headspex.tasks.layouts import PARTS, chosen, read_found
+from headspex.tasks.questions import Question
+from headspex.tasks.subject_folders import ALONE, FOLDERS, questions_of
 from headspex.tasks.task import Task, checked
 
 HUB_NAME = "cais/mmlu"
-PARTS = ("dev", "validation", "test")
+LAYOUTS = (CSV, ALONE, FOLDERS)  # the first that a folder has counts
+FOLDER_NAMES = ("dev", "val", "test")  # of the original layout
+SHOWN, SEARCHED = 5, 100  # names in a folder
 SUBJECTS: tuple[str, ...] = (
     "abstract_algebra", "anatomy", "astronomy", "business_ethics", "clinical_knowledge",
     "college_biology", "college_chemistry", "college_computer_science", "college_mathematics",
@@ -39,54 +43,43 @@ def mmlu(
 
     Args:
         subjects: names with underscores; all when None.
-        data_dir: a folder in the original layout (dev/, test/, val/ with CSV files) or with one
-            folder of parquet files per subject, as in the Hub's repository. None: `cais/mmlu`
+        data_dir: a folder in one of `LAYOUTS`: MMLU's original CSV files, a copy of the Hub's
+            repository, folders that `datasets` saved, or one subject of these. None: `cais/mmlu`
             from the Hub, or from its cache.
 
     Raises:
         UsageError: unknown subject, missing or broken files, or the Hub cannot be reached.
     """
     if data_dir is None:
-        return _from_hub(_known(subjects, SUBJECTS, "MMLU"))
+        return _from_hub(chosen(subjects, SUBJECTS, "MMLU"))
     folder = Path(data_dir).expanduser()
-    if not folder.is_dir():
+    if not folder.exists():
         raise UsageError(f"--data-dir must be a folder, but there is none at {folder}")
-    if subjects_in(folder):
-        return read_layout("mmlu", folder, subjects)
-    found = sorted(path.parent.name for path in folder.glob("*/test-*.parquet"))
-    if not found:
-        raise UsageError(
-            f"--data-dir {folder} holds neither test/<subject>_test.csv nor "
-            "<subject>/test-*.parquet; name the folder above those"
+    layout = next((one for one in LAYOUTS if one.holds(folder)), None)
+    if layout is None:
+        raise UsageError(_nothing(folder))
+    return read_found("mmlu", layout.find(folder), subjects, str(folder))
+
+
+def _nothing(folder: Path) -> str:
+    """What is there in place of MMLU, and what may have been meant."""
+    if folder.is_file():
+        return (
+            f"--data-dir must be a folder or a parquet file, but {folder} is neither; name the "
+            "folder of the task's files, or give questions of your own as --task questions.jsonl"
         )
-    return _from_parquet(folder, _known(subjects, dict.fromkeys(found), str(folder)))
-
-
-def _known(subjects: Sequence[str] | None, known: Iterable[str], where: str) -> tuple[str, ...]:
-    known = tuple(known)
-    for subject in subjects or ():
-        if subject not in known:
-            raise UsageError(
-                f"no subject {subject!r} in {where}{near(subject, known)}; "
-                f"known: {', '.join(known)}"
-            )
-    return tuple(dict.fromkeys(subjects or known))
-
-
-def _from_parquet(folder: Path, subjects: Sequence[str]) -> Task:
-    import pyarrow
-    import pyarrow.parquet
-
-    parts: dict[str, list[Question]] = {part: [] for part in PARTS}
-    for subject in subjects:
-        for part in PARTS:
-            for path in sorted((folder / subject).glob(f"{part}-*.parquet")):
-                try:
-                    rows = pyarrow.parquet.read_table(path).to_pylist()
-                except (OSError, pyarrow.ArrowException) as error:
-                    raise UsageError(f"{path} is no parquet file; fetch it again") from error
-                parts[part] += _questions(rows, subject, str(path))
-    return checked("mmlu", parts["dev"], parts["validation"], parts["test"])
+    inside = sorted(path.name for path in folder.iterdir())
+    there = ", ".join(inside[:SHOWN]) + (", ..." if len(inside) > SHOWN else "")
+    # One folder too high, or too low, is the usual slip.
+    near = [folder / name for name in inside[:SEARCHED] if (folder / name).is_dir()]
+    near += [folder.resolve().parent] if folder.name in FOLDER_NAMES else []
+    meant = next((one for one in near if any(layout.holds(one) for layout in LAYOUTS)), None)
+    way = f"did you mean --data-dir {meant}?" if meant else "bring the questions into one of these"
+    shapes = " nor ".join(layout.shown for layout in LAYOUTS)
+    return (
+        f"--data-dir {folder} holds neither {shapes} (its parts are called test, validation and "
+        f"dev), but {there or 'nothing'}; {way}"
+    )
 
 
 def _from_hub(subjects: Sequence[str]) -> Task:
@@ -102,32 +95,12 @@ def _from_hub(subjects: Sequence[str]) -> Task:
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(
                 f"cannot load {HUB_NAME} ({subject}) from the Hugging Face Hub or its cache "
-                f"({_first_line(error)}); check the network, or pass --data-dir with a local copy"
+                f"({first_line(error)}); check the network, or pass --data-dir with a local copy"
             ) from error
         for part in PARTS:
             if part in loaded:
-                parts[part] += _questions(loaded[part], subject, f"{HUB_NAME}/{subject}/{part}")
+                parts[part] += questions_of(loaded[part], subject, f"{HUB_NAME}/{subject}/{part}")
     return checked("mmlu", parts["dev"], parts["validation"], parts["test"])
-
-
-def _questions(rows: Iterable[Mapping[str, Any]], subject: str, place: str) -> list[Question]:
-    questions = []
-    for number, row in enumerate(rows):
-        try:
-            choices, answer = tuple(row["choices"]), int(row["answer"])
-            question = Question(subject, row["question"], choices, answer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"{place}, row {number}: a row needs question, choices and answer (a number), "
-                f"but it has {', '.join(sorted(row))}; fetch the data again"
-            ) from error
-        if not 0 <= answer < len(choices):
-            raise UsageError(
-                f"{place}, row {number}: the answer must be 0-{len(choices) - 1}, "
-                f"but it is {answer}; fetch the data again"
-            )
-        questions.append(question)
-    return questions
 
 
 @contextmanager
@@ -142,8 +115,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if enabled:
             datasets.enable_progress_bars()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

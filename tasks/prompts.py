@@ -1,13 +1,16 @@
 """From a question to token ids, exactly as lm-eval 0.4.13 does for its `mmlu` tasks."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from headspex.errors import UsageError
+from headspex.notice import say_once
+from headspex.tasks.characters import check_whole
+from headspex.tasks.chat import in_chat
 from headspex.tasks.questions import LETTERS, Question
+
+SHOWN = 60  # characters of a prompt that an error quotes
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def encode(
     letters = LETTERS[: len(question.choices)]
     if chat:
         # As lm-eval's --apply_chat_template: the header is the system's, no blank before a letter.
-        text = in_chat(header(question.subject, style), examples(question, shots, style), tokenizer)
+        system = {"role": "system", "content": header(question.subject, style)}
+        user = {"role": "user", "content": examples(question, shots, style)}
+        text = in_chat([system, user], tokenizer)
         found = encode_texts(text, list(letters), tokenizer)
     else:
         text = prompt(question, shots, style)
@@ -115,30 +120,6 @@ def longest_input(question: EncodedQuestion) -> int:
     return len(question.context) + max(map(len, question.continuations)) - 1
 
 
-def in_chat(system: str, user: str, tokenizer: Any) -> str:
-    """A system's and a user's message in the tokenizer's chat template, up to the answer.
-
-    A template that knows no system loses its message, as in lm-eval.
-
-    Raises:
-        UsageError: the tokenizer has no template.
-    """
-    from jinja2.exceptions import TemplateError
-
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError(
-            "--chat-template needs a tokenizer with a chat template, but this one has none; "
-            "take an instruct model, or leave it out"
-        )
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": user})
-    try:
-        return _templated(messages, tokenizer)
-    except TemplateError:
-        _say_once("the chat template takes no system message: prompts go without their header")
-        return _templated(messages[-1:], tokenizer)
-
-
 def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> EncodedQuestion:
     """Token ids by lm-eval's rule: a continuation is what `context + continuation` adds.
 
@@ -148,9 +129,11 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
     alone (EOS where the tokenizer has none).
 
     Raises:
-        UsageError: a continuation adds no token, so there is nothing to score; or there is no
-            context, and no token that could stand for it.
+        UsageError: a continuation adds no token, so there is nothing to score; there is no
+            context, and no token that could stand for it; or half a character.
     """
+    for text in (context, *continuations):
+        check_whole(text, f"the prompt {text[:SHOWN]!r}")
     if not context:
         return _encode_without_context(continuations, tokenizer)
     blanks = context[len(context.rstrip()) :]
@@ -208,7 +191,7 @@ def _bare(tokenizer: Any) -> tuple[int]:
 
 def say_bare() -> None:
     """Say what a prompt without tokens is scored from."""
-    _say_once(
+    say_once(
         "a prompt without tokens is scored from the tokenizer's beginning-of-text token alone "
         "(end-of-text where it has none)"
     )
@@ -230,15 +213,3 @@ def _special(context: str, tokenizer: Any) -> dict[str, bool]:
 def _common(rows: Sequence[tuple[int, ...]], most: int) -> int:
     columns = zip(*(row[:most] for row in rows), strict=True)
     return next((n for n, column in enumerate(columns) if len(set(column)) > 1), most)
-
-
-def _templated(messages: list[dict[str, str]], tokenizer: Any) -> str:
-    text: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, continue_final_message=False
-    )
-    return text
-
-
-@cache
-def _say_once(sentence: str) -> None:
-    print(f"headspex: {sentence}", file=sys.stderr)

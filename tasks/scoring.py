@@ -52,7 +52,7 @@ SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 p
 SMOOTH = ("margin", "logprob")  # that change a little where log-likelihoods do
 
 
-NEGLIGIBLE = 0.01  # a point of a share; of other scores, this part of the whole model's
+FREE = 0.01  # a point of a share; of other scores, this part of the whole model's
 
 
 def wilson(correct: float, total: float) -> tuple[float, float]:
@@ -104,14 +104,18 @@ def interval(metric: str, values: Scores) -> tuple[float, float]:
     return share_interval(values) if metric in SHARES else mean_interval(values)
 
 
-def negligible(metric: str, whole: float) -> float:
-    """The loss that is not worth speaking of, where the whole model's score is `whole`."""
-    return NEGLIGIBLE if metric in SHARES else NEGLIGIBLE * abs(whole)
+def free_loss(wanted: float | None, metric: str, whole: float) -> float:
+    """The loss that counts as none.
 
-
-def negligible_words(metric: str) -> str:
-    """What `negligible` is, for people."""
-    return "a point" if metric in SHARES else f"{NEGLIGIBLE:.0%} of the whole model's {metric}"
+    Args:
+        wanted: by the user (`--may-cost`); None: a point of a share of questions, or a hundredth
+            of another score.
+        metric: of the score.
+        whole: the score of the whole model.
+    """
+    if wanted is not None:
+        return wanted
+    return FREE if metric in SHARES else FREE * abs(whole)
 
 
 def _checked(log_likelihoods: LogLikelihoods) -> LogLikelihoods:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from headspex.errors import UsageError
+from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
 from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion
@@ -27,6 +28,9 @@ class Task:
     """Questions of one benchmark, in file order; `dev` holds the worked examples (shots).
 
     `kind` says how questions are put and scored: multiple choice, unless it is given.
+
+    Raises:
+        UsageError: a question holds half of a character.
     """
 
     name: str
@@ -34,6 +38,13 @@ class Task:
     validation: tuple[Question, ...] = ()
     dev: tuple[Question, ...] = ()
     kind: Kind = CHOICE
+
+    def __post_init__(self) -> None:
+        """Refuse questions that no tokenizer takes, before a model is loaded for them."""
+        for part in ("test", "validation", "dev"):
+            for number, question in enumerate(getattr(self, part)):
+                for text in (question.subject, question.question, *question.choices):
+                    check_whole(text, f"{self.name}, {part} question {number}")
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode_texts
 from headspex.tasks.questions import Question
 from headspex.tasks.task import checked
+from headspex.tasks.text_file import read_utf8
 
 if TYPE_CHECKING:
     from headspex.tasks.task import Task
@@ -34,12 +35,7 @@ def text(path: str | os.PathLike[str]) -> Task:
         UsageError: the file cannot be read, or holds nothing but blanks.
     """
     file = Path(path).expanduser()
-    try:
-        content = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} must be UTF-8 ({error}); save it as UTF-8") from error
+    content = read_utf8(file)
     if not content.strip():
         raise UsageError(f"{file} holds no text; name a file with at least two passages")
     found = [Question("", passage) for passage in passages(content)]

@@ -19,7 +19,7 @@ def copy_of(folder: Path, tmp_path: Path, **config: Any) -> Path:
 def logits_of(model: Any) -> torch.Tensor:
     """What a model or a bridge says to twenty tokens."""
     with torch.no_grad():
-        found: Any = model(torch.arange(3, 23)[None])
+        found = model(torch.arange(3, 23)[None])
     logits: torch.Tensor = getattr(found, "logits", found)
     return logits
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_plans import made_plan
 
-from headspex.budget.plan import Plan
 from headspex.engine.energy import layer_energy
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import Intervals
@@ -70,12 +70,13 @@ def made_run(
         "n_search": 100, "n_heldout": 100, "metric": "accuracy", "own_metric": "accuracy",
         "allocation": allocation, "faithfulness": {"r2": 0.9, "low": 0.8, "high": 0.95},
         "transfer": None, "unpruned": 0.9, "unpruned_low": 0.85, "unpruned_high": 0.95,
-        "free": None, "curve": [], "chance": 0.25, "at_chance": False,
+        "free": None, "may_cost": 0.01, "loss_at_most": {str(size): 0.5 for size in sizes},
+        "curve": [], "chance": 0.25, "at_chance": False,
         "energy": {"linear": energy.linear, "within": energy.within, "across": energy.across,
                    "basis": energy.basis},
     }  # fmt: skip
     settings = Settings(model="a <model>", task="mini", metric="accuracy", threads=1).to_dict()
-    plan = Plan(n, n_search=100, n_heldout=100, n_fresh=100, sizes=tuple(sizes), search_budget=1000)
+    plan = made_plan(n, 100, 100, 100, tuple(sizes), 1000)
     identity = {
         **settings, **asdict(plan), "sizes": sizes, "device": "cpu", "dtype": "float32",
         "versions": {"headspex": "0"}, "weights": "0", "tokenizer": "0", "questions": "0",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_plans import made_plan
 
 from headspex.budget.allocation import (
     UNEXPLAINED,
@@ -21,7 +22,9 @@ from headspex.budget.pilot import KEEPS, QUESTIONS, Probe
 from headspex.budget.plan import Plan
 from headspex.settings import Settings
 
-PLAN = Plan(n_players=20, n_search=40, n_heldout=40, n_fresh=100, sizes=(2,), search_budget=50_000)
+PLAN = made_plan(
+    n_players=20, n_search=40, n_heldout=40, n_fresh=100, sizes=(2,), search_budget=50_000
+)
 
 
 def _probe(keep: float, accuracy: float, between: float, low: float | None = None) -> Probe:
@@ -96,7 +99,7 @@ def test_masks_that_seem_not_to_differ_ask_for_a_number_all_the_same() -> None:
 
 @given(st.integers(10, 10**6), st.integers(1, 60), st.integers(4, 30), st.integers(10, 60))
 def test_no_budget_is_ever_exceeded(budget: int, per_mask: int, players: int, search: int) -> None:
-    plan = Plan(players, search, search, min(100, 2**players // 4), (1,), budget)
+    plan = made_plan(players, search, search, min(100, 2**players // 4), (1,), budget)
     found = spend(plan, 0.5, per_mask)
     assert found.passes <= budget
     assert 1 <= found.questions_per_mask <= search
@@ -104,7 +107,7 @@ def test_no_budget_is_ever_exceeded(budget: int, per_mask: int, players: int, se
 
 
 def test_where_there_are_few_masks_the_budget_buys_each_of_them_more_questions() -> None:
-    few = Plan(4, 50, 50, 4, (1,), 6_000)
+    few = made_plan(4, 50, 50, 4, (1,), 6_000)
     assert spend(few, 0.5, 2) == Allocation(0.5, 50, 12)
 
 
@@ -149,7 +152,7 @@ def test_a_model_at_chance_under_all_masks_is_reported_in_one_sentence(
 
 def test_a_budget_too_small_for_a_pilot_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     judge = _Judge(0.75)
-    found = _allocate(judge, Plan(20, 40, 40, 100, (2,), 1_000))
+    found = _allocate(judge, made_plan(20, 40, 40, 100, (2,), 1_000))
     assert judge.passes == found.pilot_passes == 0
     assert "takes a budget of 6,144" in capsys.readouterr().err
 

@@ -1,12 +1,17 @@
 """Commands that say what is there: models, tasks, and what this machine can do."""
 
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from headspex import doctor
+from headspex import doctor, tested
 from headspex.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_machine_on_which_the_tests_run_is_well(
@@ -33,6 +38,43 @@ def test_whatever_is_wrong_is_told_and_the_rest_is_still_looked_at(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "WRONG    scores: OSError: no locks on this disk"
     assert said[1].startswith("ok       python: 3.")
+
+
+def test_the_versions_at_hand_are_told_beside_those_that_the_tests_ran_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "LOOKS", {"tested": doctor.LOOKS["tested"]})
+    at_hand = {name: (tested.short(tested.here(name)),) for name in tested.TESTED}
+    monkeypatch.setattr(doctor, "TESTED", at_hand)
+    monkeypatch.setattr(tested, "TESTED", at_hand)
+    (finding,) = doctor.examine(tmp_path)
+    assert finding.state == "ok"
+    monkeypatch.setitem(at_hand, "xgboost", ("1.7", "2.0"))
+    (finding,) = doctor.examine(tmp_path)
+    assert finding.state == "missing"
+    assert f"no tests ran with xgboost {tested.here('xgboost')}; they ran with" in finding.said
+    assert "xgboost 1.7 and 2.0" in finding.said
+
+
+def test_versions_that_are_called_tested_are_those_that_make_installs() -> None:
+    pinned: dict[str, set[str]] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if "==" in line:
+            name, given = line.split(";")[0].strip().split("==")
+            pinned.setdefault(name, set()).add(tested.short(given))
+    for name, versions in tested.TESTED.items():
+        assert name == "python" or pinned[name] == set(versions), name
+
+
+def test_a_disk_without_locks_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(doctor, "LOOKS", {"scores": doctor.LOOKS["scores"]})
+    (finding,) = doctor.examine(tmp_path)
+    assert finding.state == "wrong"
+    assert finding.said.startswith("a run needs a file system with locks")
 
 
 def test_too_little_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ def test_it_leaves_interactions_and_a_report_but_no_mask(run: Path) -> None:
 def test_it_spends_nothing_on_schedules(run: Path) -> None:
     content = json.loads((run / "run.json").read_text())
     results = content["results"]
-    fresh = results["n_fresh"] * (results["n_search"] + results["n_heldout"])
+    asked = content["identity"]["fresh_search"] + content["identity"]["fresh_heldout"]
+    fresh = results["n_fresh"] * asked
     whole = results["n_heldout"]
     assert results["passes_total"] == results["passes"] + fresh + whole
     assert results["refine_passes"] == 0

@@ -1,3 +1,4 @@
+import json
 from itertools import combinations
 from typing import Any
 
@@ -163,14 +164,39 @@ def test_no_trees_and_constant_values_give_a_constant() -> None:
 def test_boosters_that_are_no_plain_sum_of_trees_are_refused() -> None:
     masks = np.random.default_rng(0).random((40, N)) < 0.5
     labels = masks[:, 0].astype(float)
-    with pytest.raises(UsageError, match="kind gbtree, but got dart"):
-        tree_spectrum(train(masks, labels, 2, booster="dart"), N)
     with pytest.raises(UsageError, match=r"binary:logistic.*link"):
         tree_spectrum(train(masks, labels, 2, objective="binary:logistic"), N)
     with pytest.raises(UsageError, match="10 columns, but 11 players"):
         tree_spectrum(train(masks, labels, 2), N + 1)
     with pytest.raises(UsageError, match="several values"):
         tree_spectrum(train(masks, np.stack([labels, labels], axis=1), 2), N)
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated")  # both kinds, from xgboost 3.4 on
+@pytest.mark.parametrize("parameters", [{"booster": "dart", "rate_drop": 0.5, "one_drop": 1}])
+def test_a_booster_that_weighs_its_trees_is_refused(parameters: dict[str, Any]) -> None:
+    # Its prediction is no plain sum of leaves; up to xgboost 3.2 its kind says so, later a field.
+    rng = np.random.default_rng(0)
+    booster = train(MASKS, random_values(rng, MASKS), 8, **parameters)
+    with pytest.raises(UsageError, match=r"but got dart|also has .*weight_drop"):
+        tree_spectrum(booster, N)
+
+
+@pytest.mark.parametrize("place", [(), ("gradient_booster", "model"), ("learner_model_param",)])
+def test_a_field_that_nobody_here_knows_is_refused(place: tuple[str, ...]) -> None:
+    booster = train(MASKS, random_values(np.random.default_rng(0), MASKS), 2)
+    model = json.loads(bytes(booster.save_raw("json")))
+    inside = model["learner"]
+    for key in place:
+        inside = inside[key]
+    inside["halved"] = "1"
+
+    class OfTomorrow(xgboost.Booster):  # type: ignore[misc]
+        def save_raw(self, raw_format: str = "json") -> bytearray:
+            return bytearray(json.dumps(model).encode())
+
+    with pytest.raises(UsageError, match=rf"also has {'.'.join([*place, 'halved'])}; train"):
+        tree_spectrum(OfTomorrow(), N)
 
 
 def test_pairs_of_an_and_gate_are_found_with_their_hand_computed_coefficients() -> None:

@@ -19,7 +19,7 @@ from headspex.hooks.exact import exactly
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath
-from headspex.hooks.saying import say_once
+from headspex.notice import say_once
 from headspex.tasks import EncodedQuestion
 
 LETTERS = ((10,), (11,), (12,), (13,))

@@ -103,9 +103,9 @@ def test_masks_that_leave_no_token_are_scored_from_the_beginning_of_text(
 ) -> None:
     import torch
 
-    from headspex.tasks import prompts
+    from headspex.notice import say_once
 
-    prompts._say_once.cache_clear()
+    say_once.cache_clear()
     scorer = AnswerScorer(tiny, [" Paris"], odds=False)
     value = TextValue(cut(text), scorer)
     # The shipped tokenizer has no token for "is".

@@ -12,7 +12,7 @@ from made_models import copy_of, logits_of
 
 from headspex.errors import UsageError
 from headspex.hooks import load_model
-from headspex.hooks.saying import say_once
+from headspex.notice import say_once
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """`--task lm-eval:NAME`: lm-eval's prompts and metrics, under our masks."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from headspex.cli import main
 from headspex.errors import UsageError
+from headspex.notice import say_once
 from headspex.tasks import load_task
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")
@@ -51,6 +53,41 @@ doc_to_text: "{{options[0]}}"
 doc_to_target: "{{ending}}"
 metric_list: [{metric: exact_match}]
 """
+MARKED = """
+task: fox_{name}
+dataset_path: headspex/{name}
+dataset_name: all
+output_type: multiple_choice
+test_split: test
+description: "Questions.\\n"
+doc_to_text: "{{{{q}}}}"
+doc_to_choice: "{{{{options}}}}"
+doc_to_target: "{{{{gold}}}}"
+gen_prefix: "So:"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+# What a document of such a task may hold, and its file, and what is said of it.
+BROKEN_DOCUMENTS: dict[str, dict[str, Any]] = {
+    "empty": {"options": ["the den", ""]},
+    "blank": {"options": ["the den", " \n"]},
+    "none": {"options": []},
+    "gold": {"gold": 2},
+}
+MARKED_OK = MARKED.format(name="ok")
+BROKEN_FILES = {
+    "tab": MARKED_OK.replace("fox_ok", "fox_tab").replace("dataset_name", "\tdataset_name"),
+    "colon": MARKED_OK.replace("fox_ok", "fox_colon").replace("test_split: test", "a: b: c"),
+    "include": "include: nowhere.yaml\n" + MARKED_OK.replace("fox_ok", "fox_include"),
+    "template": MARKED_OK.replace("fox_ok", "fox_template").replace("{{q}}", "{{no.such}}"),
+    "split": MARKED_OK.replace("fox_ok", "fox_split").replace("test_split: test", "test_split: t"),
+    "code": MARKED_OK.replace("fox_ok", "fox_code") + "process_docs: !function no_file.f\n",
+    "other_metric": MARKED_OK.replace("fox_ok", "fox_other_metric").replace("acc,", "acc_norm,"),
+    "group": "group: fox_group\ntask: [fox_ok, fox_contexts]\n",
+    "group_generates": "group: fox_group_generates\ntask: [fox_ok, fox_generates]\n",
+    "group_metrics": "group: fox_group_metrics\ntask: [fox_ok, fox_other_metric]\n",
+    "group_lacks": "group: fox_group_lacks\ntask: [fox_ok, fox_nobody]\n",
+    "group_empty": "group: fox_group_empty\ntask: []\n",
+}
 NOWHERE = LAST_WORD.replace("headspex/contexts", "headspex/nowhere").replace("last_word", "nowhere")
 
 
@@ -80,6 +117,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(folder, "headspex/contexts", {"all": {"test": rows}})
     (folder / "yaml").mkdir()
     for name, text in {"c": CONTEXTS, "l": LAST_WORD, "g": GENERATES, "n": NOWHERE}.items():
+        (folder / "yaml" / f"{name}.yaml").write_text(text)
+    good = [{"q": f"the fox {n}", "options": ["den", "sea"], "gold": n % 2} for n in range(4)]
+    for name, change in {"ok": {}, **BROKEN_DOCUMENTS}.items():
+        own = [{**one, **(change if n == 2 else {})} for n, one in enumerate(good)]
+        write_dataset(folder, f"headspex/{name}", {"all": {"test": own}})
+        (folder / "yaml" / f"{name}.yaml").write_text(MARKED.format(name=name))
+    for name, text in BROKEN_FILES.items():
         (folder / "yaml" / f"{name}.yaml").write_text(text)
     return folder
 
@@ -159,3 +203,80 @@ def test_tasks_that_cannot_be_taken_are_refused(data: Path) -> None:
             load_task("lm-eval:fox_nowhere", data_dir=include)
         with pytest.raises(UsageError, match=r"--metric must be one of acc, acc_norm"):
             load_task("lm-eval:arc_easy", data_dir=include).check_metric("accuracy")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", r"lm-eval's fox_empty, document 2: choice 1 is '', .* cannot be scored"),
+        ("blank", r"lm-eval's fox_blank, document 2: choice 1 is ' \\n', .* cannot be scored"),
+        ("none", r"fox_none, document 2 must have two choices or more.*has 0"),
+        ("gold", r"fox_gold, document 2 must have .* one of them right.*has 2 and number 2"),
+        ("tab", r"tab\.yaml is no task file: line 4 holds a tab"),
+        ("colon", r"colon\.yaml is no task file: line 6"),
+        ("include", r"finds no task 'fox_include', though .*include\.yaml .*`include` names"),
+        ("template", r"cannot load fox_template .*'no' is undefined.*mend the task's file"),
+        ("split", r"cannot load fox_split .*mend the task's file"),
+        ("code", r"cannot load fox_code .*no_file.*mend the task's file"),
+        ("generates", r"fox_generates is of the type generate_until; .*headspex lm-eval"),
+        ("group_generates", r"fox_generates is of the type generate_until"),
+        ("group_metrics", r"must share a metric, but fox_ok has acc; fox_other_metric has acc_no"),
+        ("group_lacks", r"cannot load fox_group_lacks .*are all of its tasks there"),
+        ("group_empty", r"fox_group_empty holds no task; add some"),
+    ],
+)
+def test_a_broken_task_is_refused_by_file_or_document(name: str, message: str, data: Path) -> None:
+    with offline(data), pytest.raises(UsageError, match=message):
+        load_task(f"lm-eval:fox_{name}", data_dir=data / "yaml")
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--data-dir must be a folder of lm-eval's YAML files"):
+        load_task("lm-eval:arc_easy", data_dir=tmp_path / "none")
+
+
+def test_a_group_is_its_tasks(data: Path) -> None:
+    with offline(data):
+        task = load_task("lm-eval:fox_group", data_dir=data / "yaml")
+        assert task.subjects == ("fox_ok", "fox_contexts")
+        one = load_task("lm-eval:fox_group", subjects=["fox_ok"], data_dir=data / "yaml")
+    assert one.test == task.test[:4]
+
+
+TURNS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "said"),
+    [
+        ({"rag": TURNS, "tool_use": TURNS}, 2, "are called rag, tool_use"),
+        ("{{ raise_exception('no chat') }}" + TURNS, 2, "does not take these messages (no chat)"),
+        # transformers finds no end of the last message in it.
+        ("[assistant] ", 2, "does not take these messages"),
+        (
+            "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + TURNS,
+            0,
+            "takes no system message",
+        ),
+        ("{{ strftime_now('%d %b %Y') }}" + TURNS, 0, "it is 26 July 2024 in every prompt"),
+    ],
+)
+def test_tasks_of_lm_eval_take_chat_templates_by_the_same_rules_as_others(
+    template: Any, code: int, said: str, data: Path, model_folder: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    say_once.cache_clear()
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    if isinstance(template, dict):
+        path = folder / "tokenizer_config.json"
+        named = [{"name": name, "template": one} for name, one in template.items()]
+        path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": named}))
+    else:
+        (folder / "chat_template.jinja").write_text(template)
+    with offline(data):
+        assert main([
+            "eval", "--model", str(folder), "--task", "lm-eval:fox_ok", "--data-dir",
+            str(data / "yaml"), "--chat-template",
+        ]) == code  # fmt: skip
+    assert said in capsys.readouterr().err

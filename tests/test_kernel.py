@@ -3,7 +3,9 @@
 from itertools import chain, combinations
 
 import numpy as np
+import pytest
 
+from headspex.engine import kernel
 from headspex.engine.kernel import kernel_ridge, product_kernel
 from headspex.engine.observations import observe
 
@@ -36,3 +38,14 @@ def test_a_smooth_function_of_many_players_is_learned_from_few_masks() -> None:
     linear = np.linalg.lstsq(np.c_[np.ones(600), masks], smooth(masks), rcond=None)[0]
     linear_error = np.var(np.c_[np.ones(2000), fresh] @ linear - smooth(fresh))
     assert error < 0.7 * linear_error
+
+
+def test_however_few_terms_are_looked_at_at_once_the_spectrum_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(2)
+    masks = rng.random((60, 40)) < 0.5
+    data = observe(masks, masks[:, 3] * 1.0 - 2 * (masks[:, 5] & masks[:, 8]))
+    at_once = kernel_ridge(data).to_dict()
+    monkeypatch.setattr(kernel, "LOOKED_AT_ONCE", 5000)
+    assert kernel_ridge(data).to_dict() == at_once

@@ -72,6 +72,47 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, row: list[str], mes
         mmlu(data_dir=tmp_path)
 
 
+QUOTED = '"Why, so?",a,b,c,d,A\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (QUOTED.replace(",a,b,c,d,", ";a;b;c;d;"), r"line 1: .*separated by semicolons"),
+        ("Why so?;a;b;c;d;A\n", r"line 1: .*has 1; fields are separated by semicolons"),
+        ("Why, so?;a;b;c;d;A\n", r"line 1: .*has 2; fields are separated by semicolons"),
+        ("Why so?\ta\tb\tc\td\tA\n", r"line 1: .*separated by tabs"),
+        (QUOTED.encode("utf-16"), r"must be UTF-8, but is UTF-16; save it as UTF-8"),
+        (QUOTED.encode("utf-16-le"), r"anatomy_test\.csv, line 1: .*NUL"),
+        (b"caf\xe9,a,b,c,d,A\n", r"must be UTF-8 \(.*position 3.*\); save it as UTF-8"),
+        ("question,A,B,C,D,answer\n" + QUOTED, r"line 1: .*'answer'; .*header, delete it"),
+        (",question,A,B,C,D,answer\n0," + QUOTED, r"line 1: .*has 7; leave out the first"),
+        ("0," + QUOTED, r"line 1: .*has 7; leave out the first one"),
+        (QUOTED + "x" * 200_000 + ",a,b,c,d,A\n", r"line 2: a field must have at most 131,072"),
+        (QUOTED + '"left open,a,b,c,d,A\n' + QUOTED * 9, r"line 2: .*no row of a CSV"),
+        (QUOTED * 2 + "Why\0?,a,b,c,d,A\n", r"line 3: .*NUL"),
+        (QUOTED + ",,,,,\n", r"line 2: the answer must be one of A, B, C, D.*''; mend"),
+    ],
+)
+def test_what_spreadsheets_make_of_csv_is_named_by_file_and_line(
+    tmp_path: Path, data: str | bytes, message: str
+) -> None:
+    path = tmp_path / "test" / "anatomy_test.csv"
+    path.parent.mkdir()
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    with pytest.raises(UsageError, match=message) as caught:
+        mmlu(data_dir=tmp_path)
+    assert "anatomy_test.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_other_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, end: str) -> None:
+    write(tmp_path, "anatomy", "test", [])
+    rows = QUOTED.replace("\n", end) * 2
+    (tmp_path / "test/anatomy_test.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    assert mmlu(data_dir=tmp_path).test == (Question("anatomy", "Why, so?", tuple("abcd"), 0),) * 2
+
+
 def test_missing_and_empty_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is none at"):
         mmlu(data_dir=tmp_path / "nowhere")

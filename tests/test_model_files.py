@@ -10,7 +10,7 @@ from made_models import copy_of
 
 from headspex.errors import UsageError
 from headspex.hooks import load_model
-from headspex.hooks.saying import say_once
+from headspex.notice import say_once
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +80,8 @@ def folder(model_folder: Path, tmp_path: Path) -> Path:
 def state(model_folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    found: dict[str, torch.Tensor] = load_file(model_folder / "model.safetensors")
-    return found
+    tensors: dict[str, torch.Tensor] = load_file(model_folder / "model.safetensors")
+    return tensors
 
 
 @pytest.mark.parametrize("zipped", [True, False])

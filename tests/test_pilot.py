@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_plans import made_plan
 
 from headspex.budget.pilot import (
     MASKS,
@@ -13,10 +14,12 @@ from headspex.budget.pilot import (
     pilot_size,
     smallest_pilot,
 )
-from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER, Plan
+from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER
 from headspex.scores.spread import assign_questions
 
-PLAN = Plan(n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000)
+PLAN = made_plan(
+    n_players=48, n_search=30, n_heldout=30, n_fresh=100, sizes=(2,), search_budget=50_000
+)
 
 
 def _scores(
@@ -59,14 +62,14 @@ def test_the_pilot_is_that_of_the_default_budget_or_the_least_or_is_left_out() -
         return pilot_size(replace(PLAN, search_budget=budget, n_players=n_players), 6)
 
     default = SEARCH_PASSES_PER_PLAYER * 48
-    assert size(default) == default // 16 // (6 * QUESTIONS) == 96
-    assert size(4 * 96 * 6 * QUESTIONS) == size(10**9) == 96  # so a larger budget goes on with it
+    assert size(default) == default // 16 // (6 * QUESTIONS) == 86
+    assert size(4 * 86 * 6 * QUESTIONS) == size(10**9) == 86  # so a larger budget goes on with it
     assert size(10**9, n_players=1_024) == MASKS[1]
     least = smallest_pilot(PLAN, 6)
     assert least == 4 * 6 * 8 * 32
-    assert size(least) == size(4 * 96 * 6 * QUESTIONS - 1) == MASKS[0]
+    assert size(least) == size(4 * 86 * 6 * QUESTIONS - 1) == MASKS[0]
     assert size(least - 1) == 0
 
 
 def test_so_few_heads_that_the_pilot_would_score_most_of_their_masks_have_none() -> None:
-    assert pilot_size(Plan(5, 30, 30, 8, (2,), 10**6), 6) == 0
+    assert pilot_size(made_plan(5, 30, 30, 8, (2,), 10**6), 6) == 0

@@ -1,5 +1,7 @@
 """How budgets become masks and questions."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from headspex.budget.plan import FEWEST_WALK_QUESTIONS, WALK_SHARE, Walking, make_plan
 from headspex.errors import UsageError
+from headspex.schedules.slope_field import MOST
+from headspex.schedules.tangent import LOOK
 from headspex.settings import Settings
 from headspex.study import Study
 
@@ -19,22 +23,25 @@ def test_no_budget_is_ever_exceeded(players: int, search: int, heldout: int, bud
     plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
     assert plan.search_budget == budget
     assert plan.verify_passes <= 10**6
-    assert plan.n_search <= search
+    assert plan.n_search == search
     assert plan.n_heldout <= heldout
 
 
 def test_the_passes_of_a_small_run_are_counted_by_hand() -> None:
     settings = Settings(budget=1_000, verify_budget=5_280, questions_per_mask=3)
     plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
-    # Nine sizes x (ProxySPEX, LASSO, 5 random) + the whole model = 64 masks; 2 x 100 fresh ones.
-    assert plan.n_search == plan.n_heldout == 5_280 // 264 == 20
-    assert plan.verify_passes == 100 * 40 + 64 * 20
+    # 53 % are for 100 fresh masks with 27 questions, four fifths of them of the search; of the
+    # 2,580 passes left 55 % are for ten masks of the whole model and ProxySPEX, the others for the
+    # nine sizes of six other schedules.
+    assert (plan.n_search, plan.n_fresh, plan.fresh_search, plan.fresh_heldout) == (500, 100, 22, 5)
+    assert plan.n_heldout == 1_419 // 10 == 141
+    assert plan.n_compared == (2_580 - 1_410) // 54 == 21
+    assert plan.verify_passes == 100 * 27 + 10 * 141 + 54 * 21
     assert plan.sizes == (4, 8, 12, 16, 20, 24, 28, 32, 36)
 
 
 def test_half_of_a_walk_goes_for_slopes_where_there_are_any() -> None:
-    settings = Settings(budget=10_000, verify_budget=264 * 50)
-    plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
+    plan = make_plan(Settings(budget=10_000), n_players=40, n_search=50, n_heldout=50)
     assert (plan.n_search, plan.sizes[-1]) == (50, 36)
     tried = 36 * 5  # with 2,500 passes; at the last step five players are left
     assert plan.walking(by_slopes=False) == Walking(2_500 // 180, 0, tried * 13)
@@ -43,10 +50,18 @@ def test_half_of_a_walk_goes_for_slopes_where_there_are_any() -> None:
 
 
 def test_where_every_candidate_is_asked_everything_slopes_are_not_taken() -> None:
-    settings = Settings(budget=100_000, verify_budget=264 * 50)
-    plan = make_plan(settings, n_players=40, n_search=500, n_heldout=500)
+    plan = make_plan(Settings(budget=100_000), n_players=40, n_search=50, n_heldout=50)
     assert plan.walking(by_slopes=True) == plan.walking(by_slopes=False)
     assert plan.walking(by_slopes=True).questions == plan.n_search
+
+
+def test_no_more_slopes_are_paid_for_than_are_remembered() -> None:
+    settings = Settings(budget=1_024 * 1_536, verify_budget=1_024 * 1_344)
+    plan = make_plan(settings, n_players=1_024, n_search=512, n_heldout=512)
+    assert plan.walking(by_slopes=True).slopes * LOOK == MOST
+    steps, budget = plan.sizes[-1], 1_024 * 1_536 // 4
+    # What they leave is for answers: five candidates a step.
+    assert plan.walking(by_slopes=True).questions == (budget - 3 * MOST) // (5 * steps)
 
 
 @given(st.integers(4, 200), st.integers(10, 2_000), st.integers(2_000, 10**6), st.booleans())
@@ -61,6 +76,32 @@ def test_a_walk_costs_at_most_its_share(
     assert 2 <= walking.questions <= plan.n_search
     total = plan.passes_total(2, by_slopes=by_slopes) - plan.passes_total(0, by_slopes=by_slopes)
     assert total == 2 * walking.passes
+
+
+@given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(1, 10**5))
+def test_no_verify_budget_is_ever_exceeded_or_leaves_a_mask_without_answers(
+    players: int, search: int, heldout: int, verify: int
+) -> None:
+    settings = Settings(verify_budget=verify, look_every=1_000)
+    try:
+        plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+    except UsageError as error:
+        least = int(re.findall(r"at least (\d+)", str(error))[0])
+        assert least > verify
+        settings = replace(settings, verify_budget=least)
+        plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+        verify = least
+    assert plan.verify_passes <= verify
+    assert 2 <= plan.fresh_search <= search
+    assert 2 <= plan.fresh_heldout <= heldout
+    assert 10 <= plan.n_compared <= plan.n_heldout <= heldout
+
+
+def test_verification_costs_less_than_half_of_the_search_by_default() -> None:
+    for players, questions in ((48, 600), (270, 100), (1_024, 7_000)):
+        plan = make_plan(Settings(), n_players=players, n_search=questions, n_heldout=questions)
+        assert plan.verify_passes < plan.search_budget / 2
+        assert plan.n_search == plan.n_heldout == questions
 
 
 def test_few_heads_have_few_sizes_and_few_masks() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.errors import UsageError
-from headspex.tasks import METRICS, interval, mean_interval, negligible, wilson
+from headspex.tasks import METRICS, free_loss, interval, mean_interval, wilson
 
 TABLE = np.array([[-1.0, -2.0, -3.0], [-2.0, -2.0, -5.0], [-4.0, -1.5, -np.inf]])
 ANSWERS = np.array([0, 1, 0])
@@ -61,9 +61,10 @@ def test_the_interval_of_a_mean_of_shares_covers_the_truth_as_often_as_it_says()
     assert hits >= 930  # of 950; fewer happen once in 400 at 95 %
 
 
-def test_what_is_negligible_of_a_score_without_bounds_is_a_hundredth_of_the_whole_model_s() -> None:
-    assert negligible("accuracy", 0.4) == 0.01
-    assert negligible("logprob", -3.0) == pytest.approx(0.03)
+def test_a_point_of_accuracy_or_a_hundredth_of_another_score_is_free_unless_more_may_be() -> None:
+    assert free_loss(None, "accuracy", 0.4) == 0.01
+    assert free_loss(None, "logprob", -3.0) == pytest.approx(0.03)
+    assert free_loss(0.2, "accuracy", 0.4) == 0.2
 
 
 def test_intervals_of_nothing_are_refused() -> None:

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.schedules import slope_field
 from headspex.schedules.slope_field import ALIKE, CURVATURE, RANGE, ROUNDING, SlopeField
 
 
@@ -88,20 +87,6 @@ def test_slopes_at_random_masks_tell_what_a_curved_game_gains() -> None:
     assert np.std(found - gains) < np.std(straight - gains) / 2
     parts, true = field.parts(mask)[mask], (own - own.mean(axis=0)).T[mask]
     assert np.corrcoef(parts.ravel(), true.ravel())[0, 1] > 0.95
-
-
-def test_the_latest_slopes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slope_field, "MOST", 8)
-    rng = np.random.default_rng(0)
-    looks = [(rng.random((4, 5)) < 0.7, np.arange(4), rng.normal(size=(4, 5))) for _ in range(5)]
-    every, last = SlopeField(5, 4), SlopeField(5, 4)
-    for look in looks:
-        every.see(*look)
-    for look in looks[-2:]:
-        last.see(*look)
-    mask = np.ones(5, dtype=bool)
-    np.testing.assert_array_equal(every.gains(mask), last.gains(mask))
-    np.testing.assert_array_equal(every.parts(mask), last.parts(mask))
 
 
 def test_what_is_the_same_everywhere_is_found_exactly() -> None:

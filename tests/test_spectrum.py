@@ -1,4 +1,5 @@
 import math
+import time
 from itertools import combinations
 from typing import Any
 
@@ -246,3 +247,16 @@ def test_shapiq_reads_the_same_values() -> None:
     pytest.importorskip("shapiq")
     values = reported().to_shapiq("banzhaf")
     assert values[(0, 1)] == pytest.approx(reported().interactions("banzhaf")[(0, 1)])
+
+
+def test_shapiq_gets_no_group_but_those_there_are() -> None:
+    """Of 1,024 players there are 178 million groups of up to three."""
+    pytest.importorskip("shapiq", reason="shapiq is not installed")
+    table = {(0,): 1.0, (1, 2): 2.0, (3, 4, 5): 1.0}
+    start = time.monotonic()
+    values = Spectrum.from_dict(table, n_players=1024).to_shapiq("moebius", order=3)
+    assert time.monotonic() - start < 1
+    # (1 - 2 m): -2 for a product of one, 4 for two, -8 for three, beside their smaller groups.
+    assert values[(3, 4, 5)] == -8.0
+    assert values[(1, 2)] == 8.0
+    assert len(values.interactions) == 1 + 3 + 7

@@ -1,5 +1,7 @@
 """Dealing questions to masks, and taking question effects out again."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_a_planted_question_effect_is_found_and_removed() -> None:
     row, asked = _dealt(4_000, 20, 2, rng)
     scores = true_values[row] + true_effects[asked] + 0.1 * rng.normal(size=asked.shape)
     effects = question_effects(scores, asked, 20)
-    np.testing.assert_allclose(effects, true_effects - true_effects.mean(), atol=0.15)
+    np.testing.assert_allclose(effects, (true_effects - true_effects.mean())[asked], atol=0.15)
     masks = rng.random((4_000, 6)) < 0.5  # they say nothing about the values
     error = mask_values(scores, row, asked, 20, masks) - true_values - true_effects.mean()
     uncorrected = scores.reshape(-1, 2).mean(axis=1) - true_values - true_effects.mean()
@@ -60,6 +62,22 @@ def test_without_question_effects_the_estimates_are_shrunk_to_almost_nothing() -
     assert np.abs(question_effects(scores, asked, 50)).mean() < 0.3 * np.abs(raw).mean()
 
 
+@given(st.integers(2, 40), st.integers(1, 12), st.floats(-5, 5), st.randoms(use_true_random=False))
+def test_an_answer_has_no_part_in_the_effect_that_is_taken_from_it(
+    n_passes: int, n_questions: int, more: float, random: Random
+) -> None:
+    rng = _rng(random.randrange(1 << 30))
+    asked = rng.integers(n_questions, size=n_passes)
+    scores = rng.normal(size=n_passes) + 3 * rng.normal(size=n_questions)[asked]
+    others = np.flatnonzero((asked == asked[0]) & (np.arange(n_passes) > 0))
+    expected = 0.0
+    if len(others):
+        expected = scores[others].mean() - scores[1:].mean()
+    found = question_effects(scores, asked, n_questions)[0]
+    # Shrunk towards zero, never past it or beyond the others' mean.
+    assert 0 <= found * np.sign(expected) <= abs(expected) + 1e-12
+
+
 def test_where_every_mask_is_asked_everything_the_value_is_the_plain_mean() -> None:
     scores = _rng(3).random((7, 4))
     row, asked = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
@@ -72,7 +90,8 @@ def test_masks_that_were_asked_different_numbers_of_questions_have_the_mean_of_t
     alike = np.ones((3, 2), dtype=bool)  # nothing for the ridge to see
     values = mask_values(np.array([3.0, 3, 3, 1, 2, 4]), row, asked, 3, alike)
     effects = question_effects(np.array([3.0, 3, 3, 1, 2, 4]), asked, 3)
-    np.testing.assert_allclose(values, [3, 1 - effects[0], 3 - effects[1:].mean()])
+    by_hand = [3 - effects[:3].mean(), 1 - effects[3], 3 - effects[4:].mean()]
+    np.testing.assert_allclose(values, by_hand)
 
 
 def test_a_question_that_met_bad_masks_is_not_taken_for_a_hard_one() -> None:
@@ -86,5 +105,5 @@ def test_a_question_that_met_bad_masks_is_not_taken_for_a_hard_one() -> None:
     def error(values: np.ndarray) -> float:
         return float(np.var(values - true_values))
 
-    once = scores - question_effects(scores, asked, 60)[asked]
+    once = scores - question_effects(scores, asked, 60)
     assert error(mask_values(scores, row, asked, 60, masks)) < 0.2 * error(once)

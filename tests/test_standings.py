@@ -5,6 +5,7 @@ import pytest
 
 from headspex.comparison.methods import METHODS, OURS
 from headspex.comparison.standings import Evidence, best_predicting, best_pruning, standings
+from headspex.engine.faithfulness import Measured
 
 
 def _evidence(seed: int = 0) -> Evidence:
@@ -17,7 +18,7 @@ def _evidence(seed: int = 0) -> Evidence:
     right, wrong = (np.flatnonzero(correct["lasso"][0] == answer) for answer in (1, 0))
     correct["leave-one-out"][0, [*right[:6], *wrong[:5]]] = [0] * 6 + [1] * 5
     predictions = {OURS: values + 0.01, "lasso": values + 0.2 * rng.normal(size=80)}
-    return Evidence(values, predictions, correct, "accuracy", (1, 5, 9))
+    return Evidence(Measured.exactly(values), predictions, correct, "accuracy", (1, 5, 9))
 
 
 def test_the_best_is_named_with_its_lead_over_the_second() -> None:
@@ -54,14 +55,16 @@ def test_a_method_that_only_orders_heads_has_no_r2() -> None:
 
 def test_nothing_is_said_to_predict_best_where_nothing_varies() -> None:
     full = _evidence()
-    flat = Evidence(np.ones(80), {}, full.correct, "accuracy", full.sizes)
+    flat = Evidence(Measured.exactly(np.ones(80)), {}, full.correct, "accuracy", full.sizes)
     assert best_predicting(flat, standings(flat)) is None
 
 
 def test_of_equals_the_first_is_the_best() -> None:
     values = np.linspace(0, 1, 20)
     same = dict.fromkeys((OURS, "trees"), values)
-    evidence = Evidence(values, same, {name: values[None] for name in same}, "accuracy", (1,))
+    evidence = Evidence(
+        Measured.exactly(values), same, {name: values[None] for name in same}, "accuracy", (1,)
+    )
     verdict = best_pruning(evidence, standings(evidence))
     assert verdict.best.method == OURS
     assert not verdict.margin.beyond_noise

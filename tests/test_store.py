@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +118,9 @@ def test_no_score_is_used_under_a_fingerprint_that_was_put_there_by_hand(
 ) -> None:
     path, other = _filled(tmp_path / "scores.sqlite"), tmp_path / "other.sqlite"
     ScoreStore(other, {**MODEL, "weights": "xyz"}).close()
-    with sqlite3.connect(path) as database:
-        row = sqlite3.connect(other).execute("select * from fingerprint").fetchone()
+    with closing(sqlite3.connect(other)) as database:
+        row = database.execute("select * from fingerprint").fetchone()
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("update fingerprint set content = ?, checksum = ?", row)
     with ScoreStore(path, {**MODEL, "weights": "xyz"}) as store:
         assert len(store) == 0
@@ -129,7 +131,7 @@ def test_a_value_a_question_and_a_mask_that_were_changed_are_reported_once_and_l
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = _filled(tmp_path / "scores.sqlite")
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         for rowid, column in ((1, "log_probs"), (2, "questions"), (3, "masks"), (4, "runs")):
             query = f"select {column} from blocks where rowid = {rowid}"
             (old,) = database.execute(query).fetchone()
@@ -240,6 +242,23 @@ def test_a_damaged_store_of_nobody_knows_what_is_refused(tmp_path: Path) -> None
         ScoreStore(path)
 
 
+@pytest.mark.parametrize("fault", ["of another model", "damaged", "no database"])
+def test_a_store_that_cannot_be_opened_leaves_no_connection_open(
+    tmp_path: Path, fault: str
+) -> None:
+    path = _filled(tmp_path / "scores.sqlite", 1)
+    wanted = {"weights": "xyz"} if fault == "of another model" else None
+    if fault == "damaged":
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("update fingerprint set checksum = x'00'")
+    if fault == "no database":
+        path.write_bytes(b"x" * 5_000)
+    with pytest.raises(UsageError):
+        ScoreStore(path, wanted)
+    ours = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert str(path) not in ours
+
+
 def _in_a_child(work: object) -> str:
     """What a function that may change its process says; it must end by a UsageError."""
     ours, theirs = os.pipe()
@@ -330,12 +349,12 @@ def test_every_block_is_measured_once_and_then_read_from_the_store(
 def test_the_file_describes_itself(tmp_path: Path) -> None:
     """What the documentation of the format says, read with nothing but sqlite3."""
     path = _filled(tmp_path / "scores.sqlite", 1)
-    database = sqlite3.connect(path)
-    (content, _) = database.execute("select * from fingerprint").fetchone()
+    with closing(sqlite3.connect(path)) as database:
+        (content, _) = database.execute("select * from fingerprint").fetchone()
+        players, masks, runs, questions, log_probs = database.execute(
+            "select players, masks, runs, questions, log_probs from blocks"
+        ).fetchone()
     assert json.loads(content) == MODEL
-    players, masks, runs, questions, log_probs = database.execute(
-        "select players, masks, runs, questions, log_probs from blocks"
-    ).fetchone()
     distinct = np.unpackbits(np.frombuffer(masks, "u1").reshape(-1, 3), axis=1)[:, :players]
     rows = np.repeat(distinct, np.frombuffer(runs, "<u4"), axis=0)
     np.testing.assert_array_equal(rows, _block(0).masks)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ def test_a_damaged_block_of_a_finished_run_is_measured_again_and_gives_the_same_
 
     out = tmp_path / "run"
     shutil.copytree(undisturbed[0], out)
-    with sqlite3.connect(out / "scores.sqlite") as database:
+    with closing(sqlite3.connect(out / "scores.sqlite")) as database, database:
         for rowid in (1, 7, 20):
             query = f"select log_probs from blocks where rowid = {rowid}"
             (old,) = database.execute(query).fetchone()

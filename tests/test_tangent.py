@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headspex.schedules import tangent as module
 from headspex.schedules.tangent import LOOK, Tangent, centred, due
 
 PLAYERS, QUESTIONS = np.arange(5), np.arange(8)
@@ -68,6 +69,25 @@ def test_of_many_questions_some_have_slopes_taken() -> None:
     assert [len(set(questions.tolist())) for questions in asked] == [LOOK, LOOK]
     assert one.taken == 2 * LOOK
     np.testing.assert_allclose(one.gains(WHOLE), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("questions", [20, 500])
+def test_no_more_slopes_are_asked_than_are_remembered(
+    questions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 256)
+    monkeypatch.setattr(module, "LOOK", 16)
+    asked: list[int] = []
+
+    def slopes(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        asked.append(len(masks))
+        return np.zeros(masks.shape)
+
+    one = Tangent(slopes, 200, questions, steps=180, times=300, rng=np.random.default_rng(0))
+    for on in range(200, 20, -1):
+        one.renew(np.arange(200) < on)
+        assert len(one._field._slopes) == sum(asked)  # every one of them is used
+    assert 128 < sum(asked) == one.taken <= 256
 
 
 def test_parts_are_what_differs_from_question_to_question() -> None:

@@ -27,7 +27,8 @@ class Look:
 
     Attributes:
         passes: of the search that were looked at.
-        r2, low, high: with its 95 % interval; None where those masks all score the same.
+        r2, low, high: with bounds that hold for all looks together, in 95 % of searches; None
+            where those masks all score the same.
     """
 
     passes: int

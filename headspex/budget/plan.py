@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from headspex.budget.verification import (
+    FEWEST_QUESTIONS,
+    FRESH_MASKS,
+    RIVALS,
+    least_budget,
+    spread,
+)
 from headspex.errors import UsageError
 from headspex.protocol import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
-from headspex.schedules.tangent import sloped_questions
+from headspex.schedules.tangent import most_looks, sloped_questions
 from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
 
-SEARCH_PASSES_PER_PLAYER = 1_536  # default budget: R² on fresh masks of `mini` is then above .9
-VERIFY_PASSES_PER_PLAYER = 1_344  # default verify budget: the curve's intervals are then +-8 points
-FRESH_MASKS = 100  # faithfulness is R² over these; a quarter of all masks where there are few
-MORE_FRESH_MASKS = 200  # over these where each can be asked MANY_QUESTIONS of both halves
-MANY_QUESTIONS = 100
-WATCHED = 50  # masks that looks at the search are had on
+SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
+VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of all that a run spends
+WATCHED = 100  # masks that looks at the search are had on
 LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
-RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
-FEWEST_QUESTIONS = 10  # of each half; fewer would say nothing
 FEWEST_MASKS = 10  # of the search; intervals need as many
 WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
-SLOPE_SHARE = 0.5  # of that, for slopes, where the score has any
+SLOPE_SHARE = 0.5  # of that, at most, for slopes, where the score has any
 FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
 
@@ -52,10 +54,14 @@ class Plan:
 
     Attributes:
         n_players: heads that are switched.
-        n_search, n_heldout: questions used of each half.
+        n_search: questions of the search, all there are.
+        n_heldout: questions on which the whole model and the run's own schedule are judged.
         n_fresh: masks that are not searched, on which the spectrum is judged.
         sizes: numbers of heads removed that are verified, ascending and without 0.
         search_budget: passes of pilot and search, at most; one is one question under one mask.
+        fresh_search, fresh_heldout: questions of either half that each fresh mask is asked; a
+            watched mask is asked as many search questions.
+        n_compared: held-out questions on which other methods' schedules are judged.
         n_watched: masks that are neither searched nor fresh, on which looks are had.
         look_step: passes of the search between two looks; 0 without any.
     """
@@ -66,13 +72,25 @@ class Plan:
     n_fresh: int
     sizes: tuple[int, ...]
     search_budget: int
+    fresh_search: int
+    fresh_heldout: int
+    n_compared: int
     n_watched: int = 0
     look_step: int = 0
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Plan:
-        """That of a run, from its identity in run.json."""
-        planned = {field.name: identity[field.name] for field in fields(cls)}
+        """That of a run, from its identity in run.json.
+
+        Runs of 0.1 asked every fresh mask every question, and all schedules the same ones.
+        """
+        asked_all = {
+            "fresh_search": identity["n_search"],
+            "fresh_heldout": identity["n_heldout"],
+            "n_compared": identity["n_heldout"],
+        }
+        known = {**asked_all, **identity}
+        planned = {field.name: known[field.name] for field in fields(cls)}
         return cls(**{**planned, "sizes": tuple(identity["sizes"])})
 
     @property
@@ -92,7 +110,8 @@ class Plan:
         budget, slopes = int(WALK_SHARE * self.search_budget), 0
         each = SLOPE_PASSES * sloped_questions(self.n_search)
         if by_slopes and budget < steps * CANDIDATES * self.n_search:  # else all is measured
-            slopes = min(steps, int(SLOPE_SHARE * budget) // each)
+            paid = int(SLOPE_SHARE * budget) // each
+            slopes = min(steps, paid, most_looks(self.n_search))
         affordable = (budget - slopes * each) // (steps * CANDIDATES)
         questions = min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
         return Walking(questions, slopes, tried * questions + slopes * each)
@@ -104,10 +123,11 @@ class Plan:
 
     @property
     def verify_passes(self) -> int:
-        """Of the fresh masks, on search and held-out questions, of the looks and the schedules."""
-        fresh = self.n_fresh * (self.n_search + self.n_heldout)
-        fresh += self.n_watched * self.n_search
-        return fresh + _curve_masks(self.sizes) * self.n_heldout
+        """Of the fresh masks, of the looks, and of the schedules."""
+        fresh = self.n_fresh * (self.fresh_search + self.fresh_heldout)
+        watched = self.n_watched * self.fresh_search
+        own = (1 + len(self.sizes)) * self.n_heldout
+        return fresh + watched + own + len(self.sizes) * RIVALS * self.n_compared
 
 
 def make_plan(
@@ -139,7 +159,6 @@ def make_plan(
             f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
             f"by, but the task gives {n_search} and {n_heldout}; add {more}"
         )
-    n_fresh = min(FRESH_MASKS, _possible(n_players) // 4)
     shares = SPARSITIES if settings.prune else ()
     sizes = tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))
     look_step, n_watched = settings.look_every or 0, 0
@@ -147,22 +166,24 @@ def make_plan(
         look_step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)
     if look_step:
         n_watched = min(WATCHED, _possible(n_players) // 8)
-    looks = {"n_watched": n_watched, "look_step": look_step}
     if settings.protocol == "paper":
-        passes = PAPER_MASKS * n_search
-        return Plan(n_players, n_search, n_heldout, n_fresh, sizes, passes, **looks)
+        return Plan(
+            n_players=n_players, n_search=n_search, sizes=sizes,
+            search_budget=PAPER_MASKS * n_search, n_watched=n_watched, look_step=look_step,
+            n_heldout=n_heldout, n_compared=n_heldout, fresh_search=n_search,
+            fresh_heldout=n_heldout, n_fresh=min(FRESH_MASKS[0], _possible(n_players) // 4),
+        )  # fmt: skip
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
-    more_fresh = min(MORE_FRESH_MASKS, _possible(n_players) // 4)
-    if verify >= (2 * more_fresh + _curve_masks(sizes)) * MANY_QUESTIONS:
-        n_fresh = more_fresh
-    per_question = 2 * n_fresh + n_watched + _curve_masks(sizes)
-    affordable = verify // per_question
-    if affordable < FEWEST_QUESTIONS:
+    room = {
+        "most_fresh": _possible(n_players) // 4, "n_watched": n_watched,
+        "n_search": n_search, "n_heldout": n_heldout, "n_sizes": len(sizes),
+    }  # fmt: skip
+    judged = spread(verify, **room)
+    if judged is None:
         raise UsageError(
-            f"--verify-budget must be at least {FEWEST_QUESTIONS * per_question} to judge "
-            f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
+            f"--verify-budget must be at least {least_budget(**room)} to judge {n_players} "
+            f"{plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
-    n_search, n_heldout = min(n_search, affordable), min(n_heldout, affordable)
     asked = settings.questions_per_mask
     least = {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
     budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
@@ -171,13 +192,11 @@ def make_plan(
             f"--budget must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks of "
             f"{least} questions each, but is {budget}"
         )
-    return Plan(n_players, n_search, n_heldout, n_fresh, sizes, budget, **looks)
+    return Plan(
+        n_players=n_players, n_search=n_search, sizes=sizes, search_budget=budget,
+        n_watched=n_watched, look_step=look_step, **asdict(judged),
+    )  # fmt: skip
 
 
 def _possible(n_players: int) -> int:
     return int(2 ** min(n_players, 62))
-
-
-def _curve_masks(sizes: tuple[int, ...]) -> int:
-    # The whole model once; ProxySPEX, the LASSO and every random schedule at each size.
-    return 1 + len(sizes) * (2 + RANDOM_SCHEDULES)

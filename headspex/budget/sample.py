@@ -28,8 +28,11 @@ class Sample:
         n_known: passes, the first ones, that the pilot has scored.
         keep: the probability that a mask keeps a player.
         fresh: other masks, none of which was searched.
+        fresh_search, fresh_heldout: a random few questions of either half for each of them.
         watched: yet others, for looks at the search while it goes on.
+        watched_search: search questions for each of those.
         search, heldout: the questions of each half.
+        compared: the held-out ones on which other methods are judged.
     """
 
     masks: Bool[np.ndarray, "masks players"]
@@ -38,14 +41,18 @@ class Sample:
     n_known: int
     keep: float
     fresh: Bool[np.ndarray, "fresh players"]
+    fresh_search: Int[np.ndarray, "fresh of_search"]
+    fresh_heldout: Int[np.ndarray, "fresh of_heldout"]
     watched: Bool[np.ndarray, "watched players"]
+    watched_search: Int[np.ndarray, "watched of_search"]
     search: Int[np.ndarray, " search"]
     heldout: Int[np.ndarray, " heldout"]
+    compared: Int[np.ndarray, " compared"]
 
     @property
-    def questions(self) -> Int[np.ndarray, " questions"]:
-        """Both halves, as fresh masks are asked them."""
-        return np.concatenate([self.search, self.heldout])
+    def fresh_asked(self) -> Int[np.ndarray, "fresh of_both"]:
+        """What each fresh mask is asked: its search questions, then its held-out ones."""
+        return np.concatenate([self.fresh_search, self.fresh_heldout], axis=1)
 
     @property
     def ends(self) -> Int[np.ndarray, " masks"]:
@@ -86,6 +93,14 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
     parts = (pilot.asked, dealt)
     counts = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
     numbers = np.arange(plan.n_search + plan.n_heldout)
+    search, heldout = np.split(numbers, [plan.n_search])
+
+    def deal(
+        half: Int[np.ndarray, " half"], masks: int, each: int, rng: np.random.Generator
+    ) -> Int[np.ndarray, "masks each"]:
+        dealt = assign_questions(masks, len(half), each, rng=rng)
+        return np.asarray(half[dealt])
+
     return Sample(
         masks=np.concatenate([pilot.masks, searched]),
         row=np.repeat(np.arange(allocation.n_masks), counts),
@@ -93,9 +108,20 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
         n_known=pilot.asked.size,
         keep=keep,
         fresh=fresh,
+        fresh_search=deal(
+            search, len(fresh), plan.fresh_search, stream(seed, "fresh search questions")
+        ),
+        fresh_heldout=deal(
+            heldout, len(fresh), plan.fresh_heldout, stream(seed, "fresh held-out questions")
+        ),
         watched=watched,
-        search=numbers[: plan.n_search],
-        heldout=numbers[plan.n_search :],
+        watched_search=deal(
+            search, len(watched), plan.fresh_search, stream(seed, "watched questions")
+        ),
+        search=search,
+        heldout=heldout,
+        # Evenly from the file's order, so that all subjects are among them.
+        compared=heldout[np.arange(plan.n_compared) * plan.n_heldout // plan.n_compared],
     )
 
 

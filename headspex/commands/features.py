@@ -91,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Refuse flags that are wrong in themselves, or do not go together."""
     from headspex.features.value import REMOVALS
+    from headspex.tasks.characters import check_whole
 
     THREADS.take("--threads", options.threads)
     SEED.take("--seed", options.seed)
@@ -103,6 +104,8 @@ def _check(options: argparse.Namespace) -> None:
             f"--fill is the word of --removal replace, but --removal is {options.removal}; leave "
             "--fill out, or replace the pieces"
         )
+    for flag, text in (("--answer", "".join(options.answer)), ("--fill", options.fill or "")):
+        check_whole(text, flag)
     if options.question is not None:
         given = options.text, options.before or None, options.after or None, options.label
         if options.answer or any(one is not None for one in given):

@@ -23,22 +23,23 @@ from headspex.comparison.methods import OURS
 from headspex.comparison.orders import ORDERS, Known
 from headspex.comparison.outcome import Comparison
 from headspex.comparison.standings import Evidence, best_predicting, best_pruning, standings
+from headspex.engine.faithfulness import faithfulness
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.files import read_text
 from headspex.runs.curve import CurvePoint
-from headspex.runs.findings import curve_metrics, random_schedules, search_scores
+from headspex.runs.findings import curve_metrics, fresh_values, random_schedules, search_scores
 from headspex.runs.lock import locked
 from headspex.runs.reopening import study_of_run
 from headspex.runs.run_folder import judged_run
-from headspex.runs.verification import verify
+from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.fill import fill_of_run
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.study import Study
 
-JUDGED = (OURS, "lasso", "random")  # whose schedules the run has scored, in its order
+JUDGED = ("lasso", "random")  # whose schedules the run has scored beside its own, in its order
 
 
 def compare(
@@ -70,7 +71,7 @@ def compare(
         judge = study.judge(store, fill=fill)
         scores = search_scores(judge, sample, metric)
         # As the run asked them: what is stored are whole blocks.
-        fresh = judge.ask_all(sample.fresh, sample.questions, metrics=[metric], what="fresh masks")
+        fresh, _ = fresh_values(judge, sample, metric, known.predict(sample.fresh))
         # First, as it may be refused.
         spex = None
         if spex_budget is not None:
@@ -93,18 +94,18 @@ def compare(
             for name, order in ORDERS.items():
                 schedules[name] = [schedule_from_scores(order.importance(importances))]
         curve, correct = _pruned(judge, schedules, study, sample)
-    values = fresh[metric][:, sample.search].mean(axis=1)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with threadpool_limits(1):
         # Where nothing varies, nothing can be predicted.
-        predicted = predictions(fits, sample.fresh) if np.ptp(values) > 0 else {}
-        points = faithfulness_points(fits, predicted, values, seed=settings.seed)
+        varies = faithfulness(fresh, known.predict(sample.fresh), seed=settings.seed) is not None
+        predicted = predictions(fits, sample.fresh) if varies else {}
+        points = faithfulness_points(fits, predicted, fresh, seed=settings.seed)
         last = {method: several[-1] for method, several in predicted.items()}
-        evidence = Evidence(values, last, correct, study.task.metric, plan.sizes, settings.seed)
+        evidence = Evidence(fresh, last, correct, study.task.metric, plan.sizes, settings.seed)
         found = standings(evidence)
     return Comparison(
         n_fresh=plan.n_fresh,
-        n_heldout=plan.n_heldout,
+        n_heldout=plan.n_compared,
         n_players=plan.n_players,
         unit=settings.unit,
         sizes=plan.sizes,
@@ -123,16 +124,22 @@ def compare(
 def _pruned(
     judge: Judge, schedules: Mapping[str, Sequence[Schedule]], study: Study, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
-    """The curve of every method's schedule, and its held-out accuracy on each question."""
-    metrics = curve_metrics(study.task.metric, study.metric)
+    """The curve of every method's schedule, and its score on each question that all are asked."""
+    metrics, sizes = curve_metrics(study.task.metric, study.metric), study.plan.sizes
+    curve, _ = verify_whole(judge, sample.heldout, metrics=metrics)
+    scores: dict[str, Float[np.ndarray, "sizes questions"]] = {}
+    new = [method for method in schedules if method not in (OURS, *JUDGED)]
     # Those that the run has judged, as it did: what is stored are whole blocks.
-    stored = {method: schedules[method] for method in JUDGED}
-    new = {method: several for method, several in schedules.items() if method not in JUDGED}
-    curve, verified = verify(judge, stored, study.plan.sizes, sample.heldout, metrics=metrics)
-    others, more = verify(judge, new, study.plan.sizes, sample.heldout, metrics=metrics)
-    curve += [point for point in others if point.n_pruned]
-    verified |= more
-    return curve, {method: verified[method].mean(axis=0) for method in schedules}
+    for methods, asked in (
+        ((OURS,), sample.heldout), (JUDGED, sample.compared), (new, sample.compared)
+    ):  # fmt: skip
+        points, verified = verify(
+            judge, {method: schedules[method] for method in methods}, sizes, asked, metrics=metrics
+        )
+        curve += points
+        shared = np.isin(asked, sample.compared)
+        scores |= {method: found.mean(axis=0)[:, shared] for method, found in verified.items()}
+    return curve, {method: scores[method] for method in schedules}
 
 
 def _allocation(path: Path, results: dict[str, Any]) -> Allocation:

@@ -14,7 +14,7 @@ from headspex.budget.plan import FEWEST_MASKS
 from headspex.budget.sample import Sample
 from headspex.comparison.methods import METHODS, OURS
 from headspex.engine.contest import fit_or_constant
-from headspex.engine.faithfulness import faithfulness
+from headspex.engine.faithfulness import Measured, faithfulness
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex import fit_spex, smallest_budget, spex_design
@@ -142,14 +142,16 @@ def predictions(
 def faithfulness_points(
     fits: Fits,
     predicted: Mapping[str, Sequence[Float[np.ndarray, " fresh"]]],
-    values: Float[np.ndarray, " fresh"],
+    measured: Measured,
     *,
     seed: int,
 ) -> list[FaithfulnessPoint]:
-    """R² of every fit that predicted something; nothing where all values are equal."""
+    """R² of every fit that predicted something."""
     return [
-        FaithfulnessPoint(name, fit.passes, fit.masks, found.r2, found.low, found.high, len(values))
+        FaithfulnessPoint(
+            name, fit.passes, fit.masks, found.r2, found.low, found.high, len(measured)
+        )
         for name, several in predicted.items()
         for fit, one in zip(fits[name], several, strict=True)
-        if (found := faithfulness(values, one, seed=seed)) is not None
+        if (found := faithfulness(measured, one, seed=seed)) is not None
     ]

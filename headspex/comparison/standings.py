@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.comparison.methods import METHODS, OURS
-from headspex.engine.faithfulness import Faithfulness, faithfulness
+from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
 from headspex.engine.paired import Difference, r2_difference, score_difference
 from headspex.tasks import interval
 
@@ -20,7 +20,7 @@ class Evidence:
     """What the methods are judged by.
 
     Attributes:
-        values: measured, of the fresh masks.
+        measured: of the fresh masks.
         predictions: of those that predict, for the same masks.
         correct: held-out score of every method on each question, at each size.
         metric: that score, the task's own.
@@ -28,7 +28,7 @@ class Evidence:
         seed: of the bootstrap.
     """
 
-    values: Float[np.ndarray, " fresh"]
+    measured: Measured
     predictions: Mapping[str, Float[np.ndarray, " fresh"]]
     correct: Mapping[str, Float[np.ndarray, "sizes questions"]]
     metric: str
@@ -38,7 +38,7 @@ class Evidence:
     def r2_less(self, method: str, other: str) -> Difference:
         """R² of one method less that of another."""
         mine, others = self.predictions[method], self.predictions[other]
-        return r2_difference(self.values, mine, others, seed=self.seed)
+        return r2_difference(self.measured, mine, others, seed=self.seed)
 
     def accuracy_less(self, method: str, other: str) -> Difference:
         """Accuracy of one method less that of another, mean over the sizes."""
@@ -143,7 +143,7 @@ def _standing(method: str, evidence: Evidence) -> Standing:
     per_question = correct.mean(axis=0)
     return Standing(
         method,
-        faithfulness(evidence.values, evidence.predictions[method], seed=evidence.seed)
+        faithfulness(evidence.measured, evidence.predictions[method], seed=evidence.seed)
         if predicts
         else None,
         evidence.r2_less(method, OURS) if predicts and other else None,

@@ -10,6 +10,7 @@ from sklearn.linear_model import LassoCV
 from headspex.engine.observations import Observations, connected_blocks
 from headspex.engine.spectrum import Spectrum, Term, characters
 from headspex.errors import UsageError
+from headspex.seeds import stream
 
 PAIR_BYTES = 2e9  # of the float32 design matrix of all pairs
 
@@ -47,7 +48,7 @@ def marginal(data: Observations, *, seed: int = 0) -> Spectrum:
 
 def random_order(data: Observations, *, seed: int = 0) -> Spectrum:
     """Importances that know nothing of the values: a random pruning order."""
-    noise = np.random.default_rng(seed).normal(size=data.n_players)
+    noise = stream(seed, "random order").normal(size=data.n_players)
     scale = float(np.sqrt(data.variance / data.n_players))
     return _spectrum(data, {(i,): scale * float(x) for i, x in enumerate(noise)}, data.mean)
 
@@ -74,7 +75,8 @@ def _lasso(data: Observations, terms: list[Term], seed: int) -> Spectrum:
     n_folds = min(5, int(blocks.max()) + 1)
     if n_folds < 2 or data.constant:
         return _spectrum(data, {}, data.mean)
-    fold = np.random.default_rng(seed).permutation(int(blocks.max()) + 1)[blocks] % n_folds
+    order = stream(seed, "lasso folds").permutation(int(blocks.max()) + 1)
+    fold = order[blocks] % n_folds
     folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
     # Few columns: float64 and their Gram matrix, which sklearn refuses when summed in float32.
     few = len(terms) <= 2000

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Float32
 
+from headspex.arrays import as_array, as_numbers
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
 from headspex.players import Masks, check_masks
@@ -28,7 +29,7 @@ def keep_vector(keep: Keep, n_players: int) -> Float[np.ndarray, " players"]:
     Raises:
         UsageError: a probability outside (0, 1), or not one per player.
     """
-    vector = np.array(keep, dtype=np.float64)
+    vector = as_numbers(keep, "keep").copy()
     if vector.ndim == 0:
         vector = np.full(n_players, float(vector))
     if vector.shape != (n_players,):
@@ -60,7 +61,7 @@ def characters(
     Raises:
         UsageError: masks that are none, or a term's column out of range.
     """
-    array = np.asarray(masks)
+    array = as_array(masks, "masks")
     array = check_masks(array, array.shape[-1] if array.ndim else 0)
     n_masks, n_players = array.shape
     keep = keep_vector(keep, n_players)

@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import nnls
 
+from headspex.engine.clustered import ratio_by_cluster
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.progress import progress
+from headspex.seeds import stream
 
 Method = Callable[[Observations], Spectrum]
 
@@ -40,14 +42,14 @@ class Contest:
         return {name: self.r2(held_out) for name, held_out in self.held_out.items()}
 
     def r2(self, predictions: Float[np.ndarray, " masks"]) -> float:
-        """Cross-validated R²: against each fold's training mean, pooled."""
+        """Cross-validated R²: against the mean of all masks, held out or not; folds pooled."""
         error, total = self.squares(predictions)
         return float(1 - error.sum() / total.sum()) if total.sum() else 0.0
 
     def squares(
         self, predictions: Float[np.ndarray, " masks"]
     ) -> tuple[Float[np.ndarray, " masks"], Float[np.ndarray, " masks"]]:
-        """Weighted squared errors of predictions, and of the constant; 0 where never held out."""
+        """Weighted squared errors of predictions, and of that mean; 0 where never held out."""
         data = self.data
         weights = np.where(self.folds >= 0, data.weights, 0.0)
         error = weights * (data.values - predictions) ** 2
@@ -58,14 +60,14 @@ def split(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, " mas
     """A fold for every mask, counted from 0; a block lies in one fold, none is empty."""
     n_blocks = int(blocks.max()) + 1
     n_folds = FOLDS_OF_MANY if len(blocks) > MANY else FOLDS
-    order = np.random.default_rng(seed).permutation(n_blocks)
+    order = stream(seed, "contest").permutation(n_blocks)
     return np.asarray(order[blocks] % min(n_folds, n_blocks), dtype=np.int64)
 
 
 def split_late(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, " masks"]:
     """Some narrow folds: fits see nearly all masks, for the price of judging by fewer; else -1."""
     n_blocks = int(blocks.max()) + 1
-    order = np.random.default_rng(seed).permutation(n_blocks)
+    order = stream(seed, "narrow contest").permutation(n_blocks)
     fold = order[blocks] % min(NARROW, n_blocks)
     return np.asarray(np.where(fold < NARROW_HELD, fold, -1), dtype=np.int64)
 
@@ -147,9 +149,8 @@ def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks
 def interval(
     contest: Contest, predictions: Float[np.ndarray, " masks"], blocks: Int[np.ndarray, " masks"]
 ) -> tuple[float, float]:
-    """95 % interval of the R² (delta method for a ratio of sums, clustered by block)."""
+    """95 % interval of the R² over the blocks that were held out."""
+    held = contest.folds >= 0
     error, total = contest.squares(predictions)
-    r2 = 1 - error.sum() / total.sum()
-    by_block = np.bincount(blocks, error - (1 - r2) * total)
-    half = 1.96 * float(np.sqrt((by_block**2).sum())) / float(total.sum())
-    return r2 - half, min(1.0, r2 + half)
+    left = ratio_by_cluster(error[held], total[held], blocks[held])
+    return 1 - left.high, min(1.0, 1 - left.low)

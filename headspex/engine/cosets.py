@@ -12,7 +12,8 @@ from jaxtyping import Bool, Int
 from headspex.engine.bch import BCHCode, parities
 from headspex.engine.sampling import draw_masks
 from headspex.errors import UsageError
-from headspex.rule import whole, whole_seed
+from headspex.rule import whole
+from headspex.seeds import stream
 
 GROUPS = 3  # at least: with fewer, two terms that share a bin once may share all of theirs
 LEAST_BITS = 2  # of a bin's number: more bins at the cost of the order lost ten order-5 terms
@@ -62,7 +63,7 @@ def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 
         UsageError: an argument that is no whole number, or below its minimum.
     """
     n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
-    max_order, seed = whole("max_order", max_order, 1), whole_seed(seed)
+    max_order, rng = whole("max_order", max_order, 1), stream(seed, "spex masks")
     if budget < smallest_budget(n_players):
         raise UsageError(
             f"SPEX needs at least {smallest_budget(n_players)} masks of {n_players} players, but "
@@ -76,7 +77,6 @@ def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 
     while budget < _least(BCHCode(n_players, order)):
         order -= 1
     code = BCHCode(n_players, order)
-    rng = np.random.default_rng(seed)
     n_bins = budget // (1 + len(code.checks))
     bits = (n_bins // GROUPS).bit_length() - 1
     generators = np.stack([_full_rank(bits, n_players, rng) for _ in range(n_bins >> bits)])

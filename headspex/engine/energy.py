@@ -63,8 +63,9 @@ def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
     linear_by_layer = np.zeros(n_layers)
     matrix = np.zeros((n_layers, n_layers))
     within = across = 0.0
-    for block in spectrum.blocks[1:]:
-        energy = np.square(block.coefficients)
+    ends = np.cumsum([len(block.coefficients) for block in spectrum.blocks])
+    energies = np.split(spectrum.energies, ends[:-1])
+    for block, energy in zip(spectrum.blocks[1:], energies[1:], strict=True):
         rows = row_of[block.columns]
         if block.order == 1:
             np.add.at(linear_by_layer, rows[:, 0], energy)

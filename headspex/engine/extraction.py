@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,26 @@ from headspex.errors import UsageError
 # Objectives whose prediction is the plain sum of the leaves; others pass it through a link.
 _PLAIN_OBJECTIVES = {
     "reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror",
+}  # fmt: skip
+# What the file of a plain ensemble holds, xgboost 2.1 to 3.4. A field that is not here may change
+# what the model computes: in 3.4, dropout is the field weight_drop of a booster named gbtree.
+_FIELDS = {
+    "": {
+        "attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param",
+        "objective",
+    },
+    "gradient_booster": {"name", "model"},
+    "gradient_booster.model": {
+        "cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees",
+    },
+    "learner_model_param": {
+        "base_score", "boost_from_average", "num_class", "num_feature", "num_target",
+    },
+}  # fmt: skip
+_TREE_FIELDS = {
+    "base_weights", "categories", "categories_nodes", "categories_segments", "categories_sizes",
+    "default_left", "id", "left_children", "loss_changes", "parents", "right_children",
+    "split_conditions", "split_indices", "split_type", "sum_hessian", "tree_param",
 }  # fmt: skip
 
 
@@ -111,12 +133,30 @@ def _read_model(model: dict[str, Any], n_players: int) -> tuple[_Nodes, float]:
         )
     if int(parameters.get("num_target", 1)) > 1 or int(parameters.get("num_class", 0)) > 1:
         raise UsageError("the booster predicts several values per mask; train one per value")
+    _check_fields(model)
     trees = model["gradient_booster"]["model"]["trees"]
     if any(any(tree["split_type"]) for tree in trees):
         raise UsageError("the booster has categorical splits; train on numeric 0/1 columns")
     # xgboost 3 writes "[5E-1]" (one number per target), xgboost 2 "5E-1".
     base = float(np.float32(parameters["base_score"].strip("[]")))
     return _join(trees), base
+
+
+def _check_fields(model: dict[str, Any]) -> None:
+    """Refuse a model with anything in it that this module does not know."""
+    strange = {
+        f"{place}.{field}".lstrip(".")
+        for place, known in _FIELDS.items()
+        for field in reduce(getitem, place.split(".") if place else [], model).keys() - known
+    }
+    for tree in model["gradient_booster"]["model"]["trees"]:
+        strange |= {f"trees.{field}" for field in tree.keys() - _TREE_FIELDS}
+    if strange:
+        raise UsageError(
+            "extraction reads plain sums of trees, but the booster also has "
+            f"{', '.join(sorted(strange))}; train it without dropout and the like, "
+            "or with a version of xgboost that `headspex doctor` names as tested"
+        )
 
 
 def _join(trees: list[dict[str, Any]]) -> _Nodes:

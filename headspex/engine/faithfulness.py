@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
+from headspex.seeds import stream
 
 RESAMPLES = 2_000  # of the masks; the interval's ends then move by about 0.002 between seeds
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,44 @@ class Faithfulness:
         return f"{self.r2:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Values of masks, each with the variance of the error that few questions leave in it.
+
+    Attributes:
+        values: unbiased estimates of what each mask scores on all questions.
+        noise: unbiased estimates of their error variances; 0 where all questions were asked.
+    """
+
+    values: Float[np.ndarray, " masks"]
+    noise: Float[np.ndarray, " masks"]
+
+    @classmethod
+    def exactly(cls, values: Float[np.ndarray, " masks"]) -> "Measured":
+        """Values without error."""
+        return cls(values, np.zeros(len(values)))
+
+    def __len__(self) -> int:
+        """Number of masks."""
+        return len(self.values)
+
+    def variance(
+        self, counts: Float[np.ndarray, "resamples masks"]
+    ) -> Float[np.ndarray, " resamples"]:
+        """Mean squared distance of the true values from their mean, in resamples of the masks.
+
+        That of the values, less what their errors add to it; 0 where the errors explain it all.
+
+        Args:
+            counts: how often each mask is drawn, as many in all as there are masks.
+        """
+        n = len(self)
+        spread = counts @ np.square(self.values) / n - np.square(counts @ self.values / n)
+        return np.asarray(np.maximum(spread - (n - 1) / n * (counts @ self.noise) / n, 0.0))
+
+
 def faithfulness(
-    values: Float[np.ndarray, " masks"],
+    measured: Measured,
     predictions: Float[np.ndarray, " masks"],
     *,
     remove_mean_difference: bool = False,
@@ -35,39 +73,50 @@ def faithfulness(
 ) -> Faithfulness | None:
     """R² of predictions against measured values.
 
+    The squared error of a prediction against a value that few questions were asked for is, on
+    average, that against the true value plus the value's error variance, which is taken out; so
+    it is from the variance of the values. The R² is that against values without error.
+
     Args:
-        values: measured, one per fresh mask.
+        measured: of the fresh masks.
         predictions: of the spectrum, for the same masks.
         remove_mean_difference: forgive a constant offset; for other questions than were searched,
             which may be harder or easier on average (`transfer` in run.json).
         seed: fixes the bootstrap.
 
     Returns:
-        None when all values are equal: there is no variance to explain.
+        None when there is no variance to explain: all values are equal, or their differences
+        cannot be told from their errors.
 
     Raises:
         UsageError: fewer than two masks, or lengths that differ.
     """
-    if len(values) != len(predictions) or len(values) < 2:
+    n = len(measured)
+    if n != len(predictions) or n < 2:
         raise UsageError(
             "faithfulness compares one prediction with one value for each of at least two masks, "
-            f"but got {len(predictions)} predictions and {len(values)} values"
+            f"but got {len(predictions)} predictions and {n} values"
         )
-    if np.ptp(values) == 0:
+    if np.ptp(measured.values) == 0:
         return None
+    counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])
+    total = measured.variance(counts)
+    if np.mean(total == 0) > (1 - LEVEL) / 2:
+        return None
+    residual = measured.values - predictions
+    squares = counts @ np.square(residual) / n
+    noise = counts @ measured.noise / n
     if remove_mean_difference:
-        predictions = predictions + (values.mean() - predictions.mean())
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    resampled = _r2(values[drawn], predictions[drawn])
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
-    return Faithfulness(float(_r2(values, predictions)), float(low), float(high))
-
-
-def _r2(
-    values: Float[np.ndarray, "*batch masks"], predictions: Float[np.ndarray, "*batch masks"]
-) -> Float[np.ndarray, "*batch"]:
-    error = np.square(values - predictions).sum(axis=-1)
-    total = np.square(values - values.mean(axis=-1, keepdims=True)).sum(axis=-1)
+        squares -= np.square(counts @ residual / n)
+        noise *= (n - 1) / n
     # A resample of equal values has no R²; quantiles leave it out.
-    return np.asarray(1 - error / np.where(total > 0, total, np.nan))
+    r2 = 1 - (squares - noise) / np.where(total > 0, total, np.nan)
+    low, high = np.nanquantile(r2[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Faithfulness(float(r2[0]), float(low), float(high))
+
+
+def resamples(n: int, seed: int) -> Float[np.ndarray, "resamples masks"]:
+    """How often each of `n` masks is drawn in each resample of a bootstrap."""
+    drawn = stream(seed, "bootstrap of fresh masks").integers(n, size=(RESAMPLES, n))
+    places = (drawn + n * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(places, minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)

@@ -1,44 +1,53 @@
 """From a value function, or from masks already scored, to a spectrum."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from headspex.arrays import as_array
 from headspex.engine.characters import Keep, keep_vector
 from headspex.engine.observations import as_vector, connected_blocks, observe
 from headspex.engine.refine import refine, sources
 from headspex.engine.sampling import draw_masks
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex import fit_spex, spex_design
+from headspex.engine.unit import in_own_unit
 from headspex.errors import UsageError
 from headspex.rule import whole, whole_seed, whole_threads
 
-ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"]]
+# What it returns may be held in anything that `fit_spectrum` takes.
+ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"] | Any]
 
 ENGINES = ("proxyspex", "spex")
 
 
 def fit_spectrum(
-    masks: Bool[np.ndarray, "masks players"],
-    values: Float[np.ndarray, " masks"],
+    masks: Bool[np.ndarray, "masks players"] | Any,
+    values: Float[np.ndarray, " masks"] | Any,
     *,
     keep: Keep = 0.5,
-    weights: Float[np.ndarray, " masks"] | None = None,
-    groups: np.ndarray | None = None,
+    weights: Float[np.ndarray, " masks"] | Any | None = None,
+    groups: np.ndarray | Any | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
     """The spectrum that best predicts masks it has not seen.
 
-    Several methods compete by cross-validation: a LASSO on single players, a sparse spectrum
-    grown term by term, ridge on all terms at once, boosted trees, and their weighted sum. The
-    winner, fitted to all masks, comes with `Spectrum.report`. A function that does not vary, or
-    of which nothing could be predicted, gives the constant alone; the report says so.
+    Several methods compete by cross-validation: a LASSO on single players, a curve of a weighted
+    sum, a sparse spectrum grown term by term, ridge on all terms at once, boosted trees, and their
+    weighted sum. The winner, fitted to all masks, comes with `Spectrum.report`; a sparse spectrum
+    that leaves no residual, and that not by chance, wins without a contest. A function that does
+    not vary, or that cannot be predicted, gives the constant alone; the report says so. Values that
+    differ by less than 1e-13 of their size count as equal: subtract a large offset first.
+
+    Masks, values, weights and groups may be arrays, tensors of torch, series and frames (their
+    positions count, an index is not read), or lists; masks may be sparse.
 
     Args:
         masks: True = the player stays on; exact 1 and 0 will do, here as in `Spectrum.predict`.
-        values: one per mask, in any unit.
+        values: one per mask, in any unit: values times c have the same terms, times c.
         keep: the probability with which masks keep a player, one number or one per player; the
             spectrum is in the basis of this measure.
         weights: how much each value counts: the inverse of its noise variance, up to a factor
@@ -48,13 +57,14 @@ def fit_spectrum(
         threads: of xgboost; fixed, so that sums are taken in the same order everywhere.
 
     Raises:
-        UsageError: no masks, shapes that do not fit, NaN, weights not positive, keep outside
-            (0, 1), a seed or thread count that is none.
+        UsageError: no masks, shapes that do not fit, NaN, values beyond 1e305, weights not positive
+            or too far apart, keep outside (0, 1), a seed or thread count that is none.
     """
     seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)
     blocks = connected_blocks(data.masks, groups)
-    return refine(data, blocks, sources(seed, threads), seed=seed)
+    methods = sources(seed, threads)
+    return in_own_unit(data, lambda scaled: refine(scaled, blocks, methods, seed=seed))
 
 
 def explain(
@@ -70,7 +80,8 @@ def explain(
     """Chooses masks, scores them and fits their spectrum.
 
     Args:
-        value_function: bool [masks, players] -> float [masks]; called once with all masks.
+        value_function: bool [masks, players] -> float [masks]; called once with all masks, in an
+            array of its own that it may change. It may return what `fit_spectrum` takes.
         n_players: columns of a mask.
         budget: masks scored, at most; fewer only where fewer than `budget` different masks
             exist. No mask is scored twice.
@@ -108,10 +119,11 @@ def scored(
     Raises:
         UsageError: the function returns another shape, a NaN or infinity, or no real numbers.
     """
-    values = np.asarray(value_function(masks.copy()))
-    if values.shape != (len(masks),):
+    given = value_function(masks.copy())
+    values = as_array(given, "values")
+    if given is None or values.shape != (len(masks),):
         raise UsageError(
             f"the value function must return one number per mask, shape ({len(masks)},), "
-            f"but returned {values.shape}"
+            f"but returned {None if given is None else values.shape}"
         )
     return as_vector(values, "values", len(masks))

@@ -23,18 +23,14 @@ MASKS_PER_MOMENT = 2  # of a term's character; fewer, and its correlations are l
 SCREENED = 1024  # players whose pairs are scored, the model's own and then the strongest alone
 
 
-def grow(
-    data: Observations, *, seed: int = 0, rounds: int = ROUNDS, together: bool = True
-) -> Spectrum:
+def grow(data: Observations, *, rounds: int = ROUNDS, together: bool = True) -> Spectrum:
     """The sparse spectrum of `data`.
 
     Args:
         data: scored masks.
-        seed: not used, nothing is random.
         rounds: of adding terms, at most.
         together: whether sets may enter with all their subsets when single terms no longer do.
     """
-    del seed
     spread = float(np.sqrt(data.variance))
     model = _Model(data, (data.values - data.mean) / spread)
     for _ in range(rounds):

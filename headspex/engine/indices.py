@@ -135,10 +135,14 @@ def _fbii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
 
 
 def _influence(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
-    blocks = [
-        Block(block.columns, np.square(block.coefficients))
-        for block in spectrum.with_keep(keep).blocks
-    ]
+    based = spectrum.with_keep(keep)
+    size = float(np.abs(based.coefficients[1:]).max(initial=0.0))
+    if size and not 1e-150 < size < 1e150:
+        raise UsageError(
+            f"influence is a square, and that of {size:g} is no number of float64; "
+            "give values in a unit in which they are nearer to 1"
+        )
+    blocks = [Block(block.columns, np.square(block.coefficients)) for block in based.blocks]
     return _superset_sums(blocks, 1, lambda size, group: 1.0, spectrum)
 
 

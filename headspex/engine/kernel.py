@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum, Term, characters
+from headspex.seeds import stream
 
 Columns = Int[np.ndarray, "terms order"]
 
@@ -31,6 +32,8 @@ BEAM = (10_000, 20_000, 4_000, 2_000)  # terms of order 1, 2, 3, 4 that are look
 MAX_TERMS = 3000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
 DUAL_MASKS = 3000  # more masks than this are solved for coefficients: the cost is the cube
 PRIMAL_TERMS = 1500  # coefficients then solved for
+LOOKED_AT_ONCE = 1 << 22  # terms: 130 MB with their widths and places
+SUMMED_AT_ONCE = 1 << 25  # sums over masks, float32: 134 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,7 @@ def kernel_ridge(data: Observations, *, pull: float = PULL, seed: int = 0) -> Sp
         pull: of the relevances to each other, see `learn_relevances`.
         seed: chooses the masks that relevances are learned from, where they are many.
     """
-    chosen = np.random.default_rng(seed).permutation(len(data))[:EVIDENCE_MASKS]
+    chosen = stream(seed, "evidence").permutation(len(data))[:EVIDENCE_MASKS]
     relevances = learn_relevances(data.rows(np.sort(chosen)), pull=pull)
     if len(data) <= DUAL_MASKS:
         return _from_all_terms(data, relevances)
@@ -144,15 +147,41 @@ def _widest(relevances: Relevances) -> Iterator[tuple[Columns, Float[np.ndarray,
     n = len(relevances.players)
     family, prior = np.zeros((1, 0), dtype=np.intp), np.full(1, relevances.scale)
     for order in range(1, min(MAX_ORDER, n) + 1):
-        last = family[:, -1:] if order > 1 else np.full((1, 1), -1)
-        parent, player = np.nonzero(np.arange(n) > last)
+        parent, player = _extended(family, prior, relevances.players, BEAM[order - 1])
         if not len(parent):
             return
         family = np.concatenate([family[parent], player[:, None]], axis=1)
         prior = prior[parent] * relevances.players[player]
-        wide = np.argsort(-prior, kind="stable")[: BEAM[order - 1]]
-        family, prior = family[wide], prior[wide]
         yield family, prior
+
+
+def _extended(
+    family: Columns,
+    prior: Float[np.ndarray, " parents"],
+    players: Float[np.ndarray, " players"],
+    most: int,
+) -> tuple[Int[np.ndarray, " terms"], Int[np.ndarray, " terms"]]:
+    """Parent and later player of the widest terms of one player more, the widest first.
+
+    Ties go to the earlier parent, then to the earlier player, however many are looked at at once.
+    """
+    n = len(players)
+    last = family[:, -1:] if family.shape[1] else np.full((1, 1), -1)
+    parent, player = np.zeros((2, 0), dtype=np.intp)
+    widths = np.zeros(0)
+    step = max(1, LOOKED_AT_ONCE // n)
+    for start in range(0, len(family), step):
+        least = widths[-1] if len(widths) == most else -np.inf
+        later = np.arange(n) > last[start : start + step]
+        wider = later & (np.outer(prior[start : start + step], players) > least)
+        found = np.nonzero(wider)
+        parent, player = (
+            np.concatenate([parent, found[0] + start]), np.concatenate([player, found[1]])
+        )  # fmt: skip
+        widths = prior[parent] * players[player]
+        wide = np.argsort(-widths, kind="stable")[:most]
+        parent, player, widths = parent[wide], player[wide], widths[wide]
+    return parent, player
 
 
 def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
@@ -176,9 +205,15 @@ def _moments(
     """Sums of each term's character times `pull`; terms share their products but for one player."""
     first = data.characters()
     stems, stem = np.unique(family[:, :-1], axis=0, return_inverse=True)
-    products = pull[:, None] * characters(data.masks, list(map(tuple, stems.tolist())), data.keep)
-    moments = (products.T @ first)[stem.reshape(-1), family[:, -1]]
-    return np.asarray(moments, dtype=np.float64)
+    stem, player = stem.reshape(-1), family[:, -1]
+    moments = np.empty(len(family))
+    step = max(1, SUMMED_AT_ONCE // data.n_players)
+    for start in range(0, len(stems), step):
+        terms = list(map(tuple, stems[start : start + step].tolist()))
+        products = pull[:, None] * characters(data.masks, terms, data.keep)
+        of_these = np.flatnonzero((stem >= start) & (stem < start + step))
+        moments[of_these] = (products.T @ first)[stem[of_these] - start, player[of_these]]
+    return moments
 
 
 def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:

@@ -49,12 +49,8 @@ class Index:
         return np.asarray(self.constant + self.slope * sums + waves)
 
 
-def linked(data: Observations, *, seed: int = 0) -> Spectrum:
-    """A curve of a weighted sum, plus the sparse spectrum of what it leaves over.
-
-    `seed` is not used, nothing is random.
-    """
-    del seed
+def linked(data: Observations) -> Spectrum:
+    """A curve of a weighted sum, plus the sparse spectrum of what it leaves over."""
     index = fit_index(data)
     for _ in range(TURNS):
         rest = _left_over(data, index, QUICK_ROUNDS)

@@ -1,16 +1,20 @@
 """What the engine learns from: masks, their values, and how far each value is to be trusted."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from headspex.arrays import as_array, as_numbers
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
 from headspex.players import check_masks
+
+LARGEST = 1e305  # of a value: room below the largest float64 for sums of some
+MOST_TRUSTED = 1e15  # times as much as the least; what counts for less is lost in a sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +75,14 @@ class Observations:
 
 
 def observe(
-    masks: np.ndarray,
-    values: np.ndarray,
-    *,
-    keep: Keep = 0.5,
-    weights: np.ndarray | None = None,
+    masks: Any, values: Any, *, keep: Keep = 0.5, weights: Any | None = None
 ) -> Observations:
-    """Checks what a user hands over.
+    """Checks what a user hands over: arrays, tensors, series and frames, sparse matrices, lists.
 
     Raises:
         UsageError: no masks, shapes that do not fit, a NaN or infinity, entries of `masks` other
-            than 0 and 1, weights that are not positive, a keep probability outside (0, 1).
+            than 0 and 1, weights that are not positive or too far apart, a keep probability
+            outside (0, 1).
     """
     switched = _as_masks(masks)
     m, n = switched.shape
@@ -92,11 +93,18 @@ def observe(
             f"weights must be positive, but the smallest is {trust.min():g}; "
             "leave out masks that count for nothing"
         )
+    least, most = float(trust.min()), float(trust.max())
+    if least < most / MOST_TRUSTED:
+        raise UsageError(
+            f"the largest weight is at most {MOST_TRUSTED:g} times the smallest, but they are "
+            f"{most:g} and {least:g}; leave out masks that count for next to nothing"
+        )
+    trust = np.ldexp(trust, -int(np.frexp(most)[1]))  # so that their sum is a number
     return Observations(switched, scores, trust / trust.mean(), keep_vector(keep, n))
 
 
 def connected_blocks(
-    masks: Bool[np.ndarray, "masks players"], groups: np.ndarray | None = None
+    masks: Bool[np.ndarray, "masks players"], groups: Any | None = None
 ) -> Int[np.ndarray, " masks"]:
     """Numbers such that rows with the same mask, or of the same group, have the same number.
 
@@ -106,12 +114,15 @@ def connected_blocks(
     same_mask = np.unique(np.packbits(masks, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     if groups is None:
         return np.asarray(same_mask, dtype=np.int64)
-    labels = np.asarray(groups)
+    labels = as_array(groups, "groups")
     if labels.shape != (m,):
         raise UsageError(
             f"groups has shape {labels.shape}, but there are {m} masks; give one label per mask"
         )
-    same_group = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    try:
+        same_group = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    except TypeError as error:
+        raise UsageError("groups must be labels of one kind, such as numbers or texts") from error
     n_masks = int(same_mask.max(initial=-1)) + 1
     size = n_masks + int(same_group.max(initial=-1)) + 1
     links = coo_array((np.ones(m), (same_mask, same_group + n_masks)), shape=(size, size))
@@ -119,8 +130,8 @@ def connected_blocks(
     return np.asarray(part[same_mask], dtype=np.int64)
 
 
-def _as_masks(masks: np.ndarray) -> Bool[np.ndarray, "masks players"]:
-    array = np.asarray(masks)
+def _as_masks(masks: Any) -> Bool[np.ndarray, "masks players"]:
+    array = as_array(masks, "masks")
     if array.ndim != 2 or array.shape[1] == 0:
         raise UsageError(f"masks must have shape [masks, players], but got {array.shape}")
     if not len(array):
@@ -128,23 +139,16 @@ def _as_masks(masks: np.ndarray) -> Bool[np.ndarray, "masks players"]:
     return check_masks(array, array.shape[1])
 
 
-def as_vector(given: npt.ArrayLike, name: str, length: int) -> Float[np.ndarray, " masks"]:
+def as_vector(given: Any, name: str, length: int) -> Float[np.ndarray, " masks"]:
     """A finite real number for each of `length` masks, as float64.
 
     Args:
         name: of the numbers, in the sentence that refuses them.
 
     Raises:
-        UsageError: another shape, a NaN or infinity, or no real numbers.
+        UsageError: another shape, a NaN or infinity, numbers beyond 1e305, or no real numbers.
     """
-    if np.iscomplexobj(given):
-        raise UsageError(
-            f"{name} must be real numbers, but are complex; give their real part or their size"
-        )
-    try:
-        array = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} must be numbers, but got {type(given).__name__}") from error
+    array = as_numbers(given, name)
     if array.shape != (length,):
         raise UsageError(
             f"{name} has shape {array.shape}, but there are {length} masks; "
@@ -155,5 +159,11 @@ def as_vector(given: npt.ArrayLike, name: str, length: int) -> Float[np.ndarray,
         raise UsageError(
             f"{name} must be finite, but {name}[{row}] is {array[row]}; "
             "leave out masks whose score failed"
+        )
+    if np.abs(array).max(initial=0.0) > LARGEST:
+        row = int(np.abs(array).argmax())
+        raise UsageError(
+            f"{name} must lie within {LARGEST:g} of 0, but {name}[{row}] is {array[row]:g}; "
+            "give them in a larger unit"
         )
     return array

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import brentq
 from scipy.stats import norm, t
 
-from headspex.engine.faithfulness import RESAMPLES
+from headspex.engine.faithfulness import Measured, resamples
+
+LEVEL = 0.95  # of the one-sided intervals that say what can go
 
 
 @dataclass(frozen=True)
@@ -62,34 +66,72 @@ def score_difference(
     return Difference(value, max(-1.0, centre - half), min(1.0, centre + half))
 
 
-def free_size(
-    whole: Float[np.ndarray, " questions"],
-    pruned: Float[np.ndarray, "sizes questions"],
-    sizes: Sequence[int],
-    *,
-    may_cost: float,
-) -> int | None:
-    """The most players that go for free; None where none can be shown to.
+def loss_bound(
+    whole: Float[np.ndarray, " questions"], pruned: Float[np.ndarray, " questions"]
+) -> float:
+    """What the pruned model loses at most: the upper end of a one-sided 95 % interval.
 
-    Free means that the score is less than `may_cost` below the whole model's by the lower end of
-    the paired 95 % interval, which covers all sizes together.
+    A question is one observation. Where all scores are 0 or 1 the interval is Tango's score
+    interval for paired proportions (Statistics in Medicine 17, 1998), which keeps its level where
+    nearly all answers agree; else it is that of a paired t test.
 
     Args:
-        whole: score of the whole model on each question.
-        pruned: at each size.
-        sizes: numbers of players removed.
-        may_cost: in the unit of the scores.
+        whole, pruned: score of both on each question, in the same unit as the bound.
     """
-    free = [
-        size
-        for size, row in zip(sizes, pruned, strict=True)
-        if score_difference(row, whole, looks=len(sizes)).low > -may_cost
-    ]
-    return max(free, default=None)
+    differences = pruned - whole
+    if all(np.isin(scores, (0, 1)).all() for scores in (whole, pruned)):
+        lost, won = int((differences < 0).sum()), int((differences > 0).sum())
+        return _tango_bound(lost, won, len(whole))
+    if len(differences) < 2:
+        return np.inf
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(t.ppf(LEVEL, len(differences) - 1) * error - differences.mean())
+
+
+def free_size(losses: Sequence[float], sizes: Sequence[int], *, may_cost: float) -> int | None:
+    """The most players that go for free; None where none can be shown to.
+
+    A fixed sequence of tests: from the smallest size up, each is shown to lose less than
+    `may_cost` with 95 % confidence, and the first that is not ends the sequence. So the chance
+    that a size is wrongly called free is 5 % in all, however many are tested, and no test is
+    stricter for the others (Maurer, Hothorn & Lehmacher 1995).
+
+    Args:
+        losses: what is lost at most, by `loss_bound`, at each size.
+        sizes: numbers of players removed, ascending.
+        may_cost: in the unit of the losses.
+    """
+    shown = takewhile(lambda pair: pair[1] < may_cost, zip(sizes, losses, strict=True))
+    return max((size for size, _ in shown), default=None)
+
+
+def _tango_bound(lost: int, won: int, total: int) -> float:
+    """The largest loss that a one-sided score test at 5 % does not refuse.
+
+    Args:
+        lost, won: questions that only the whole, or only the pruned model answers rightly.
+        total: of all questions.
+    """
+    if lost == total:
+        return 1.0
+    quantile = float(norm.ppf(LEVEL))
+
+    def excess(loss: float) -> float:
+        # The likeliest share of questions that only the pruned model gets right, given the loss.
+        b = (2 * total - lost + won) * loss - lost - won
+        c = -won * loss * (1 - loss)
+        share = (np.sqrt(b * b - 8 * total * c) - b) / (4 * total)
+        variance = total * (2 * share + loss * (1 - loss))
+        return float((won - lost + total * loss) / np.sqrt(variance)) - quantile
+
+    least, most = max((lost - won) / total, 0.0) + 1e-9, 1 - 1e-9
+    if excess(least) >= 0:
+        return max(0.0, (lost - won) / total)
+    return float(brentq(excess, least, most)) if excess(most) > 0 else 1.0
 
 
 def r2_difference(
-    values: Float[np.ndarray, " masks"],
+    measured: Measured,
     mine: Float[np.ndarray, " masks"],
     other: Float[np.ndarray, " masks"],
     *,
@@ -97,19 +139,21 @@ def r2_difference(
 ) -> Difference:
     """R² of the predictions `mine` less that of `other` (percentile bootstrap over masks).
 
+    The errors of the values cancel in the difference of both squared errors.
+
     Args:
-        values: measured; not all equal.
+        measured: values of masks, not all equal.
         mine, other: predictions of the same masks.
         seed: fixes the bootstrap.
     """
-    gain = np.square(values - other) - np.square(values - mine)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    total = values[drawn].var(axis=1)
+    gain = np.square(measured.values - other) - np.square(measured.values - mine)
+    n = len(measured)
+    counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])
+    total = measured.variance(counts)
     # A resample of equal values has no R²; quantiles leave it out.
-    resampled = gain[drawn].mean(axis=1) / np.where(total > 0, total, np.nan)
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
-    return Difference(float(gain.mean() / values.var()), float(low), float(high))
+    differences = (counts @ gain / n) / np.where(total > 0, total, np.nan)
+    low, high = np.nanquantile(differences[1:], [0.025, 0.975])
+    return Difference(float(differences[0]), float(low), float(high))
 
 
 def _t_interval(values: Float[np.ndarray, " questions"], looks: int) -> tuple[float, float]:

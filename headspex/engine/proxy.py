@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from headspex.engine.extraction import tree_spectrum
 from headspex.engine.observations import Observations, connected_blocks
 from headspex.engine.spectrum import Spectrum
+from headspex.seeds import derived_seed, stream
 
 DEPTHS = (3, 5)  # no term of higher order can be found
 MAX_TREES = 600
@@ -51,7 +52,7 @@ def boosted_trees(data: Observations, *, seed: int = 0, threads: int = 1) -> Spe
 def _held_out(data: Observations, seed: int) -> Bool[np.ndarray, " masks"]:
     blocks = connected_blocks(data.masks)
     n_blocks = int(blocks.max()) + 1
-    chosen = np.random.default_rng(seed).permutation(n_blocks)[: max(1, n_blocks // 5)]
+    chosen = stream(seed, "trees").permutation(n_blocks)[: max(1, n_blocks // 5)]
     return np.isin(blocks, chosen)
 
 
@@ -68,7 +69,7 @@ def _parameters(depth: int, seed: int, threads: int) -> dict[str, object]:
         "max_depth": depth,
         "eta": LEARNING_RATE,
         "subsample": 0.8,
-        "seed": seed,
+        "seed": derived_seed(seed, "boosting"),
         "nthread": threads,
         "verbosity": 0,
     }

@@ -36,8 +36,8 @@ def sources(seed: int, threads: int) -> dict[str, Method]:
     """The ways to fit a spectrum, cheapest first."""
     return {
         "linear": partial(lasso_heads, seed=seed),
-        "link": partial(linked, seed=seed),
-        "sparse": partial(grow, seed=seed),
+        "link": linked,
+        "sparse": grow,
         "kernel": partial(kernel_ridge, seed=seed),
         "trees": partial(boosted_trees, seed=seed, threads=threads),
     }

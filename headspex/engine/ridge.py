@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh
 
+from headspex.seeds import stream
+
 DENSE = 2048  # players up to which the Gram matrix is decomposed; beyond, its products suffice
 PENALTIES = np.logspace(-6, 3, 37)  # in units of the number of masks
 PROBES = 4  # random vectors that estimate the fit's degrees of freedom without a decomposition
@@ -15,16 +17,15 @@ def ridge(
     design: Float[np.ndarray, "masks players"],
     target: Float[np.ndarray, " masks"],
     weights: Float[np.ndarray, " masks"],
-    *,
-    seed: int = 0,
 ) -> Float[np.ndarray, " players"]:
     """The coefficients that generalise best by GCV (Golub, Heath & Wahba, Technometrics 1979).
+
+    Beyond `DENSE` players random probes are used, always the same ones.
 
     Args:
         design: float32, one column per player.
         target: what to fit; no constant is added.
         weights: inverse noise variances up to a factor, mean 1.
-        seed: of the probes, drawn only beyond `DENSE` players.
     """
     root = np.sqrt(weights)
     scaled = design * root.astype(np.float32)[:, None]
@@ -36,7 +37,7 @@ def ridge(
         solutions = (shares * (axes.T @ moments)) @ axes.T
         determined = (np.maximum(squares, 0.0) * shares).sum(axis=1)
     else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (len(target), PROBES))
+        signs = stream(0, "ridge probes").choice([-1.0, 1.0], (len(target), PROBES))
         probes = (scaled.T @ signs.astype(np.float32)).astype(np.float64)
         solved = _solve(scaled, np.column_stack([moments, probes]), penalties)
         solutions = solved[:, :, 0]

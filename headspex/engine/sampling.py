@@ -5,7 +5,8 @@ from jaxtyping import Bool
 
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
-from headspex.rule import whole, whole_seed
+from headspex.rule import whole
+from headspex.seeds import stream
 
 ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
 ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for
@@ -36,7 +37,7 @@ def draw_masks(
     """
     n_players, count = whole("n_players", n_players, 1), whole("masks to draw", count, 1)
     p = keep_vector(keep, n_players)
-    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(whole_seed(seed))
+    rng = seed if isinstance(seed, np.random.Generator) else stream(seed, "drawn masks")
     # Beyond half of all masks, redrawing would take long: order all of them instead. Where that is
     # cheap, always: fewer masks of a seed are then the first of more.
     if n_players <= ORDERED or (n_players <= 24 and count > 2 ** (n_players - 1)):

@@ -13,11 +13,13 @@ from headspex.engine.characters import Keep, keep_vector
 from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
+from headspex.engine.unit import exponent_of, in_own_unit, scaled_by
 from headspex.players import Masks, Values
 from headspex.rule import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
-NEGLIGIBLE = 1e-12  # share of the largest value below which an exact coefficient is rounding
+NEGLIGIBLE = 1e-12  # share of the values' range below which an exact coefficient is rounding
+ROUNDING = 8 * np.finfo(np.float64).eps  # share of the largest value; an offset rounds away more
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ class Search:
 
     def lasso(self, *, seed: int = 0) -> Spectrum:
         """The LASSO on single players, fitted to the same masks."""
-        return lasso_heads(observe(self.masks, self.values, keep=self.spectrum.keep), seed=seed)
+        data = observe(self.masks, self.values, keep=self.spectrum.keep)
+        return in_own_unit(data, lambda scaled: lasso_heads(scaled, seed=seed))
 
 
 def search(
@@ -66,13 +69,13 @@ def search(
     asked: list[tuple[Masks, Values]] = []
 
     def remembered(masks: Masks) -> Values:
-        values = value_function(masks)
+        values = scored(value_function, masks)
         asked.append((masks, values))
         return values
 
     spectrum = explain(remembered, n_players, budget=budget, keep=keep, seed=seed)
     masks, values = asked[0]
-    return Search(masks, np.asarray(values, dtype=np.float64), spectrum, exact=False)
+    return Search(masks, values, spectrum, exact=False)
 
 
 def all_masks(n_players: int) -> Masks:
@@ -83,14 +86,17 @@ def all_masks(n_players: int) -> Masks:
 
 def exact_spectrum(values: npt.ArrayLike) -> Spectrum:
     """The spectrum, at keep 1/2, of the values of `all_masks`: their Walsh-Hadamard transform."""
-    table: Float[np.ndarray, " masks"] = np.array(values, dtype=np.float64)
+    given: Float[np.ndarray, " masks"] = np.array(values, dtype=np.float64)
+    exponent = exponent_of(given)
+    table = scaled_by(given, -exponent)
     n_players = len(table).bit_length() - 1
-    size = float(np.abs(table).max())
+    least = max(NEGLIGIBLE * np.ptp(table), ROUNDING * np.abs(table).max())
     for player in range(n_players):
         # The middle axis is the player's bit; its character is 1 when off, -1 when on.
         off, on = table.reshape(-1, 2, 2**player).transpose(1, 0, 2)
         table = np.stack([(off + on) / 2, (off - on) / 2], axis=1).reshape(-1)
-    kept = np.flatnonzero(np.abs(table) > NEGLIGIBLE * size).tolist()
+    kept = np.flatnonzero(np.abs(table) > least).tolist()
     members = {k: tuple(i for i in range(n_players) if k >> i & 1) for k in kept}
+    table = scaled_by(table, exponent)
     coefficients = {members[k]: float(table[k]) for k in kept}
     return Spectrum.from_dict(coefficients, n_players=n_players)

@@ -38,8 +38,11 @@ def interaction_values(spectrum: Spectrum, index: str, *, order: int) -> Any:
             "shapiq is not installed; install it with pip install 'headspex[shapiq]'"
         ) from error
     all_off = np.zeros((1, spectrum.n_players), dtype=np.bool_)
+    values = interactions(spectrum, index, order=order)
     return InteractionValues(
-        interactions(spectrum, index, order=order),
+        values,
+        # Without it, shapiq 1.4 lists every group there could be: 178 million of 1,024 players.
+        interaction_lookup={term: place for place, term in enumerate(values)},
         index=_NAMES[index],
         min_order=1,
         max_order=1 if index == "shapley" else order,

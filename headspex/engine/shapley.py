@@ -28,9 +28,10 @@ from scipy.linalg import hadamard
 from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.indices import shapley_of
 from headspex.engine.kernel import kernel_ridge
-from headspex.engine.observations import observe
+from headspex.engine.observations import Observations, observe
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
+from headspex.engine.unit import in_own_unit
 from headspex.players import Masks
 from headspex.rule import whole, whole_seed
 from headspex.seeds import stream
@@ -88,13 +89,15 @@ def shapley_values(
     exact = n_players <= MOST_ENUMERATED and 2**n_players <= budget
     masks = all_masks(n_players) if exact else shapley_masks(n_players, budget, seed=seed)
     values = scored(value_function, masks)
-    data = observe(masks, values)
-    if exact:
-        spectrum = exact_spectrum(values)
-    elif data.constant:
-        spectrum = Spectrum.from_dict({(): data.mean}, n_players=n_players)
-    else:
-        spectrum = kernel_ridge(data, pull=PULL, seed=seed)
+
+    def fitted(data: Observations) -> Spectrum:
+        if exact:
+            return exact_spectrum(data.values)
+        if data.constant:
+            return Spectrum.from_dict({(): data.mean}, n_players=n_players)
+        return kernel_ridge(data, pull=PULL, seed=seed)
+
+    spectrum = in_own_unit(observe(masks, values), fitted)
     sizes = masks.sum(axis=1)
     total = float(values[sizes.argmax()] - values[sizes.argmin()])
     return ShapleyEstimate(_adding_up(shapley_of(spectrum), total), spectrum, len(masks), exact)

@@ -155,8 +155,24 @@ class Spectrum:
 
     @property
     def variance(self) -> float:
-        """Of the value over masks sampled with `keep`: all squares but the constant's."""
-        return float(np.square(self.coefficients[1:]).sum())
+        """Of the value over masks sampled with `keep`: all squares but the constant's.
+
+        Infinite, or 0, where float64 does not hold it; `shares` are right all the same.
+        """
+        with np.errstate(over="ignore"):
+            return float(np.square(self.coefficients[1:]).sum())
+
+    @cached_property
+    def energies(self) -> Float[np.ndarray, " terms"]:
+        """Squared coefficients, in a unit in which the largest is near 1; 0 for the constant."""
+        # There no square overflows or vanishes. A power of two, so that no digit changes.
+        varying = np.where(np.arange(len(self.terms)) > 0, self.coefficients, 0.0)
+        return np.square(np.ldexp(varying, -int(np.frexp(np.abs(varying).max())[1])))
+
+    @property
+    def shares(self) -> Float[np.ndarray, " terms"]:
+        """Of each term in the variance; 0 for the constant."""
+        return np.asarray(self.energies / (self.energies[1:].sum() or 1.0))
 
     def predict(self, masks: npt.ArrayLike) -> Values:
         """The value of each mask, float64 [masks]; memory stays within some MB beyond the masks.
@@ -237,13 +253,12 @@ class Spectrum:
                 "limits are not negative and min_share is within 0..1, but got "
                 f"{max_terms=}, {min_share=}, {max_order=}"
             )
-        energy = np.square(self.coefficients)
-        kept = energy >= min_share * self.variance
+        kept = self.shares >= min_share
         if max_order is not None:
             kept &= np.fromiter(map(len, self.terms), dtype=np.int64) <= max_order
         kept[0] = False
         ranked = np.flatnonzero(kept)
-        ranked = ranked[np.argsort(-energy[ranked], kind="stable")][:max_terms]
+        ranked = ranked[np.argsort(-self.energies[ranked], kind="stable")][:max_terms]
         chosen = np.sort(np.concatenate([[0], ranked])).tolist()
         if len(chosen) == len(self.terms):
             return self
@@ -304,11 +319,9 @@ class Spectrum:
             f"Spectrum({self.n_players} players, {len(self.terms):,} terms to order {self.order}, "
             f"{basis_name(self.keep)}"
         )
-        if self.variance > 0:
-            shares = [0.0, 0.0, 0.0]
-            for block in self.blocks[1:]:
-                energy = float(np.square(block.coefficients).sum())
-                shares[min(block.order, 3) - 1] += energy / self.variance
+        if self.energies.any():
+            orders = np.fromiter(map(len, self.terms), dtype=np.int64).clip(max=3)
+            shares = np.bincount(orders, self.shares, minlength=4)[1:]
             text += "; energy {:.0%} singles, {:.0%} pairs, {:.0%} higher".format(*shares)
         if self.report is not None:
             text += f"; cross-validated R² {self.report.cv_r2:.3f} by {self.report.method}"

@@ -13,7 +13,9 @@ from headspex.engine.cosets import SpexDesign, smallest_budget, spex_design
 from headspex.engine.observations import Observations, observe
 from headspex.engine.peeling import EXACT, peel, transform
 from headspex.engine.spectrum import FitReport, Spectrum, Term
+from headspex.engine.unit import in_own_unit
 from headspex.rule import whole_seed
+from headspex.seeds import stream
 
 __all__ = ["SpexDesign", "fit_spex", "smallest_budget", "spex_design"]
 
@@ -43,11 +45,14 @@ def fit_spex(
         UsageError: values of another length, NaN or infinite, or a negative seed.
     """
     seed = whole_seed(seed)
-    data = observe(design.masks, values)
-    if data.constant:
-        return _constant(data, {})
-    with threadpool_limits(1):  # sums are then taken in the same order on every machine
+
+    def fitted(data: Observations) -> Spectrum:
+        if data.constant:
+            return _constant(data, {})
         return _transformed(data) if design.complete else _judged(design, data, seed)
+
+    with threadpool_limits(1):  # sums are then taken in the same order on every machine
+        return in_own_unit(observe(design.masks, values), fitted)
 
 
 def _judged(design: SpexDesign, data: Observations, seed: int) -> Spectrum:
@@ -58,7 +63,7 @@ def _judged(design: SpexDesign, data: Observations, seed: int) -> Spectrum:
             return _spex(design, data, train, seed)
         return lasso_heads(data.rows(np.flatnonzero(train)), seed=seed)
 
-    folds = np.random.default_rng(seed).permutation(len(data)) % FOLDS
+    folds = stream(seed, "spex folds").permutation(len(data)) % FOLDS
     tested = np.flatnonzero(folds < HELD_OUT)
     held_out = {}
     for name in ("linear", "spex"):

@@ -32,18 +32,18 @@ def strongest(spectrum: Spectrum, count: int, *, least_order: int = 1) -> list[E
     Ties go to the term of fewer players, then to the lower columns.
     """
     spread = np.sqrt(spectrum.keep * (1 - spectrum.keep))
-    energy = np.square(spectrum.coefficients)
-    order = np.argsort(-energy, kind="stable")
+    shares = spectrum.shares
+    order = np.argsort(-shares, kind="stable")
     found: list[Effect] = []
     for row in order.tolist():
         term = spectrum.terms[row]
-        if len(term) < max(1, least_order) or energy[row] == 0:
+        if len(term) < max(1, least_order) or shares[row] == 0:
             continue
         if len(found) == count:
             break
         # A character falls by 1 / spread when its player comes on.
         effect = float(spectrum.coefficients[row] / np.prod(-spread[list(term)]))
-        found.append(Effect(term, effect, float(energy[row] / spectrum.variance)))
+        found.append(Effect(term, effect, float(shares[row])))
     return found
 
 

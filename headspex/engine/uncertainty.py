@@ -30,6 +30,7 @@ from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
 from headspex.rule import whole_seed
+from headspex.seeds import stream
 
 FOLDS = 5
 LEAST_BLOCKS = 10  # from which a variance is estimated
@@ -101,7 +102,7 @@ def intervals(
         )
     order = np.argsort(blocks, kind="stable")
     data, blocks = data.rows(order), blocks[order]
-    folds = (np.random.default_rng(seed).permutation(n_blocks) % FOLDS)[blocks]
+    folds = (stream(seed, "interval folds").permutation(n_blocks) % FOLDS)[blocks]
     # The method that selects stands first: `hold` keeps it, and its spectra tell `selected`.
     cheap: dict[str, Method] = {
         "sparse": grow,

@@ -172,18 +172,22 @@ def _scored(
     fill: Any,
 ) -> tuple[float, list[str]]:
     """Held-out score of a projected mask, and what the projection cost."""
-    from headspex.runs.lock import locked
-    from headspex.runs.reopening import study_of_run
+    from tempfile import TemporaryDirectory
+
+    from headspex.runs.reopening import study_to_judge
     from headspex.scores.store import ScoreStore
 
-    study = study_of_run(path, identity)
+    study = study_to_judge(path, identity)
     own = study.task.metric
     search, heldout = study.questions
     asked = np.arange(len(search), len(search) + len(heldout))
     removed = int((~mask).sum())
     free = order.mask(min(removed, len(order.order)))
     masks = np.stack([np.ones_like(mask), free, mask])
-    with locked(path), ScoreStore(RunFolder(path).scores, study.scored_by(fill)) as store:
+    with (
+        TemporaryDirectory() as folder,
+        ScoreStore(Path(folder) / "scores.sqlite", study.scored_by(fill)) as store,
+    ):
         judge = study.judge(store, fill=fill)
         whole, before, after = judge.ask_all(masks, asked, metrics=[own], what="the shape")[own]
     lost = score_difference(after, before)

@@ -14,6 +14,7 @@ from headspex.players import Masks, Values
 
 if TYPE_CHECKING:
     from headspex.hooks import LoadedModel
+    from headspex.tasks.prompts import EncodedQuestion
 
 BATCH_TOKENS = 2_048  # as in headspex.hooks.forward on a CPU
 
@@ -78,6 +79,7 @@ class AnswerScorer:
         if "" in texts and not self.tokenizer("", verbose=False)["input_ids"]:
             say_bare()
         for question in encoded:
+            self._check_tokens(question)
             longest = max(map(len, question.continuations))
             _check_length(len(question.context) + longest - 1, self.model.n_ctx)
         return self._value(answer_log_probs(self.model, encoded))
@@ -101,6 +103,7 @@ class AnswerScorer:
                 "a player; give text with --after, or drop or replace the players"
             )
         encoded = encode_texts(prompt.whole, self.answers, self.tokenizer)
+        self._check_tokens(encoded)
         owners = prompt.owners(_spans(self.tokenizer, prompt.whole))
         start = len(encoded.context)
         plain = self.model.bridge.original_model
@@ -120,6 +123,13 @@ class AnswerScorer:
                 found = torch.log_softmax(logits, dim=-1).double().cpu().numpy()
                 log_probs[rows, column] = found[:, range(len(answer)), answer].sum(axis=1)
         return self._value(log_probs)
+
+    def _check_tokens(self, encoded: EncodedQuestion) -> None:
+        from headspex.tasks.vocabulary import check_tokens, vocabulary_of
+
+        vocabulary = vocabulary_of(self.model.bridge.original_model)
+        for tokens in (encoded.context, *encoded.continuations):
+            check_tokens(tokens, self.tokenizer, vocabulary, "the text or its answer")
 
     def _value(self, log_probs: Float[np.ndarray, "texts answers"]) -> Values:
         own = log_probs[:, self.right]
@@ -192,9 +202,16 @@ class ClassScorer:
         return values
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        from headspex.tasks.characters import check_whole
         from headspex.tasks.prompts import prefix_token, say_bare
+        from headspex.tasks.vocabulary import check_tokens, vocabulary_of
 
+        for text in texts:
+            check_whole(text, "the text")
         found: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        vocabulary = vocabulary_of(self.model)
+        for ids in found:
+            check_tokens(ids, self.tokenizer, vocabulary, "the text")
         if all(found):
             return found
         first = prefix_token(self.tokenizer)

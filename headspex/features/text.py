@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from headspex.errors import UsageError
+from headspex.tasks.characters import check_whole
 
 # Each match is a piece with the blanks behind it.
 UNITS = {
@@ -92,10 +93,12 @@ def cut(text: str, unit: str = "word", *, before: str = "", after: str = "") -> 
         before, after: text that always stays.
 
     Raises:
-        UsageError: an unknown unit, or a text without words.
+        UsageError: an unknown unit, a text without words, or half of a character.
     """
     if unit not in UNITS:
         raise UsageError(f"no unit {unit!r}; known: {', '.join(UNITS)}")
+    for name, one in (("text", text), ("text before it", before), ("text behind it", after)):
+        check_whole(one, f"the {name}")
     blank = len(text) - len(text.lstrip())
     pieces = re.findall(UNITS[unit], text[blank:], flags=re.DOTALL if unit == "sentence" else 0)
     return Prompt(tuple(pieces), before + text[:blank], after)

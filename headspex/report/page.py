@@ -223,6 +223,9 @@ def _caveats(run: Drawn) -> list[str]:
         f"{results['n_heldout']:,} other, held-out ones.",
         "Intervals are 95 %. That of random schedules covers the questions, not the draw of the "
         "schedules.",
+        f"The effect of a {head} or an interaction is estimated on folds of the masks that the fit "
+        "did not see. Its interval is the wider the fewer of all interactions of its order were "
+        "selected, so that 95 % of the selected ones are covered (Benjamini & Yekutieli 2005).",
         *([] if chance is None else [f"Guessing scores {chance:.3f}."]),
         "Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}.",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from headspex.errors import UsageError
 from headspex.records import read_records, write_records
-from headspex.tasks import negligible
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,3 @@ def whole_model(points: Iterable[CurvePoint], metric: str) -> CurvePoint:
         if point.n_pruned == 0 and point.metric == metric:
             return point
     raise UsageError(f"the curve lacks the whole model's {metric}; repeat the run")
-
-
-def still_as_good(points: Iterable[CurvePoint], method: str, metric: str) -> CurvePoint | None:
-    """The most players removed with a loss not worth speaking of; None where every size loses more.
-
-    By the scores as they are: `headspex.engine.paired.free_size` says what can be shown.
-    """
-    points = list(points)
-    whole = whole_model(points, metric).score
-    enough = whole - negligible(metric, whole)
-    return max(
-        (point for point in of_method(points, method, metric) if point.score >= enough),
-        key=lambda point: point.n_pruned,
-        default=None,
-    )

@@ -11,21 +11,23 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.plan import RANDOM_SCHEDULES
 from headspex.budget.sample import Sample, draw_sample
+from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.baselines import BASELINES
-from headspex.engine.faithfulness import Faithfulness, faithfulness
+from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
 from headspex.runs.curve import CurvePoint
 from headspex.runs.interactions_table import Interaction, interaction_table
 from headspex.runs.refinement import Refined, refined
-from headspex.runs.verification import verify
+from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import Schedule, prune_schedule, random_schedule
 from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
+from headspex.scores.spread import sampled_values
 from headspex.scores.store import ScoreStore
+from headspex.seeds import stream
 from headspex.tasks import Task, interval
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ class Findings:
         interactions: its terms in words with their intervals, strongest first.
         schedules: method -> which player goes first, second, ...; `random` is several.
         curve: held-out scores, the whole model first.
-        verified: method -> held-out score of each question in the task's own metric,
-            [schedules, sizes, questions]; columns are the held-out questions in order, for paired
-            comparisons.
-        faithfulness: R² on fresh masks, all search questions; None if they all score the same.
-        transfer: the same predictions on all held-out questions, mean difference removed.
+        whole: held-out score of the whole model on each question, in the task's own metric.
+        verified: method -> held-out score of each question in that metric,
+            [schedules, sizes, questions]; those of the run's own schedule are of the same
+            questions as `whole`, for paired comparisons, the others' of some of them.
+        faithfulness: R² on fresh masks, as if each were asked all search questions; None if they
+            cannot be told apart.
+        transfer: the same predictions on held-out questions, mean difference removed.
         allocation: how the search was spent.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
         own_metric: the task's own, in which schedules are judged.
@@ -58,6 +62,7 @@ class Findings:
     interactions: list[Interaction]
     schedules: dict[str, list[Schedule]]
     curve: list[CurvePoint]
+    whole: np.ndarray
     verified: dict[str, np.ndarray]
     faithfulness: Faithfulness | None
     transfer: Faithfulness | None
@@ -101,10 +106,8 @@ def find(
             seed=settings.seed,
         )  # fmt: skip
     with study.timed("score fresh masks"):
-        measured = judge.ask_all(
-            sample.fresh, sample.questions, metrics=[metric], what="fresh masks"
-        )[metric]
-    predicted = spectrum.predict(sample.fresh)
+        predicted = spectrum.predict(sample.fresh)
+        searched, heldout = fresh_values(judge, sample, metric, predicted)
     best = prune_schedule(spectrum, study.players)
     refinement = None
     if settings.refine:
@@ -114,28 +117,30 @@ def find(
                 metric=metric, slopes=slopes, seed=settings.seed, threads=settings.threads,
             )  # fmt: skip
         best = refinement.schedule
-    schedules = {
-        "proxyspex": [best],
+    own = {"proxyspex": [best]}
+    others = {
         "lasso": [prune_schedule(lasso, study.players)],
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
     with study.timed("verify schedules"):
-        curve, verified = verify(
-            judge, schedules, plan.sizes, sample.heldout,
-            metrics=curve_metrics(task.metric, metric),
-        )  # fmt: skip
+        metrics = curve_metrics(task.metric, metric)
+        curve, whole = verify_whole(judge, sample.heldout, metrics=metrics)
+        verified: dict[str, np.ndarray] = {}
+        if plan.sizes:
+            for some, asked in ((own, sample.heldout), (others, sample.compared)):
+                points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
+                curve += points
+                verified |= scored
     return Findings(
         spectrum=spectrum,
         interactions=interaction_table(spectrum, bounds, study.players),
-        schedules=schedules,
+        schedules=own | others,
         curve=curve,
+        whole=whole,
         verified=verified,
-        faithfulness=faithfulness(
-            measured[:, sample.search].mean(axis=1), predicted, seed=settings.seed
-        ),
+        faithfulness=faithfulness(searched, predicted, seed=settings.seed),
         transfer=faithfulness(
-            measured[:, sample.heldout].mean(axis=1), predicted,
-            remove_mean_difference=True, seed=settings.seed,
+            heldout, predicted, remove_mean_difference=True, seed=settings.seed
         ),
         allocation=allocation,
         passes=allocation.passes,
@@ -160,6 +165,28 @@ def search_scores(
     return np.concatenate(scores)
 
 
+def fresh_values(
+    judge: Judge, sample: Sample, metric: str, predicted: Float[np.ndarray, " fresh"]
+) -> tuple[Measured, Measured]:
+    """Values of the fresh masks on the search and on the held-out questions, from a few of each.
+
+    Args:
+        judge: scores.
+        sample: of the run.
+        metric: of the values.
+        predicted: what a spectrum says of the masks, from which answers differ less.
+    """
+    scores = judge.ask(sample.fresh, sample.fresh_asked, metrics=[metric], what="fresh masks")
+    searched, heldout = np.split(scores[metric], [sample.fresh_search.shape[1]], axis=1)
+    first = len(sample.search)
+    return (
+        sampled_values(searched, sample.fresh_search, first, expected=predicted),
+        sampled_values(
+            heldout, sample.fresh_heldout - first, len(sample.heldout), expected=predicted
+        ),
+    )
+
+
 def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
     """The search, or its first passes, as it is asked: the pilot's part as the pilot asked it."""
     parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
@@ -170,10 +197,8 @@ def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
     """The schedules whose mean score is the baseline `random`."""
-    return [
-        random_schedule(n_players, seed=seed * RANDOM_SCHEDULES + i)
-        for i in range(RANDOM_SCHEDULES)
-    ]
+    rng = stream(seed, "random schedules")
+    return [random_schedule(n_players, rng=rng) for _ in range(RANDOM_SCHEDULES)]
 
 
 def curve_metrics(own: str, metric: str) -> list[str]:

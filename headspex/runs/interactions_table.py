@@ -32,10 +32,10 @@ class Interaction:
         effect: in units of the score: what having all of them on changes on average over the
             sampled masks, beyond what their smaller groups explain. For pairs, positive is
             synergy and negative redundancy.
-        coefficient: of the orthonormal basis; its square is the term's energy.
-        low, high: the 95 % interval of the effect, cross-fitted (`headspex.engine.uncertainty`).
-            An effect that the fit has shrunk, as predicts best, may lie outside: the interval is
-            that of the truth, wherever the fit is.
+        coefficient: the effect in the orthonormal basis; its square is the term's energy.
+        low, high: the 95 % interval of the effect, wider the fewer of an order's terms were picked.
+            Effect and interval are of one cross-fitted estimate (`headspex.engine.uncertainty`);
+            the fitted spectrum, which predicts best, shrinks its coefficients and has others.
         selected: share of the folds whose own fit keeps the term.
     """
 
@@ -50,23 +50,23 @@ class Interaction:
 
 
 def interaction_table(spectrum: Spectrum, bounds: Intervals, players: Players) -> list[Interaction]:
-    """All terms but the constant, strongest (by energy) first.
+    """All terms but the constant, strongest (by estimated energy) first.
 
     Args:
-        spectrum: what is told.
-        bounds: of all its terms, in their order.
+        spectrum: whose terms are told.
+        bounds: estimates of all its terms, in their order.
         players: what the columns are.
     """
     # What one unit of a coefficient means in the unit of the score.
     unit = effects(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
     ends = np.sort(np.stack([bounds.low, bounds.high]) * unit, axis=0)
-    order = np.argsort(-np.abs(spectrum.coefficients), kind="stable")
+    order = np.argsort(-np.abs(bounds.coefficient), kind="stable")
     return [
         _interaction(
             players,
             spectrum.terms[i],
-            effect=float(spectrum.coefficients[i] * unit[i]),
-            coefficient=float(spectrum.coefficients[i]),
+            effect=float(bounds.coefficient[i] * unit[i]),
+            coefficient=float(bounds.coefficient[i]),
             low=float(ends[0, i]),
             high=float(ends[1, i]),
             selected=float(bounds.selected[i]),

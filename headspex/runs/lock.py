@@ -22,7 +22,8 @@ def locked(folder: Path) -> Iterator[None]:
     machines of a cluster whose file system knows flock. The file says who holds it, for people.
 
     Raises:
-        UsageError: another process holds it, or the folder cannot be written.
+        UsageError: another process holds it, the folder cannot be written, or its file system has
+            no locks.
     """
     new = not folder.exists()
     try:
@@ -32,16 +33,32 @@ def locked(folder: Path) -> Iterator[None]:
         raise UsageError(
             f"a run needs a folder that can be written, but {folder} cannot: {error.strerror}"
         ) from error
+    except _NoLocksError as error:
+        _leave(folder, new)
+        raise UsageError(
+            f"a run needs a file system with locks, but that of {folder} gives none ({error}); "
+            "choose a folder on another disk (--out), or have this one mounted with locks "
+            "(Lustre: option flock; NFS: with its lock service)"
+        ) from error
     try:
         yield
     finally:
         # Before the lock is given back: who waits for it finds the name gone, and makes it anew.
-        with suppress(OSError):
-            (folder / NAME).unlink()
+        _leave(folder, new)
         os.close(file)
-        if new:
-            with suppress(OSError):  # it is not empty: there is a run
-                folder.rmdir()
+
+
+class _NoLocksError(Exception):
+    """The file system does not know flock."""
+
+
+def _leave(folder: Path, new: bool) -> None:
+    """Take the name away, and a new folder that holds nothing."""
+    with suppress(OSError):
+        (folder / NAME).unlink()
+    if new:
+        with suppress(OSError):  # it is not empty: there is a run
+            folder.rmdir()
 
 
 def holder(folder: Path) -> str | None:
@@ -54,8 +71,10 @@ def holder(folder: Path) -> str | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return _name(file)
+    except OSError:  # without locks nobody can have taken one
+        return None
     finally:
         os.close(file)
     return None
@@ -76,6 +95,9 @@ def _take(folder: Path) -> int:
                 f"a run's folder is for one process, but {folder} is used by {who}; wait for it, "
                 "stop it, or choose another --out"
             ) from None
+        except OSError as error:
+            os.close(file)
+            raise _NoLocksError(error.strerror) from error
         # Its last holder may have removed the name in between.
         with suppress(OSError):
             if os.path.samestat(os.fstat(file), os.stat(folder / NAME)):

@@ -11,8 +11,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.plan import RANDOM_SCHEDULES, SPARSITIES
+from headspex.budget.plan import SPARSITIES
 from headspex.budget.sample import draw_sample
+from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.baselines import BASELINES
 from headspex.engine.spectrum import Spectrum
 from headspex.files import read_text
@@ -21,10 +22,11 @@ from headspex.runs.findings import search_scores
 from headspex.runs.ranged_curves import RangedPoint, read_ranged, write_ranged
 from headspex.runs.reopening import study_of_run
 from headspex.runs.run_folder import RunFolder, finished_run
-from headspex.runs.verification import verify
+from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import n_pruned, prune_schedule, random_schedule
 from headspex.scores.fill import fill_of_run
 from headspex.scores.store import ScoreStore
+from headspex.seeds import stream
 
 Layers = Sequence[int]
 
@@ -69,16 +71,18 @@ def _measured(
         for layers in ranges:
             inside = np.isin(study.players.layer_of, layers)
             others, total = np.flatnonzero(~inside).tolist(), int(inside.sum())
+            rng = stream(seed, f"random schedules of layers {format_layers(layers)}")
             schedules = {
                 "proxyspex": [prune_schedule(spectrum, protect=others)],
                 "lasso": [prune_schedule(lasso, protect=others)],
                 "random": [
-                    random_schedule(len(inside), seed=seed * RANDOM_SCHEDULES + i, protect=others)
-                    for i in range(RANDOM_SCHEDULES)
+                    random_schedule(len(inside), rng=rng, protect=others)
+                    for _ in range(RANDOM_SCHEDULES)
                 ],
             }
             sizes = sorted({n_pruned(share, total) for share in SPARSITIES} - {0})
-            curve, _ = verify(judge, schedules, sizes, sample.heldout, metrics=[own])
+            curve, _ = verify_whole(judge, sample.compared, metrics=[own])
+            curve += verify(judge, schedules, sizes, sample.compared, metrics=[own])[0]
             points += [
                 RangedPoint(
                     **{**asdict(p), "sparsity": p.n_pruned / total}, layers=format_layers(layers)

@@ -14,7 +14,6 @@ from headspex.budget.sample import Sample
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import RoomError
-from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule, with_values
 from headspex.schedules.tangent import Slopes
 from headspex.schedules.walk import Walk, walk
@@ -53,7 +52,6 @@ def refined(
     slopes: ScoreStore | None = None,
     seed: int,
     threads: int,
-    rules: Rules | None = None,
 ) -> Refined:
     """Walk the schedule on search questions; refit to all that was measured before each new walk.
 
@@ -71,7 +69,6 @@ def refined(
         slopes: keeps those of the metric; None: they are not taken.
         seed: fixes the questions and the fits.
         threads: of xgboost.
-        rules: what every mask keeps to.
     """
     n_questions = len(sample.search)
     walks: list[Walk] = []
@@ -86,7 +83,7 @@ def refined(
         walking = plan.walking(by_slopes=by is not None)
         return walk(
             spectrum, measure, n_questions, steps=plan.sizes[-1],
-            per_candidate=walking.questions, rules=rules, slopes=by, n_slopes=walking.slopes,
+            per_candidate=walking.questions, slopes=by, n_slopes=walking.slopes,
             rng=stream(seed, f"refine {number}"),
         )  # fmt: skip
 

@@ -1,7 +1,9 @@
-"""A finished run's model and data loaded again, to add to its scores."""
+"""A finished run's model and data loaded again."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +11,59 @@ from headspex.errors import UsageError
 from headspex.identity import first_difference
 from headspex.study import Study
 
+SCORED = ("weights", "tokenizer", "questions")  # of an identity: what is scored, whatever by
+
 
 def study_of_run(path: Path, identity: dict[str, Any]) -> Study:
-    """The study of a run, its model and data loaded again.
+    """The study of a run, to add to its scores.
 
     Raises:
-        UsageError: they cannot be loaded, or are no longer what they were.
+        UsageError: model and data cannot be loaded, or they or the versions of packages are no
+            longer what they were.
     """
-    try:
-        study = Study.of_run(identity)
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
-    try:
-        difference = first_difference(identity, study.identity)
-    except UsageError as error:
-        raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
+    study, here = _opened(path, identity)
+    difference = first_difference(identity, here)
     if difference is not None:
         raise UsageError(
             "this adds to the scores of its run, so model, data and versions must be the same, "
             f"but {path} differs ({difference}); repeat the run in a new folder"
         )
     return study
+
+
+def study_to_judge(path: Path, identity: dict[str, Any]) -> Study:
+    """The study of a run, to score anew: under other versions too, which is said.
+
+    Raises:
+        UsageError: model and data cannot be loaded, or are no longer what they were.
+    """
+    study, here = _opened(path, identity)
+    difference = first_difference(_scored(identity), _scored(here))
+    if difference is not None:
+        raise UsageError(
+            f"model and data must be those of the run in {path}, but differ ({difference}); repeat "
+            "the run in a new folder"
+        )
+    if (other := first_difference(identity["versions"], here["versions"])) is not None:
+        print(
+            f"headspex: {path} was made under other versions ({other}); scores may differ in their "
+            "last digits",
+            file=sys.stderr,
+        )
+    return study
+
+
+def _opened(path: Path, identity: dict[str, Any]) -> tuple[Study, dict[str, Any]]:
+    """The study, and what its identity is today."""
+    try:
+        study = Study.of_run(identity)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
+    try:
+        return study, study.identity
+    except UsageError as error:
+        raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
+
+
+def _scored(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: identity[name] for name in SCORED}

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headspex.engine.energy import layer_energy
-from headspex.engine.paired import free_size
+from headspex.engine.paired import free_size, loss_bound
 from headspex.figures.of_run import Drawn, draw, figures_of
 from headspex.files import write_json, write_text
 from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
 from headspex.protocol import PAPER
 from headspex.report import write_report
-from headspex.runs.curve import CurvePoint, of_method, still_as_good, whole_model, write_curve
+from headspex.runs.curve import CurvePoint, of_method, whole_model, write_curve
 from headspex.runs.interactions_table import Interaction, write_interactions
 from headspex.runs.run_folder import RunFolder
-from headspex.runs.verification import WHOLE
-from headspex.tasks import negligible, negligible_words
+from headspex.tasks import free_loss
 from headspex.units import plural
 
 if TYPE_CHECKING:
@@ -106,6 +104,8 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
     energy = layer_energy(findings.spectrum, study.players)
     report = findings.spectrum.report
     whole = whole_model(findings.curve, findings.own_metric)
+    may_cost = free_loss(study.settings.may_cost, findings.own_metric, whole.score)
+    losses = _losses(findings)
     return {
         "command": command_of(study),
         "players": len(study.players),
@@ -130,7 +130,9 @@ def results_of(study: Study, findings: Findings) -> dict[str, Any]:
         "fit": None
         if report is None
         else {"method": report.method, "terms": len(findings.spectrum.terms) - 1},
-        "free": _free(findings, study.plan.sizes),
+        "may_cost": may_cost,
+        "free": free_size(losses, study.plan.sizes, may_cost=may_cost),
+        "loss_at_most": dict(zip(map(str, study.plan.sizes), losses, strict=False)),
         "unpruned": whole.score,
         "unpruned_low": whole.low,
         "unpruned_high": whole.high,
@@ -170,10 +172,10 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
         f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions{guessing}."
     ]
     if of_method(curve, "proxyspex", own):
-        sentences += _what_can_go(results, curve, heads)
+        sentences.append(_what_can_go(results, curve, heads))
     found = results["faithfulness"]
     sentences.append(
-        "Every fresh mask scores the same: there is nothing to explain."
+        "Fresh masks score the same, as far as can be told: there is nothing to explain."
         if found is None
         else f"Faithfulness on {results['n_fresh']} fresh masks: R² {found['r2']:.3f} "
         f"[{found['low']:.3f}, {found['high']:.3f}]."
@@ -181,38 +183,32 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     return sentences
 
 
-def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> list[str]:
-    own = results["own_metric"]
-    free = still_as_good(curve, "proxyspex", own)
-    if free is None:
-        said = f"Every share of the {heads} that was tried costs more than {negligible_words(own)}."
-    else:
-        said = (
-            f"{free.n_pruned} of {results['players']} {heads} ({free.sparsity:.0%}) can go: "
-            f"{own} {free.score:.3f} [{free.low:.3f}, {free.high:.3f}]."
-        )
-    return [said, _free_sentence(results, heads)]
-
-
-def _free(findings: Findings, sizes: Sequence[int]) -> int | None:
-    """The most players that a paired comparison shows to be free."""
-    whole, pruned = findings.verified[WHOLE], findings.verified["proxyspex"]
-    may_cost = negligible(findings.own_metric, float(whole.mean()))
-    return free_size(whole[0, 0], pruned[0], sizes, may_cost=may_cost)
-
-
-def _free_sentence(results: dict[str, Any], heads: str) -> str:
-    looked = len({p["n_pruned"] for p in results["curve"]} - {0})
-    little = negligible_words(results["own_metric"])
-    if results["free"] is None:
+def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> str:
+    """What a newcomer wants to know, with its margin."""
+    own, total, asked = results["own_metric"], results["players"], results["n_heldout"]
+    points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
+    bounds, allowed = results["loss_at_most"], results["may_cost"]
+    free = results["free"]
+    if free is not None:
+        score, whole = points[free].score, results["unpruned"]
         return (
-            f"On {results['n_heldout']} questions none of the {looked} sizes can be shown to cost "
-            f"less than {little} (paired, 95 % for all of them)."
+            f"{free} of {total} {heads} ({free / total:.0%}) can go: {own} {whole:.3f} -> "
+            f"{score:.3f}, a loss of at most {bounds[str(free)]:.2g} with 95% confidence "
+            f"({allowed:.2g} is allowed)."
         )
+    least = min(points)
     return (
-        f"{results['free']} {heads} are free: less than {little} is lost, as a paired comparison "
-        f"shows (95 % for all {looked} sizes)."
+        f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
+        f"lower by up to {bounds[str(least)]:.2g} (95% confidence, {asked} questions), and "
+        f"{allowed:.2g} is allowed; a larger --may-cost or --verify-budget may show some."
     )
+
+
+def _losses(findings: Findings) -> list[float]:
+    """What each size of the run's own schedule loses at most, with 95 % confidence."""
+    if "proxyspex" not in findings.verified:
+        return []
+    return [loss_bound(findings.whole, row) for row in findings.verified["proxyspex"][0]]
 
 
 def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Interaction]) -> str:
@@ -221,8 +217,8 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
     if not results["at_chance"]:
         lines += [
             "",
-            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions "
-            f"(effect on {results['metric']}):",
+            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions (effect on "
+            f"{results['metric']}; 95 % intervals that allow for their selection):",
         ]
         width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
         lines += [

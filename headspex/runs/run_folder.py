@@ -16,6 +16,7 @@ from headspex.runs.lock import NAME as LOCK
 from headspex.runs.run_schema import PARTS
 
 FORMAT = "headspex.run/1"
+MAY_CHANGE = ("search_budget", "may_cost")  # of an identity, by going on with a run
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class RunFolder:
                 left.unlink(missing_ok=True)
         content = read_run(self.path)
         there = content["identity"]
-        grown = {**there, "search_budget": identity["search_budget"]}
+        grown = {**there, **{name: identity[name] for name in MAY_CHANGE}}
         difference = first_difference(grown, identity)
         if difference is not None:
             raise UsageError(
@@ -149,6 +150,9 @@ class RunFolder:
                 f"{spent:,} passes, not {budget:,}; choose another --out"
             )
         earlier = self.allocation()
+        if spent == budget and earlier is not None:
+            self.allocate(identity, earlier)
+            return None
         write_json(self.run, {"format": FORMAT, "identity": identity})
         return earlier
 

@@ -13,7 +13,6 @@ IDENTITY = record(
     {
         "model": text,
         "revision": optional(text),
-        "adapter": optional(text),
         "task": text,
         "subjects": rows(text),
         "data_dir": optional(text),
@@ -45,11 +44,18 @@ IDENTITY = record(
         "dtype": text,
         "versions": table(text),
         "weights": text,
-        "quantised": optional(text),
         "tokenizer": text,
         "questions": text,
         "commit": optional(text),
-    }
+    },
+    later={
+        "adapter": optional(text),
+        "quantised": optional(text),
+        "may_cost": optional(number),
+        "fresh_search": _COUNT,
+        "fresh_heldout": _COUNT,
+        "n_compared": _COUNT,
+    },
 )
 
 ALLOCATION = record(
@@ -117,7 +123,8 @@ RESULTS = record(
         "chance": optional(number),
         "at_chance": truth,
         "energy": record({"linear": number, "within": number, "across": number, "basis": text}),
-    }
+    },
+    later={"may_cost": number, "loss_at_most": table(number)},
 )
 
 PARTS = {

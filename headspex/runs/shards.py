@@ -75,8 +75,8 @@ def _blocks(plan: Plan, allocation: Allocation, seed: int) -> Iterator[Block]:
     sample = draw_sample(plan, allocation, seed=seed)
     for passes in (
         *search_passes(sample),
-        Passes.of_all(sample.fresh, sample.questions),
-        Passes.of_all(sample.watched, sample.search),
+        Passes.of_each(sample.fresh, sample.fresh_asked),
+        Passes.of_each(sample.watched, sample.watched_search),
     ):
         yield from passes
 

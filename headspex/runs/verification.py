@@ -24,41 +24,46 @@ class HasMasks(Protocol):
 WHOLE = "whole model"  # its name among the methods
 
 
+def verify_whole(
+    judge: Judge, questions: Int[np.ndarray, " questions"], *, metrics: Sequence[str]
+) -> tuple[list[CurvePoint], Float[np.ndarray, " questions"]]:
+    """Score of the whole model: a point in each metric, and each question's in the first."""
+    whole = np.ones((1, len(judge.players)), dtype=bool)
+    scores = judge.ask_all(whole, questions, metrics=metrics, what="whole model")
+    points = [_point(WHOLE, 0, len(judge.players), metric, scores[metric]) for metric in metrics]
+    return points, scores[metrics[0]][0]
+
+
 def verify(
     judge: Judge,
     schedules: Mapping[str, Sequence[HasMasks]],
     sizes: Sequence[int],
-    heldout: Int[np.ndarray, " questions"],
+    questions: Int[np.ndarray, " questions"],
     *,
     metrics: Sequence[str],
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "schedules sizes questions"]]]:
-    """Held-out scores of the whole model and of every schedule at every size.
+    """Scores of every schedule at every size.
 
     Args:
         judge: scores masks.
         schedules: method -> its schedules; the score of several is their mean.
         sizes: numbers of players removed.
-        heldout: the questions, by their position in the judge.
+        questions: held-out ones, by their position in the judge.
         metrics: the first is also returned question by question.
 
     Returns:
-        The points of the curve, the whole model first in each metric, and the scores of the first
-        metric for each method, and for the whole model as its one schedule's one size.
+        The points of the curve, and the scores of each method in the first metric.
     """
     n_players = len(judge.players)
-    whole = np.ones((1, n_players), dtype=bool)
-    masks = [whole, *(s.masks(sizes) for several in schedules.values() for s in several)]
-    scores = judge.ask_all(np.concatenate(masks), heldout, metrics=metrics, what="schedules")
+    masks = [s.masks(sizes) for several in schedules.values() for s in several]
+    scores = judge.ask_all(np.concatenate(masks), questions, metrics=metrics, what="schedules")
     points: list[CurvePoint] = []
     verified: dict[str, np.ndarray] = {}
     for metric, values in scores.items():
-        points.append(_point(WHOLE, 0, n_players, metric, values[:1]))
-        if metric == metrics[0]:
-            verified[WHOLE] = values[None, :1]
-        row = 1
+        row = 0
         for method, several in schedules.items():
             last = row + len(several) * len(sizes)
-            block = values[row:last].reshape(len(several), len(sizes), len(heldout))
+            block = values[row:last].reshape(len(several), len(sizes), len(questions))
             row = last
             if metric == metrics[0]:
                 verified[method] = block

@@ -89,8 +89,8 @@ def smallest_removal(
 ) -> Removal | None:
     """The fewest players whose removal moves the prediction by `change`; None where none do.
 
-    Of the sets of this size it is the one that moves it most. It is `proven` where no smaller set
-    can do.
+    Of the sets of this size it is the one that moves it most, as far as `best_removal` can tell. It
+    is `proven` where no smaller set can do.
 
     Args:
         spectrum: predicts the value of a mask.

@@ -205,10 +205,12 @@ def schedule_from_scores(scores: npt.ArrayLike, *, protect: Iterable[int] = ()) 
     return Schedule(tuple(column for column in ranked if column not in kept), len(array))
 
 
-def random_schedule(n_players: int, *, seed: int, protect: Iterable[int] = ()) -> Schedule:
-    """A uniformly random sequence, the same for the same seed."""
+def random_schedule(
+    n_players: int, *, rng: np.random.Generator, protect: Iterable[int] = ()
+) -> Schedule:
+    """A uniformly random sequence."""
     kept = set(protect)
-    shuffled = np.random.default_rng(seed).permutation(n_players).tolist()
+    shuffled = rng.permutation(n_players).tolist()
     return Schedule(tuple(column for column in shuffled if column not in kept), n_players)
 
 

@@ -26,7 +26,7 @@ CURVATURE = 5.0
 ALIKE = 0.5  # u
 ROUNDING = 1e-3  # of what is no process
 RANGE = 0.5  # share of players that differ between two masks whose slopes are correlated by 1/e
-MOST = 2_048  # slopes that are remembered, the latest ones: matrices have as many rows and columns
+MOST = 2_048  # slopes that a walk takes, at most: matrices have as many rows and columns
 
 
 class SlopeField:
@@ -52,9 +52,9 @@ class SlopeField:
         slopes: Float[np.ndarray, "rows players"],
     ) -> None:
         """Learn from slopes: what switching each player off would gain, were the score linear."""
-        self._masks = np.concatenate([self._masks, masks])[-MOST:]
-        self._questions = np.concatenate([self._questions, questions])[-MOST:]
-        self._slopes = np.concatenate([self._slopes, slopes])[-MOST:]
+        self._masks = np.concatenate([self._masks, masks])
+        self._questions = np.concatenate([self._questions, questions])
+        self._slopes = np.concatenate([self._slopes, slopes])
         off, ones = (~self._masks).astype(float), np.ones((len(self._masks), 1))
         alike = self._questions[:, None] == self._questions
         correlation = np.exp(-(off @ (1 - off).T + (1 - off) @ off.T) / (RANGE * off.shape[1]))

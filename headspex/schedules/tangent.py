@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.schedules.slope_field import SlopeField
+from headspex.schedules.slope_field import MOST, SlopeField
 
 # What removing each player that is on would add to the score of question i under mask i, and what
 # leaving out one that is off did, were it linear.
@@ -30,7 +30,7 @@ Slopes = Callable[
 
 SCATTERED = 1 / 3  # of all looks at slopes, how many are at random masks
 SCATTERED_KEEP = 0.8  # of these, how many players they keep
-LOOK = 512  # questions whose slopes a look takes, at most
+LOOK = 128  # questions whose slopes a look takes, at most
 BELIEVED = 2.0  # looks that the first guess of the factor, 1, counts
 OLDER = 0.8  # of what a look counts for the factor, at the next one
 
@@ -42,7 +42,7 @@ class Tangent:
         slopes: asks the model.
         n_players, n_questions: that there are.
         steps: of the walk.
-        times: how often slopes are taken, at most; see `sloped_questions`.
+        times: how often slopes are taken, at most; beyond `most_looks` they are not.
         rng: draws the masks of the beginning, and the questions where there are too many.
 
     Attributes:
@@ -60,6 +60,7 @@ class Tangent:
         rng: np.random.Generator,
     ) -> None:
         self._slopes, self._rng = slopes, rng
+        times = min(times, most_looks(n_questions))
         self._scattered = int(SCATTERED * times)
         self._due = due(n_players, steps, times - self._scattered)
         self._n_questions = n_questions
@@ -126,6 +127,11 @@ class Tangent:
 def sloped_questions(n_questions: int) -> int:
     """Of how many questions slopes are taken each time."""
     return min(n_questions, LOOK)
+
+
+def most_looks(n_questions: int) -> int:
+    """How often slopes can be taken so that all of them are remembered."""
+    return MOST // sloped_questions(n_questions)
 
 
 def due(n_players: int, steps: int, times: int) -> list[int]:

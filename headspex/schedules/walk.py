@@ -23,7 +23,6 @@ from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks
 from headspex.schedules.forecast import Forecast
 from headspex.schedules.memory import Memory
-from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule
 from headspex.schedules.tangent import Slopes, Tangent
 
@@ -74,7 +73,6 @@ def walk(
     per_candidate: int,
     candidates: int = CANDIDATES,
     stay: float = STAY,
-    rules: Rules | None = None,
     slopes: Slopes | None = None,
     n_slopes: int = 0,
     rng: np.random.Generator,
@@ -89,22 +87,18 @@ def walk(
         per_candidate: questions that each candidate is asked, at least 2; all of a step the same.
         candidates: players asked about at each step, at least 2.
         stay: how far the first step looks ahead; 1 looks at nothing but the present mask.
-        rules: what every mask keeps to.
         slopes: of the score, where it has any; see `headspex.schedules.tangent`.
         n_slopes: how often they are taken, at most.
         rng: chooses among questions that would tell equally much.
     """
-    rules = rules or Rules(spectrum.n_players)
     mask = np.ones(spectrum.n_players, dtype=np.bool_)
     tangent = None
     if slopes is not None and n_slopes:
         tangent = Tangent(slopes, len(mask), n_questions, steps=steps, times=n_slopes, rng=rng)
     forecast, memory = Forecast(spectrum, tangent), Memory(len(mask), n_questions)
-    order, seen = list[int](), list[tuple[Masks, np.ndarray, np.ndarray]]()
+    order, seen = list[int](), [_nothing(len(mask), min(per_candidate, n_questions))]
     for step in range(len(mask)):
-        possible = np.flatnonzero(mask & rules.free(mask))
-        if not len(possible):
-            break
+        possible = np.flatnonzero(mask)
         asks = step < steps and len(possible) > 1
         if asks:
             forecast.renew(mask)
@@ -129,3 +123,9 @@ def walk(
         Schedule(tuple(order), len(mask)), masks, questions, results,
         sloped=0 if tangent is None else tangent.taken,
     )  # fmt: skip
+
+
+def _nothing(n_players: int, per_candidate: int) -> tuple[Masks, np.ndarray, np.ndarray]:
+    """Masks, questions and scores of a walk that never needed to ask: one player is no choice."""
+    cells = 0, per_candidate
+    return np.zeros((0, n_players), bool), np.zeros(cells, dtype=np.int64), np.zeros(cells)

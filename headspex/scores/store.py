@@ -71,6 +71,7 @@ class ScoreStore:
         except _DamageError as error:
             damage = str(error)
         if damage and not self.fingerprint:
+            self.close()
             raise UsageError(f"{path} is damaged ({damage}): nobody can tell whose scores it holds")
         if damage:
             self._rescue(damage)
@@ -144,6 +145,7 @@ class ScoreStore:
         """Open, check, and note where each block is; returns what is damaged, in words."""
         with self._asking():
             self._database = sqlite3.connect(self.path)
+        with self._closed_if_it_fails(), self._asking():
             _check_header(self.path)
             # A rollback journal works on every file system, and FULL outlasts a power cut; a
             # commit takes milliseconds, a block a second.
@@ -202,7 +204,7 @@ class ScoreStore:
             ) from error
         self._places = {}
         self._open(self.fingerprint)
-        with self._asking(), self._database:
+        with self._closed_if_it_fails(), self._asking(), self._database:
             for row in _readable(aside):
                 if self._is_good(row) and row[0] not in self._places:
                     self._insert(row)
@@ -222,6 +224,15 @@ class ScoreStore:
     def _checksum(self, row: Any) -> bytes:
         key, players, *blobs = row
         return digest([key, str(players).encode(), *blobs], of=self._fingerprint)
+
+    @contextmanager
+    def _closed_if_it_fails(self) -> Iterator[None]:
+        """A store that could not be opened is nobody's to close."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

@@ -4,8 +4,9 @@
 
 runs `headspex.Study("tiny", "mini")` once a seed, makes the schedules of all other methods from the
 same search, judges all of them on all 600 held-out questions, pools the answers, and prints at
-every sparsity the accuracies and their differences from ours with 95 % intervals, clustered by
-question (each is held out in every seed). `schedules.csv` holds the same numbers.
+every sparsity the accuracies and their differences from ours with 95 % intervals, clustered by seed
+and by question (each is held out in every seed); of a single seed they say nothing. `schedules.csv`
+holds the same numbers.
 """
 
 import argparse
@@ -21,22 +22,14 @@ from headspex.budget.sample import draw_sample
 from headspex.comparison.methods import METHODS, OURS
 from headspex.comparison.orders import ORDERS, Known
 from headspex.engine.baselines import BASELINES
+from headspex.engine.clustered import mean_by_cluster
 from headspex.runs.findings import Findings, random_schedules, search_scores
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
-from headspex.tasks.scoring import Z95
 
 UNREFINED, GREEDY = "not refined", "true greedy"
-
-
-def paired(differences: np.ndarray, question: np.ndarray) -> tuple[float, float, float]:
-    """Mean difference with its 95 % interval; errors may agree within a question."""
-    mean = float(differences.mean())
-    clusters = np.bincount(question, differences - mean)
-    half = Z95 * float(np.sqrt((clusters**2).sum())) / len(differences)
-    return mean, mean - half, mean + half
 
 
 def true_greedy(score: Callable[[np.ndarray], np.ndarray], n_players: int, steps: int) -> Schedule:
@@ -86,7 +79,7 @@ def schedules_of(
 def print_table(
     sizes: Sequence[int],
     scores: dict[str, np.ndarray],
-    question: dict[str, np.ndarray],
+    clusters: dict[str, tuple[np.ndarray, ...]],
     path: Path,
     *,
     of: dict[str, np.ndarray],
@@ -95,7 +88,7 @@ def print_table(
 
     Args:
         scores: method -> [sizes, observations].
-        question: which question each observation is of.
+        clusters: labels of the observations, in each way in which errors may agree.
         of: ours, on the observations that the method has.
     """
     rows: list[list[object]] = []
@@ -107,9 +100,9 @@ def print_table(
             row: list[object] = [method, size, round(mean, 5)]
             mark = " "
             if method != OURS:
-                less = paired(of[method][i] - values[i], question[method])
-                row += [round(x, 5) for x in less]
-                mark = "+" if less[1] > 0 else "-" if less[2] < 0 else "="
+                less = mean_by_cluster(of[method][i] - values[i], *clusters[method])
+                row += [round(x, 5) for x in (less.value, less.low, less.high)]
+                mark = "+" if less.low > 0 else "-" if less.high < 0 else "="
             rows.append(row)
             cells.append(f"{mean:8.3f}{mark}")
             marks.append(mark)
@@ -133,6 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     scores: dict[str, list[np.ndarray]] = {}
     ids: dict[str, list[str]] = {}
+    seeds: dict[str, list[int]] = {}
     ours: dict[str, list[np.ndarray]] = {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         study = headspex.Study(
@@ -171,11 +165,15 @@ def main() -> None:
             scores.setdefault(method, []).append(rows)
             ours.setdefault(method, []).append(values[OURS])
             ids.setdefault(method, []).extend(question.id for question in heldout)
+            seeds.setdefault(method, []).extend([seed] * len(heldout))
     print("\nremoved" + " " * 21 + "".join(f"{size:8d} " for size in study.plan.sizes))
     print_table(
         study.plan.sizes,
         {method: np.concatenate(parts, axis=1) for method, parts in scores.items()},
-        {method: np.unique(own, return_inverse=True)[1] for method, own in ids.items()},
+        {
+            method: (np.array(seeds[method]), np.unique(own, return_inverse=True)[1])
+            for method, own in ids.items()
+        },
         options.out / "schedules.csv",
         of={method: np.concatenate(parts, axis=1) for method, parts in ours.items()},
     )

@@ -142,7 +142,7 @@ def main() -> None:
     print("removed" + " " * 21 + "".join(f"{size:8d} " for size in SIZES))
     # Losses, so that - says that ours is lower.
     print_table(
-        SIZES, pooled, dict.fromkeys(pooled, cluster), options.out / "stories.csv",
+        SIZES, pooled, dict.fromkeys(pooled, (cluster,)), options.out / "stories.csv",
         of=dict.fromkeys(pooled, pooled[OURS]),
     )  # fmt: skip
     relative = pooled[OURS].mean(axis=1) / pooled[GREEDY].mean(axis=1) - 1

@@ -1,0 +1,75 @@
+"""What people hand over as arrays - tensors, sparse matrices, series, lists - as numpy's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headspex.errors import UsageError
+
+
+def as_array(given: Any, name: str) -> npt.NDArray[Any]:
+    """`given` as an array of numpy. Positions count: the index of a series or frame is not read.
+
+    Tensors of torch leave gradient, device and layout behind, and bfloat16 becomes float32; a
+    sparse matrix becomes dense.
+
+    Args:
+        name: of the array, in the sentence that refuses it.
+
+    Raises:
+        UsageError: rows of different lengths, masked entries, or nothing that numpy can hold.
+    """
+    if np.ma.is_masked(given):
+        raise UsageError(
+            f"{name} must have every entry, but some are masked; leave their masks out"
+        )
+    torch, sparse = sys.modules.get("torch"), sys.modules.get("scipy.sparse")
+    try:
+        if torch is not None and isinstance(given, torch.Tensor):
+            return _of_tensor(given)
+        if torch is not None and isinstance(given, Sequence) and not isinstance(given, str):
+            given = [_of_tensor(one) if isinstance(one, torch.Tensor) else one for one in given]
+        if sparse is not None and sparse.issparse(given):
+            return np.asarray(given.toarray())
+        array = np.asarray(given)
+        # Columns of several types make an array of objects; their common type is what is meant.
+        return np.array(array.tolist()) if array.dtype == object and array.ndim else array
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{name} must be an array of numbers, but {type(given).__name__} is none ({reason})"
+        ) from error
+
+
+def as_numbers(given: Any, name: str) -> npt.NDArray[np.float64]:
+    """`given` as real numbers, float64; see `as_array`.
+
+    Raises:
+        UsageError: complex numbers, or no numbers.
+    """
+    array = as_array(given, name)
+    if array.dtype.kind == "c":
+        raise UsageError(
+            f"{name} must be real numbers, but are complex; give their real part or their size"
+        )
+    if array.dtype.kind not in "biufO":  # text and times are no numbers, though numpy reads them so
+        raise UsageError(f"{name} must be numbers, but are of the type {array.dtype}")
+    try:
+        with np.errstate(over="ignore"):  # beyond float64 is infinite, which callers refuse
+            return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{name} must be numbers, but got {type(given).__name__} ({error})"
+        ) from error
+
+
+def _of_tensor(tensor: Any) -> npt.NDArray[Any]:
+    plain = tensor.detach().cpu().to_dense().resolve_conj().resolve_neg()
+    if plain.is_floating_point() and plain.element_size() <= 2:  # numpy has not all of them
+        plain = plain.float()
+    return np.asarray(plain.numpy())

@@ -1,0 +1,87 @@
+"""What the verify budget buys: fresh masks for the spectrum, held-out questions for schedules."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+# Fresh masks are asked a few random questions each, for which their R² is corrected. On 500 masks
+# of `mini` that were asked 400 questions, the standard deviation of R² was .018 for 300 masks x 32
+# questions, .021 for 400 x 24, .026 for 400 x 16, .021 for 100 x 400 and .012 for 200 x 400.
+FRESH_MASKS = (100, 300)  # at least and at most; a quarter of all masks where there are few
+QUESTIONS = 48  # of each, of both halves together, where the budget lets be
+SEARCHED_SHARE = 0.8  # of them search questions, for faithfulness; the others are for transfer
+FRESH_SHARE = 0.53  # of the budget, at most, for these masks
+OWN_SHARE = 0.55  # of what is left, for the run's own schedule; other methods' get the rest
+RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
+RIVALS = 1 + RANDOM_SCHEDULES  # the LASSO and these
+MOST_COMPARED = 1_000  # questions for other methods: intervals of +-3 points
+FEWEST_QUESTIONS = 10  # of each half, and for each schedule; fewer would say nothing
+FEWEST_ANSWERS = 2  # of a mask: the noise of one answer cannot be told
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a spectrum and its schedules are judged.
+
+    Attributes:
+        n_heldout: questions on which the whole model and the run's own schedule are judged.
+        n_compared: questions on which other methods' schedules are judged.
+        n_fresh: masks that are not searched, on which the spectrum is judged.
+        fresh_search, fresh_heldout: questions of either half that each of them is asked.
+    """
+
+    n_heldout: int
+    n_compared: int
+    n_fresh: int
+    fresh_search: int
+    fresh_heldout: int
+
+
+def spread(
+    passes: int, *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+) -> Verification | None:
+    """Spread a budget; None where it is too small for the least that says anything.
+
+    Args:
+        passes: the budget.
+        most_fresh: fresh masks, at most.
+        n_watched: masks of looks at the search, each asked as many search questions as a fresh one.
+        n_search, n_heldout: questions that each half holds.
+        n_sizes: numbers of players removed that are judged; 0: only the whole model is.
+    """
+    fewest, most = FRESH_MASKS
+    for_masks = int(min(FRESH_SHARE * passes, (most + n_watched) * QUESTIONS))
+    n_fresh = min(most_fresh, int(np.clip(for_masks // QUESTIONS, fewest, most)))
+    each = for_masks / (n_fresh + SEARCHED_SHARE * n_watched)
+    fresh_search = min(n_search, int(SEARCHED_SHARE * each))
+    left = for_masks - (n_fresh + n_watched) * fresh_search
+    fresh_heldout = min(n_heldout, left // n_fresh)
+    left = passes - (n_fresh + n_watched) * fresh_search - n_fresh * fresh_heldout
+    own = int((OWN_SHARE if n_sizes else 1) * left)
+    n_heldout = min(n_heldout, own // (1 + n_sizes))
+    left -= n_heldout * (1 + n_sizes)
+    n_compared = min(n_heldout, MOST_COMPARED, left // max(1, n_sizes * RIVALS))
+    few = min(fresh_search, fresh_heldout) < FEWEST_ANSWERS
+    if few or min(n_heldout, n_compared) < FEWEST_QUESTIONS:
+        return None
+    return Verification(n_heldout, n_compared, n_fresh, fresh_search, fresh_heldout)
+
+
+def least_budget(
+    *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+) -> int:
+    """The smallest budget that `spread` can spread."""
+
+    def enough(passes: int) -> bool:
+        return (
+            spread(
+                passes, most_fresh=most_fresh, n_watched=n_watched, n_search=n_search,
+                n_heldout=n_heldout, n_sizes=n_sizes,
+            )
+            is not None
+        )  # fmt: skip
+
+    return bisect_left(range(1 << 30), True, key=enough)

@@ -1,0 +1,65 @@
+"""The names that questions have in files, and the names that other benchmarks have for the same."""
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from headspex.errors import UsageError
+
+NEEDED = ("question", "choices", "answer")
+OPTIONAL = ("subject", "split")
+
+# As in MMLU-Pro, ARC, HellaSwag, OpenBookQA, MedMCQA and others; of several the first counts.
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "question": ("prompt", "query", "input", "question_stem", "stem", "text", "ctx", "problem"),
+    "choices": ("options", "endings", "candidates", "answers", "mc_choices"),
+    "answer": (
+        "answer_index", "answer_idx", "answerkey", "correct_answer", "correct", "label", "target",
+        "gold", "solution", "cop",
+    ),
+    "subject": ("category", "topic", "subject_name", "subset"),
+    "split": ("part",),
+}  # fmt: skip
+ALIKE = 0.8  # difflib's ratio from which a name counts as a slip of the pen
+
+
+def check_keys(found: Collection[str], place: str, *, more: bool = False) -> None:
+    """Refuse a row that lacks a name or has one that means nothing, and say which to rename.
+
+    Args:
+        found: the row's names.
+        place: file and line, or row, for errors.
+        more: whether names that mean nothing are fine, as in tables of others.
+
+    Raises:
+        UsageError: see above.
+    """
+    known = (*NEEDED, *OPTIONAL)
+    missing = [name for name in NEEDED if name not in found]
+    unknown = [] if more else sorted(name for name in found if name not in known)
+    if not missing and not unknown:
+        return
+    renames = dict(_renames(found, missing if more else known))
+    # What nobody knows, but takes the place of nothing, goes.
+    rest = [name for name in unknown if name not in renames.values()]
+    lacking = [name for name in missing if name not in renames]
+    wrong = [f"{', '.join(missing)} missing"] if missing else []
+    if unknown:
+        wrong.append(f"unknown key {', '.join(map(repr, unknown))}")
+    ways = [f"rename {old!r} to {new!r}" for new, old in renames.items()]
+    ways += [f"add {', '.join(lacking)}"] if lacking else []
+    ways += [f"leave out {', '.join(map(repr, rest))}"] if rest else []
+    raise UsageError(
+        f"{place}: {', '.join(wrong)}; {', '.join(ways)} (known: {', '.join(sorted(known))})"
+    )
+
+
+def _renames(found: Collection[str], wanted: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Each wanted name that is not there, with the one that seems to be meant by it."""
+    free = {name.lower(): name for name in found if name not in (*NEEDED, *OPTIONAL)}
+    for new in wanted:
+        if new in found:
+            continue
+        slips = difflib.get_close_matches(new, free, n=1, cutoff=ALIKE)
+        old = next((one for one in (new, *ELSEWHERE[new], *slips) if one in free), None)
+        if old is not None:
+            yield new, free.pop(old)
