@@ -13,7 +13,6 @@ IDENTITY = record(
     {
         "model": text,
         "revision": optional(text),
-        "adapter": optional(text),
         "task": text,
         "subjects": rows(text),
         "data_dir": optional(text),
@@ -45,12 +44,13 @@ IDENTITY = record(
         "dtype": text,
         "versions": table(text),
         "weights": text,
-        "quantised": optional(text),
         "tokenizer": text,
         "questions": text,
         "commit": optional(text),
     },
     later={
+        "adapter": optional(text),
+        "quantised": optional(text),
         "may_cost": optional(number),
         "fresh_search": _COUNT,
         "fresh_heldout": _COUNT,
