@@ -73,7 +73,7 @@ def product_seconds(model: Any) -> float:
     begin = time.perf_counter()
     for _ in range(_TIMES):
         (some @ weights.T).sum().item()
-    return (time.perf_counter() - begin) / (2.0 * _TIMES * _ROWS * weights.numel())
+    return float((time.perf_counter() - begin) / (2.0 * _TIMES * _ROWS * weights.numel()))
 
 
 def memory_of(model: Any) -> int:
