@@ -14,6 +14,7 @@ import numpy as np
 
 from headspex.budget.plan import Plan, make_plan
 from headspex.errors import RoomError
+from headspex.interrupt import heed
 from headspex.runs.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.runs.costs import (
     HOUR,
@@ -219,6 +220,7 @@ class Meter:
         return found / SLOPE_PASSES if part == "slope" else found
 
     def _ask(self, part: str, block: Block) -> None:
+        heed()  # a block may take seconds
         if part == "slope":
             metric = self._study.metric
             self._judge.gate_gradients(block.masks, block.questions, metric=metric)

@@ -93,10 +93,12 @@ def _llama(folder: Path) -> Path:
 
 
 def _said(words: list[str]) -> str:
-    command = [sys.executable, "-c", COMMAND, *words]
-    return subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ).stdout
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr[-500:])
+    return done.stdout
 
 
 if __name__ == "__main__":
