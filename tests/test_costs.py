@@ -152,14 +152,20 @@ def _paced(machine: _Machine, patience: float, most: int = BLOCK) -> float:
 def test_blocks_grow_until_the_next_one_would_take_too_long() -> None:
     machine = _Machine(each=0.01)
     assert _paced(machine, patience=2.0) == pytest.approx(0.01)
-    assert [len(block) for block in machine.asked] == [4, 16, 64, 64]  # 256 would take 2.56 s
+    assert [len(block) for block in machine.asked] == [4, 16, 64, 64, 16]  # 256 would take 2.56 s
     assert machine.now < 3 * 2.0
 
 
-def test_a_slow_model_is_asked_two_blocks_of_four_rows() -> None:
+def test_a_pace_is_that_of_whole_blocks_though_small_ones_were_timed() -> None:
+    machine = _Machine(each=0.002, start=0.15)  # a block of 1,024 rows takes 2.198 s
+    assert _paced(machine, patience=0.5) == pytest.approx(2.198 / 1_024)
+    assert max(len(block) for block in machine.asked) == 4
+
+
+def test_a_slow_model_is_asked_nine_rows() -> None:
     machine = _Machine(each=7.0)
     assert _paced(machine, patience=1.0) == pytest.approx(7.0)
-    assert [len(block) for block in machine.asked] == [4, 4]
+    assert [len(block) for block in machine.asked] == [4, 4, 1]
 
 
 def test_no_block_is_larger_than_those_of_the_run() -> None:
@@ -172,7 +178,7 @@ def test_no_block_is_larger_than_those_of_the_run() -> None:
 def test_what_is_timed_are_other_masks_on_the_same_questions() -> None:
     machine = _Machine(each=0.01)
     _paced(machine, patience=2.0)
-    before, timed = machine.asked[-2:]
+    before, timed, _ = machine.asked[-3:]
     np.testing.assert_array_equal(before.questions, timed.questions)
     assert (before.masks != timed.masks).any(axis=1).mean() > 0.9
     assert (~timed.masks).mean() == pytest.approx(0.3, abs=0.05)

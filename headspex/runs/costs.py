@@ -24,7 +24,7 @@ from headspex.units import plural
 # what depends on that is how many masks a budget is, and so only a part of the time.
 TYPICAL = Probe(keep=0.7, masks=88, score=0.79, low=0.78, between=0.015, within=0.076)
 
-WRITING = 3.5  # seconds for figures, report and the libraries that draw, where slowness is 1
+WRITING = 5.0  # seconds for figures, report and libraries that draw, where slowness is 1
 HOUR = 3_600.0
 LONG = 2 * HOUR  # from which a shorter run is spoken of
 

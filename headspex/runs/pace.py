@@ -22,10 +22,11 @@ Pairs = Callable[[int], tuple[Block, Block]]  # so many rows of two masks' block
 
 
 def pace(ask: Ask, pairs: Pairs, *, most: int, patience: float, clock: Clock) -> float:
-    """Seconds of a row, from blocks that grow until the next one should outlast `patience`.
+    """Seconds of a row in blocks of `most` rows, from smaller ones, which grow.
 
-    What counts is a last block, of other masks on the questions of the one before: what no mask
-    changes is kept by then, as it is for nearly all of a run.
+    They grow until the next one should outlast `patience`. What counts is a last block, of other
+    masks on the questions of the one before: what no mask changes is kept by then, as it is for
+    nearly all of a run. Its first quarter tells what a block costs apart from its rows.
 
     Args:
         ask: scores a block.
@@ -39,8 +40,15 @@ def pace(ask: Ask, pairs: Pairs, *, most: int, patience: float, clock: Clock) ->
     while True:
         one, other = pairs(wanted)
         if GROWTH * _seconds(ask, one, clock) > patience or wanted == most:
-            return _seconds(ask, other, clock) / len(other)
+            break
         wanted = min(most, GROWTH * wanted)
+    rows, whole = len(other), _seconds(ask, other, clock)
+    quarter = rows // GROWTH
+    if rows >= most or not quarter:
+        return whole / rows
+    part = _seconds(ask, Block(other.masks[:quarter], other.questions[:quarter]), clock)
+    each = min(max(0.0, whole - part) / (rows - quarter), whole / rows)
+    return (whole + each * (most - rows)) / most
 
 
 def random_pairs(
