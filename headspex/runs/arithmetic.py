@@ -27,7 +27,7 @@ class Arithmetic:
     Attributes:
         masks: of masks and their questions.
         shares: whether what questions share is computed once a mask; prompts have no part in that.
-        below: of the layers that no mask reaches, for all questions once.
+        below: of the layers that masks do not reach, which are computed once a question.
         tokens: of a question, the mean over all.
     """
 
@@ -46,10 +46,11 @@ class Arithmetic:
             mask_costs(config, inputs, first=first, n_players=plan.n_players)
             for first in (min(study.players.layers), 0)
         )
-        n_questions = plan.n_search + plan.n_heldout
+        # The whole model reaches none but the last layer: held-out questions begin once more.
+        n_questions = plan.n_search + 2 * plan.n_heldout
         begun = float((whole.beginnings - own.beginnings).sum())
         lengths = [min(len(one.context), model.n_ctx) for one in study.encoded]
-        below = begun + (whole.question - own.question) * n_questions
+        below = 2 * begun + (whole.question - own.question) * n_questions
         if are_prompts(study.encoded):  # a bridge runs all of each
             return cls(whole, False, 0.0, float(np.mean(lengths)))
         return cls(own, True, below, float(np.mean(lengths)))
