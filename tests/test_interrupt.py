@@ -38,6 +38,11 @@ def pressed_in_a_callback(*args: object) -> None:
         signal.raise_signal(PRESS)
 
 
+def _fast_after_a_press(*args: object) -> float:
+    pressed_in_a_callback()
+    return 1e-12
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("swallow", [pressed_in_del, pressed_in_a_callback])
 def test_a_press_that_was_swallowed_ends_the_run_before_its_folder_is_claimed(
@@ -62,11 +67,23 @@ def test_a_press_that_was_swallowed_after_that_ends_the_run_before_it_scores(
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("it scored")
 
+    monkeypatch.setattr("headspex.runs.estimate.estimate_at_start", lambda *_, **__: None)
     monkeypatch.setattr("headspex.runs.run.say_what_is_cut", pressed_in_a_callback)
     monkeypatch.setattr("headspex.scores.judge.measure", refuse)
     out = tmp_path / "run"
     assert main(["prune", "--model", str(model_folder), "--out", str(out)]) == 1
     assert "headspex: stopped; what was scored is kept, go on with: " in capsys.readouterr().err
+
+
+def test_a_press_that_was_swallowed_ends_an_estimate(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("headspex.runs.estimate.product_seconds", _fast_after_a_press)
+    out = tmp_path / "run"
+    assert main(["prune", "--model", str(model_folder), "--out", str(out)]) == 1
+    assert "headspex: stopped before anything was scored" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_eval_heeds_it_too_and_the_next_command_does_not(

@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
+import time
+from typing import TYPE_CHECKING
 
 from headspex.options import add_model, add_run, out_of, study_of
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+_ALONE = "the time is that of one process, whose passes Ray's workers share"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +30,18 @@ def run(options: argparse.Namespace) -> int:
     from headspex.runs.run_folder import RunFolder
     from headspex.scores.ray_pool import check_workers
 
+    begin = time.perf_counter()
     check_workers(options.ray, options.cpus_per_worker)
     study = study_of(options)
     if options.dry_run:
-        from headspex.runs.costs import costs
-
-        estimate = costs(study)
-        print(json.dumps(estimate.to_dict()) if options.json else estimate)
+        _tell_costs(study, options, begin)
         return 0
     out = out_of(options)
     told = told_again(study, out)
     if told is None:
         try:
+            if not RunFolder(out).run.exists():  # one that goes on has told it before
+                _tell_costs_at_start(study, options, begin)
             findings = study.run(out, ray=options.ray, cpus_per_worker=options.cpus_per_worker)
         except KeyboardInterrupt:
             if not RunFolder(out).scores.is_file():
@@ -51,3 +59,30 @@ def run(options: argparse.Namespace) -> int:
     print(text)
     print(f"Everything is in {out}; the report is {out / 'report.html'}")
     return 0
+
+
+def _tell_costs(study: Study, options: argparse.Namespace, begin: float) -> None:
+    from headspex.runs.estimate import estimate
+
+    costs = estimate(study, start=_loaded(study, begin))
+    if options.json:
+        print(json.dumps(costs.to_dict()))
+        return
+    print(costs)
+    if options.ray is not None:
+        print(_ALONE)
+
+
+def _tell_costs_at_start(study: Study, options: argparse.Namespace, begin: float) -> None:
+    from headspex.runs.estimate import estimate_at_start
+
+    costs = estimate_at_start(study, start=_loaded(study, begin))
+    if costs is not None:
+        alone = "" if options.ray is None else f"; {_ALONE}"
+        print(f"headspex: {costs.line}{alone}", file=sys.stderr)
+
+
+def _loaded(study: Study, begin: float) -> float:
+    """Seconds until model and questions were there."""
+    _ = study.encoded, study.model.fingerprint
+    return time.perf_counter() - begin

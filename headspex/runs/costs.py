@@ -1,71 +1,265 @@
-"""What a run would cost, for `--dry-run`: passes, arithmetic, time, memory."""
+"""What a run would cost: its stages, each with its passes and its seconds."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from math import floor, log10
 from typing import Any
 
-from headspex.study import Study
+from headspex.budget.allocation import KEEP, PER_MASK, Allocation, best_count, spend
+from headspex.budget.flops import MaskCosts
+from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
+from headspex.budget.plan import Plan
+from headspex.budget.verification import RIVALS
+from headspex.errors import UsageError
+from headspex.runs.engine_time import fit_seconds, interval_seconds
+from headspex.schedules.tangent import sloped_questions
+from headspex.schedules.walk import SLOPE_PASSES
+from headspex.scores.block import BLOCK
+from headspex.settings import Settings
 from headspex.units import plural
 
-_PROBE_ROWS = 64  # scored once to learn the speed of this machine
+# What the pilot of the shipped run sees where it settles. Another model's masks may differ less;
+# what depends on that is how many masks a budget is, and so only a part of the time.
+TYPICAL = Probe(keep=0.7, masks=88, score=0.79, low=0.78, between=0.015, within=0.076)
+
+WRITING = 5.0  # seconds for figures, report and libraries that draw, where slowness is 1
+HOUR = 3_600.0
+LONG = 2 * HOUR  # from which a shorter run is spoken of
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run, named as in timing.json, with its forward passes, at most, and seconds."""
+
+    name: str
+    passes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a machine takes for a study, in seconds.
+
+    Attributes:
+        start: until model and task were loaded; this is spent already.
+        once: for what no mask changes, of all questions.
+        search, fresh, walk, schedules: of a forward pass, in the company in which each asks it.
+        slope: of a forward pass, where it is one of the `SLOPE_PASSES` that a slope counts.
+        slowness: of the engine, which takes this times as long as `headspex.runs.engine_time` says.
+        measured: whether masked passes were timed; else all of them are reckoned from a product.
+    """
+
+    start: float
+    once: float
+    search: float
+    fresh: float
+    walk: float
+    schedules: float
+    slope: float
+    slowness: float
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Shorter:
+    """Budgets of a run that takes about an hour; a verify budget only where it has to shrink."""
+
+    budget: int
+    verify_budget: int | None
 
 
 @dataclass(frozen=True)
 class Costs:
-    """An estimate; times are of this machine."""
+    """An estimate; seconds are of this machine.
+
+    Attributes:
+        players, unit: what is switched.
+        passes: of pilot and search, at most.
+        passes_total: of the whole run, at most.
+        flops: of all passes.
+        bytes: of the model and of a batch.
+        stages: in their order.
+        measured: as in `Rates`.
+        shorter: where this takes more than two hours, and something shorter can be.
+    """
 
     players: int
     unit: str
     passes: int
     passes_total: int
     flops: float
-    seconds: float
     bytes: int
+    stages: tuple[Stage, ...]
+    measured: bool = True
+    shorter: Shorter | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole command."""
+        return sum(stage.seconds for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        return asdict(self)
+        return {**asdict(self), "stages": [asdict(s) for s in self.stages], "seconds": self.seconds}
+
+    @property
+    def line(self) -> str:
+        """The figures that decide whether to begin."""
+        roughly = "" if self.measured else ", reckoned roughly"
+        return (
+            f"at most {self.passes_total:,} forward passes, {said_of(self.seconds)} on this "
+            f"machine{roughly}, {self.bytes / 2**30:.1f} GiB for model and batches{self._shorter}"
+        )
+
+    @property
+    def _shorter(self) -> str:
+        if self.shorter is None:
+            return ""
+        verify = self.shorter.verify_budget
+        also = "" if verify is None else f" --verify-budget {verify}"
+        return f"; --budget {self.shorter.budget}{also} would take about one hour"
 
     def __str__(self) -> str:
-        return (
-            f"{self.players} {plural(self.unit)}, at most {self.passes:,} passes of pilot and "
-            f"search, {self.passes_total:,} in all\n"
-            f"about {self.flops:.2g} FLOPs, {self.seconds / 60:.1f} minutes and "
-            f"{self.bytes / 2**30:.1f} GiB for model and batches on this machine"
+        others = self.passes_total - self.passes
+        parts = [
+            f"  {stage.name}: "
+            + (f"{stage.passes:,} passes, " if stage.passes else "")
+            + said_of(stage.seconds)
+            for stage in self.stages
+        ]
+        return "\n".join(
+            [
+                f"{self.players} {plural(self.unit)} are switched",
+                self.line,
+                f"{self.passes:,} of the passes are pilot and search, {others:,} refine and "
+                f"verify; all take about {self.flops:.2g} floating-point operations",
+                *parts,
+            ]
         )
 
 
-def costs(study: Study) -> Costs:
-    """Estimate a run; scores 64 rows of the whole model to learn the speed."""
-    from headspex.hooks import measure, prepare
-    from headspex.hooks.budget import tokens_of
+def said_of(seconds: float) -> str:
+    """A time in words, no more exact than it is known."""
+    for unit, size, least in (("day", 86_400, 2), ("hour", 3_600, 2), ("minute", 60, 2)):
+        if seconds >= least * size:
+            return f"about {_two_digits(seconds / size):g} {unit}s"
+    return "less than a second" if seconds < 1 else f"about {_two_digits(seconds):g} seconds"
 
-    plan, model = study.plan, study.model
-    passes_total = plan.passes_total(study.settings.refine, by_slopes=study.has_slopes)
-    search, heldout = study.questions
-    asked = search + heldout
-    sample = asked[:: -(-len(asked) // _PROBE_ROWS)]  # of all subjects: their lengths differ
-    encoded = study.encode(sample)
-    tokens = sum(min(len(e.context), model.n_ctx) for e in encoded) / len(encoded)
-    prepared = prepare(model, encoded)
-    measure(prepared, encoded)  # the first call pays for allocations
-    begin = time.perf_counter()
-    measure(prepared, encoded)
-    per_pass = (time.perf_counter() - begin) / len(encoded)
-    weights = list(model.bridge.original_model.parameters())
-    size = sum(p.numel() for p in weights)
-    config = model.bridge.original_model.config
-    batch = tokens_of(weights[0].device)
-    # Residual stream, attention inputs and the MLP's widest layer of one batch.
-    width = 6 * config.hidden_size + 2 * config.intermediate_size
-    return Costs(
-        players=plan.n_players,
-        unit=study.settings.unit,
-        passes=plan.search_budget,
-        passes_total=passes_total,
-        flops=2.0 * size * tokens * passes_total,
-        seconds=per_pass * passes_total,
-        bytes=int(sum(p.nbytes for p in weights) + batch * width * weights[0].element_size()),
-    )
+
+def expected(plan: Plan, settings: Settings, costs: Callable[[], MaskCosts]) -> Allocation:
+    """How a search will be spent, as far as it is known without its pilot."""
+    keep = None if settings.keep == "auto" else settings.keep
+    asked = settings.questions_per_mask
+    per_mask = {"auto": None, "all": plan.n_search}[asked] if isinstance(asked, str) else asked
+    if keep is not None and per_mask is not None:
+        return spend(plan, keep, per_mask)
+    n_keeps = len(KEEPS) if keep is None else 1
+    n_pilot = pilot_size(plan, n_keeps)
+    if n_pilot == 0:
+        return spend(plan, keep or KEEP, per_mask or PER_MASK)
+    spent = n_keeps * n_pilot * min(QUESTIONS, plan.n_search)
+    per_mask = per_mask or best_count(costs(), TYPICAL)
+    return spend(plan, keep or TYPICAL.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent)
+
+
+def stages_of(
+    plan: Plan, settings: Settings, spent: Allocation, rates: Rates, *, by_slopes: bool
+) -> tuple[Stage, ...]:
+    """What a run does, in the order in which it is done.
+
+    Args:
+        plan: sizes of the run.
+        settings: of the run.
+        spent: how the search spends its budget.
+        rates: of the machine.
+        by_slopes: whether the score has slopes.
+    """
+
+    def fit(n_masks: int) -> float:
+        return rates.slowness * fit_seconds(n_masks, plan.n_players)
+
+    found = [
+        Stage("load the model", 0, rates.start),
+        Stage("what no mask changes", 0, rates.once),
+        Stage("pilot", spent.pilot_passes, spent.pilot_passes * rates.search),
+        Stage("search", n := spent.passes - spent.pilot_passes, n * rates.search),
+    ]
+    if plan.look_step:
+        every = max(plan.look_step, BLOCK)
+        looks = range(every, spent.passes, every)
+        n = plan.n_watched * plan.fresh_search
+        fits = sum(fit(passes // spent.questions_per_mask) for passes in looks)
+        found.append(Stage("looks", n, n * rates.fresh + fits))
+    intervals = rates.slowness * interval_seconds(spent.n_masks, plan.n_players)
+    n = plan.n_fresh * (plan.fresh_search + plan.fresh_heldout)
+    found += [
+        Stage("fit the spectrum", 0, fit(spent.n_masks)),
+        Stage("intervals of the interactions", 0, intervals),
+        Stage("score fresh masks", n, n * rates.fresh),
+    ]
+    if rounds := settings.refine:
+        walking = plan.walking(by_slopes=by_slopes)
+        sloped = walking.slopes * SLOPE_PASSES * sloped_questions(plan.n_search)
+        walked = (walking.passes - sloped) * rates.walk + sloped * rates.slope
+        refits = (rounds - 1) * fit(spent.n_masks)
+        n = rounds * walking.passes
+        found.append(Stage("refine the schedule", n, rounds * walked + refits))
+    n = (1 + len(plan.sizes)) * plan.n_heldout + len(plan.sizes) * RIVALS * plan.n_compared
+    found += [
+        Stage("verify schedules", n, n * rates.schedules),
+        Stage("write the results", 0, rates.slowness * WRITING),
+    ]
+    return tuple(stage for stage in found if stage.passes or stage.seconds)
+
+
+def of_an_hour(
+    budget: int, verify_budget: int | None, cost: Callable[[int, int | None], float]
+) -> Shorter | None:
+    """Smaller budgets whose run takes about an hour; None where there are none.
+
+    Args:
+        budget: of the longer run.
+        verify_budget: of it, where it has to shrink by the same share; None: it stays.
+        cost: seconds of a run with these budgets.
+    """
+
+    def smaller(share: float) -> Shorter:
+        verify = None if verify_budget is None else _rounded(share * verify_budget)
+        return Shorter(_rounded(share * budget), verify)
+
+    def fits(one: Shorter) -> bool:
+        try:
+            return cost(one.budget, one.verify_budget) <= HOUR
+        except UsageError:  # too small for a run; a larger one may do
+            return True
+
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(smaller(middle)) else (low, middle)
+    found = smaller(low)
+    try:
+        cost(found.budget, found.verify_budget)
+    except UsageError:
+        return None
+    return found
+
+
+def with_budgets(settings: Settings, budget: int, verify_budget: int | None) -> Settings:
+    """The same run with other budgets; None leaves what was asked for."""
+    verify = settings.verify_budget if verify_budget is None else verify_budget
+    return replace(settings, budget=budget, verify_budget=verify)
+
+
+def _rounded(passes: float) -> int:
+    """Down to two digits."""
+    if passes < 10:
+        return max(1, int(passes))
+    unit = 10 ** (floor(log10(passes)) - 1)
+    return int(passes // unit * unit)
+
+
+def _two_digits(number: float) -> float:
+    return float(f"{number:.2g}")

@@ -1,0 +1,238 @@
+"""A run's costs on this machine, learned from a little of each of its parts.
+
+The estimate is told and nothing else: no score, choice or file of a run depends on it. What is
+scored for it is forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headspex.budget.plan import Plan, make_plan
+from headspex.errors import RoomError
+from headspex.interrupt import heed
+from headspex.runs.arithmetic import Arithmetic, memory_of, product_seconds
+from headspex.runs.costs import (
+    HOUR,
+    LONG,
+    Costs,
+    Rates,
+    Shorter,
+    Stage,
+    expected,
+    of_an_hour,
+    stages_of,
+    with_budgets,
+)
+from headspex.runs.engine_time import slowness
+from headspex.runs.pace import Clock, Pairs, pace, random_pairs, step_pairs
+from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
+from headspex.scores.block import BLOCK, Block
+from headspex.scores.store import ScoreStore
+from headspex.seeds import stream
+from headspex.settings import Settings
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+PATIENCE = 10.0  # seconds that all blocks together may take, about
+SHARE = 0.05  # of the run, beyond which a run that begins is not kept waiting
+SHORT = 10.0  # seconds of a run that is not worth an estimate
+AT_FIRST = 0.2  # seconds of a block that tells roughly
+LEAST = 0.03  # seconds of a block, below which a part goes by the pace of the search
+CALLS = 2.5  # longest calls that a part takes: smaller ones before it, and one after it
+SLOPED = 16  # questions whose slopes are timed, at most: they are taken eight at a time
+SLOWEST = 2.0  # seconds of a pass, beyond which none is tried: even a few would take a minute
+BESIDE = 1.4  # time of a pass over that of its products, with a random Llama of 0.1 B
+
+
+def estimate(study: Study, *, start: float, clock: Clock = time.perf_counter) -> Costs:
+    """What the run of a study would cost; takes about `PATIENCE` seconds.
+
+    Args:
+        study: to be run.
+        start: seconds that loading its model and task took.
+        clock: tells seconds.
+
+    Raises:
+        UsageError: as the run would.
+    """
+    meter = Meter(study, start, clock)
+    return meter.costs(meter.fine(meter.rough(), PATIENCE))
+
+
+def estimate_at_start(
+    study: Study, *, start: float, clock: Clock = time.perf_counter
+) -> Costs | None:
+    """The same in a small share of the time of the run; None where it is short anyway."""
+    meter = Meter(study, start, clock)
+    rates = meter.rough()
+    seconds = meter.costs(rates).seconds
+    if seconds < SHORT:
+        return None
+    found = meter.costs(meter.fine(rates, min(PATIENCE, SHARE * seconds)))
+    return None if found.seconds < SHORT else found
+
+
+class Meter:
+    """Times parts of a run.
+
+    Args:
+        study: to be run.
+        start: seconds that loading its model and task took.
+        clock: tells seconds.
+    """
+
+    def __init__(self, study: Study, start: float, clock: Clock) -> None:
+        self._study, self._start, self._clock = study, start, clock
+        self._plan, self._settings = study.plan, study.settings
+        self._work = Arithmetic.of(study)
+        self._spent = expected(study.plan, study.settings, lambda: self._work.masks)
+        model, fill = study.model, None
+        if study.settings.ablation == "mean":  # any means cost the same
+            fill = np.zeros((model.n_layers, model.n_heads, model.d_head))
+        self._rng = stream(study.settings.seed, "estimate")
+        self._judge = study.judge(ScoreStore(":memory:"), fill=fill)
+        self._warm = 0.0
+
+    def rough(self) -> Rates:
+        """From a small block of the search, or from none where the model is very slow."""
+        reckoned = (
+            self._work.of_pass(self._spent.questions_per_mask)
+            * BESIDE
+            * product_seconds(self._study.model)
+        )
+        if reckoned > SLOWEST:
+            return self._rates(reckoned, measured=False)
+        begin = self._clock()
+        self._ask("search", self._pairs("search")(1)[0])  # comparing two paths, for instance
+        self._warm = self._clock() - begin
+        return self._rates(self._pace("search", AT_FIRST))
+
+    def fine(self, rough: Rates, patience: float) -> Rates:
+        """From blocks of all parts that take long.
+
+        Args:
+            rough: what is known.
+            patience: seconds of all blocks, of each part in proportion to what it takes.
+        """
+        slow = slowness(threads=self._settings.threads, clock=self._clock)
+        if not rough.measured:
+            return replace(rough, slowness=slow)
+        parts = self._parts(rough)
+        each = patience / CALLS / sum(parts.values())
+        found: dict[str, Any] = {
+            name: self._pace(name, each * seconds)
+            for name, seconds in parts.items()
+            if each * seconds >= LEAST
+        }
+        rates = self._rates(found.get("search", rough.search))
+        return replace(rates, slowness=slow, **found)
+
+    def costs(self, rates: Rates) -> Costs:
+        """All that these rates say of the run."""
+        study, plan = self._study, self._plan
+        weights = list(study.model.bridge.original_model.parameters())
+        passes_total = plan.passes_total(self._settings.refine, by_slopes=study.has_slopes)
+        found = Costs(
+            players=plan.n_players,
+            unit=self._settings.unit,
+            passes=plan.search_budget,
+            passes_total=passes_total,
+            flops=2.0 * sum(p.numel() for p in weights) * self._work.tokens * passes_total,
+            bytes=memory_of(study.model),
+            stages=self._stages(plan, self._settings, rates),
+            measured=rates.measured,
+        )
+        if found.seconds <= LONG or self._settings.protocol == "paper":
+            return found
+        return replace(found, shorter=self._shorter(found, rates))
+
+    def _stages(self, plan: Plan, settings: Settings, rates: Rates) -> tuple[Stage, ...]:
+        spent = self._spent
+        if plan is not self._plan:
+            spent = expected(plan, settings, lambda: self._work.masks)
+        return stages_of(plan, settings, spent, rates, by_slopes=self._study.has_slopes)
+
+    def _shorter(self, found: Costs, rates: Rates) -> Shorter | None:
+        settings, plan, halves = self._settings, self._plan, self._study.halves
+
+        def cost(budget: int, verify_budget: int | None) -> float:
+            asked = with_budgets(settings, budget, verify_budget)
+            smaller = make_plan(
+                asked, n_players=plan.n_players, n_search=len(halves[0]), n_heldout=len(halves[1])
+            )
+            return sum(stage.seconds for stage in self._stages(smaller, asked, rates))
+
+        took = {stage.name: stage.seconds for stage in found.stages}
+        verify = took["score fresh masks"] + took["verify schedules"] > HOUR / 2
+        return of_an_hour(plan.search_budget, plan.verify_passes if verify else None, cost)
+
+    def _parts(self, rates: Rates) -> dict[str, float]:
+        """Seconds of what is worth blocks of its own, named as in `Rates`."""
+        stages = self._stages(self._plan, self._settings, rates)
+        walk = sum(stage.seconds for stage in stages if stage.name == "refine the schedule")
+        search = sum(stage.seconds for stage in stages if stage.passes) - walk
+        if self._plan.walking(by_slopes=self._study.has_slopes).slopes:
+            return {"search": search, "walk": walk / 2, "slope": walk / 2}
+        return {"search": search, "walk": walk}
+
+    def _rates(self, search: float, *, measured: bool = True) -> Rates:
+        """All from the pace of the search, by arithmetic."""
+        plan, work, per_mask = self._plan, self._work, self._spent.questions_per_mask
+        walking = plan.walking(by_slopes=self._study.has_slopes)
+
+        def alike(count: int) -> float:
+            return search * work.of_pass(count) / work.of_pass(per_mask)
+
+        means = plan.n_search if self._settings.ablation == "mean" else 0
+        return Rates(
+            start=self._start,
+            once=self._warm + search * (work.below / work.of_pass(per_mask) + means),
+            search=search,
+            fresh=alike(plan.fresh_search + plan.fresh_heldout),
+            walk=alike(walking.questions),
+            schedules=alike(plan.n_compared),
+            slope=alike(1),
+            slowness=1.0,
+            measured=measured,
+        )
+
+    def _pace(self, part: str, patience: float) -> float:
+        """Seconds of a pass of a part."""
+        most = BLOCK
+        if part == "walk":
+            walking = self._plan.walking(by_slopes=self._study.has_slopes)
+            most = min(BLOCK, CANDIDATES * walking.questions)
+        if part == "slope":
+            most = SLOPED
+        try:
+            found = pace(
+                lambda block: self._ask(part, block), self._pairs(part), most=most,
+                patience=patience, clock=self._clock,
+            )  # fmt: skip
+        except RoomError:  # the run will say so, and go on without slopes
+            return 0.0
+        return found / SLOPE_PASSES if part == "slope" else found
+
+    def _ask(self, part: str, block: Block) -> None:
+        heed()  # a block may take seconds
+        if part == "slope":
+            metric = self._study.metric
+            self._judge.gate_gradients(block.masks, block.questions, metric=metric)
+        else:
+            self._judge(block.masks, block.questions)
+
+    def _pairs(self, part: str) -> Pairs:
+        """Blocks like those of a part."""
+        plan, spent, rng = self._plan, self._spent, self._rng
+        search = np.arange(plan.n_search)
+        half = 1 - plan.sizes[-1] / plan.n_players / 2 if plan.sizes else 1.0  # of the way
+        if part == "walk":
+            return step_pairs(plan.n_players, search, candidates=CANDIDATES, keep=half, rng=rng)
+        per_mask, keep = (1, half) if part == "slope" else (spent.questions_per_mask, spent.keep)
+        return random_pairs(plan.n_players, search, per_mask=per_mask, keep=keep, rng=rng)
