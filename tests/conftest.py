@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from made_models import save_random_llama
+from threadpoolctl import threadpool_limits
+
+# Threads of BLAS wait for each other by spinning: beside another process on the same cores, what
+# takes a tenth of a second in one thread took six in two.
+threadpool_limits(1, user_api="blas")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

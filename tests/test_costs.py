@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save_random_llama
+from made_models import save_random_llama
 from made_plans import made_plan
 from run_files import files_of
 

@@ -11,8 +11,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "headspex"
 # Words and files that everyone uses; settings say what is asked for, but not how it is done.
 WORDS = {
-    "arrays", "errors", "files", "identity", "interrupt", "layer_ranges", "lazy", "mask_file", "notice",
-    "players", "progress", "protocol", "records", "rule", "schema", "seeds", "settings", "units",
+    "arrays", "errors", "files", "identity", "interrupt", "layer_ranges", "lazy", "mask_file",
+    "notice", "players", "progress", "protocol", "records", "rule", "schema", "seeds", "settings",
+    "units",
 }  # fmt: skip
 # Each may import the words and what stands before it.
 FLOORS = [

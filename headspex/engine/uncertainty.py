@@ -20,6 +20,7 @@ from operator import index
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student
+from threadpoolctl import threadpool_limits
 
 from headspex.engine.characters import Keep, characters
 from headspex.engine.contest import Contest, Method, hold
@@ -111,7 +112,8 @@ def intervals(
     }
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
     misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
-    return _one_step(hold(data, folds, methods), blocks, wanted, misses)
+    with threadpool_limits(1):  # as in `in_own_unit`
+        return _one_step(hold(data, folds, methods), blocks, wanted, misses)
 
 
 def _one_step(

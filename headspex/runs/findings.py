@@ -93,14 +93,15 @@ def find(
     with study.timed("search"):
         scores = search_scores(judge, sample, metric)
         data = sample.observed(scores)
-    # BLAS adds up in another order with another number of threads, which the environment sets.
-    with study.timed("fit the spectrum"), threadpool_limits(1):
+    with study.timed("fit the spectrum"):
         spectrum = fit_spectrum(
             data.masks, data.values, keep=keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
-        lasso = BASELINES["lasso"](data, seed=settings.seed)
-    with study.timed("intervals of the interactions"), threadpool_limits(1):
+        # BLAS adds up in another order with another number of threads, which the environment sets.
+        with threadpool_limits(1):
+            lasso = BASELINES["lasso"](data, seed=settings.seed)
+    with study.timed("intervals of the interactions"):
         bounds = intervals(
             data.masks, data.values, spectrum.terms, keep=keep, weights=data.weights,
             seed=settings.seed,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from threadpoolctl import threadpool_limits
 
 from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
@@ -90,8 +89,7 @@ def refined(
     sloped = None if slopes is None else _slopes(judge, sample, metric, slopes)
     for number in range(rounds):
         if walks:
-            with threadpool_limits(1):
-                spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
+            spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
         try:
             walks.append(walked(number, spectrum, sloped))
         except RoomError as error:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
 
 from headspex.budget.allocation import Allocation, Look
 from headspex.budget.plan import FEWEST_MASKS
@@ -113,7 +112,7 @@ def widened(found: Faithfulness, level: float) -> Faithfulness:
 def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray, *, number: int) -> Look:
     settings = study.settings
     data = sample.observed(scores)
-    with study.timed("looks"), threadpool_limits(1):
+    with study.timed("looks"):
         spectrum = fit_spectrum(
             data.masks, data.values, keep=sample.keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
