@@ -140,7 +140,9 @@ def test_a_run_without_room_for_slopes_says_so_and_goes_on(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(gradients, "_log_probs", none)
-    study = Study(model_folder, f"text:{story}", budget=400, verify_budget=2640, threads=1)
+    (tmp_path / "short.txt").write_text(story.read_text()[:30_000])
+    text = f"text:{tmp_path / 'short.txt'}"
+    study = Study(model_folder, text, budget=400, verify_budget=2640, threads=1)
     findings = study.run(tmp_path / "run")
     assert "headspex: refined without slopes, as the gradient" in capsys.readouterr().err
     assert findings.refinement is not None

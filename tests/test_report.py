@@ -77,7 +77,7 @@ def test_what_a_model_is_called_is_text_and_no_markup(report: Path) -> None:
 
 def test_numbers_in_pictures_are_those_of_the_figures(report: Path) -> None:
     """Coordinates are rounded to make the page small, but never what people read."""
-    # 0.9 - 0.6 * (3 / 12) ** 3 is the last within a point of the whole model's 0.9.
+    # Three heads are the third size, which is free, and score 0.9 - 0.6 * (3 / 12) ** 3.
     (told,) = re.findall(r">(\d+ of 12 heads gone: [\d.]+)<", report.read_text())
     assert told == "3 of 12 heads gone: 0.891"
 

@@ -1,5 +1,6 @@
 """A run scored in shares gives the files of one that was not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,9 @@ def test_shards_are_joined_and_the_run_goes_on_with_what_they_measured(
     assert scores_of(out) == scores_of(whole)
     # The fit decides what is measured after it; nothing else was left to measure.
     left = sum(len(values) for key, values in scores_of(out).items() if key not in joined)
-    heldout = 2_640 // (2 * 64 + 50)
-    assert left == 16 * (heldout * 51)  # four float32 for the whole model and 50 pruned ones
+    identity = json.loads((out / "run.json").read_text())["identity"]
+    # Four float32 for the whole model and seven sizes of the run's schedule, and of six others.
+    assert left == 16 * (8 * identity["n_heldout"] + 42 * identity["n_compared"])
 
 
 def test_shards_of_another_run_are_refused_with_what_differs(

@@ -87,7 +87,7 @@ def test_a_finished_run_is_told_again_without_scoring(
     words = ["prune", "--out", str(run), "--budget", "8000", "--verify-budget", "13200"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    for part in ("Whole model: accuracy", "Faithfulness on 100 fresh masks", "Energy (p = "):
+    for part in ("Whole model: accuracy", "Faithfulness on 145 fresh masks", "Energy (p = "):
         assert part in out
     results = json.loads((run / "run.json").read_text())["results"]
     assert not results["at_chance"]

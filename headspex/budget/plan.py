@@ -104,6 +104,8 @@ class Plan:
         Args:
             by_slopes: whether the score has slopes.
         """
+        if not self.sizes:
+            return Walking(0, 0, 0)
         steps = self.sizes[-1]
         left = (self.n_players - step for step in range(steps))
         tried = sum(min(CANDIDATES, n) for n in left if n > 1)  # the last one needs no measurement

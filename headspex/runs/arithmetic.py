@@ -57,7 +57,7 @@ class Arithmetic:
 
     def of_pass(self, per_mask: int) -> float:
         """Of a question under a mask that is asked so many; all that there are, at most."""
-        count = min(per_mask, self.masks.n_questions) if self.shares else 1
+        count = max(1, min(per_mask, self.masks.n_questions)) if self.shares else 1
         whole = float(self.masks.of_mask(np.array([count]))[0])
         return (whole - self.masks.engine) / count
 

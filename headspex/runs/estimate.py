@@ -32,6 +32,7 @@ from headspex.runs.engine_time import slowness
 from headspex.runs.pace import Clock, Pairs, pace, random_pairs, step_pairs
 from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
 from headspex.scores.block import BLOCK, Block
+from headspex.scores.judge import try_out
 from headspex.scores.store import ScoreStore
 from headspex.seeds import stream
 from headspex.settings import Settings
@@ -88,6 +89,9 @@ class Meter:
     """
 
     def __init__(self, study: Study, start: float, clock: Clock) -> None:
+        try_out(
+            study.model, study.encoded, study.settings.ablation
+        )  # what fails, fails as in a run
         self._study, self._start, self._clock = study, start, clock
         self._plan, self._settings = study.plan, study.settings
         self._work = Arithmetic.of(study)
