@@ -62,20 +62,22 @@ def estimate(study: Study, *, start: float, clock: Clock = time.perf_counter) ->
     Raises:
         UsageError: as the run would.
     """
-    meter = Meter(study, start, clock)
-    return meter.costs(meter.fine(meter.rough(), PATIENCE))
+    with ScoreStore(":memory:") as store:
+        meter = Meter(study, store, start, clock)
+        return meter.costs(meter.fine(meter.rough(), PATIENCE))
 
 
 def estimate_at_start(
     study: Study, *, start: float, clock: Clock = time.perf_counter
 ) -> Costs | None:
     """The same in a small share of the time of the run; None where it is short anyway."""
-    meter = Meter(study, start, clock)
-    rates = meter.rough()
-    seconds = meter.costs(rates).seconds
-    if seconds < SHORT:
-        return None
-    found = meter.costs(meter.fine(rates, min(PATIENCE, SHARE * seconds)))
+    with ScoreStore(":memory:") as store:
+        meter = Meter(study, store, start, clock)
+        rates = meter.rough()
+        seconds = meter.costs(rates).seconds
+        if seconds < SHORT:
+            return None
+        found = meter.costs(meter.fine(rates, min(PATIENCE, SHARE * seconds)))
     return None if found.seconds < SHORT else found
 
 
@@ -84,11 +86,12 @@ class Meter:
 
     Args:
         study: to be run.
+        store: for a judge, which keeps nothing there.
         start: seconds that loading its model and task took.
         clock: tells seconds.
     """
 
-    def __init__(self, study: Study, start: float, clock: Clock) -> None:
+    def __init__(self, study: Study, store: ScoreStore, start: float, clock: Clock) -> None:
         try_out(
             study.model, study.encoded, study.settings.ablation
         )  # what fails, fails as in a run
@@ -100,7 +103,7 @@ class Meter:
         if study.settings.ablation == "mean":  # any means cost the same
             fill = np.zeros((model.n_layers, model.n_heads, model.d_head))
         self._rng = stream(study.settings.seed, "estimate")
-        self._judge = study.judge(ScoreStore(":memory:"), fill=fill)
+        self._judge = study.judge(store, fill=fill)
         self._warm = 0.0
 
     def rough(self) -> Rates:
