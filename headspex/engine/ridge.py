@@ -44,7 +44,10 @@ def ridge(
         # Hutchinson's trace of A (A'A + penalty)^-1 A'.
         determined = (solved[:, :, 1:] * probes).sum(axis=1).mean(axis=1)
     left = ((root * target)[:, None] - scaled @ solutions.T.astype(np.float32)) ** 2
-    return np.asarray(solutions[np.argmin(left.sum(axis=0) / (len(target) - determined) ** 2)])
+    free = np.square(len(target) - determined)
+    # A solution that has as many parameters as there are masks says nothing of others.
+    gcv = np.divide(left.sum(axis=0), free, out=np.full(len(free), np.inf), where=free > 0)
+    return np.asarray(solutions[np.argmin(gcv)])
 
 
 def _solve(
