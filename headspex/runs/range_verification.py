@@ -72,8 +72,8 @@ def _measured(
             inside = np.isin(study.players.layer_of, layers)
             others, total = np.flatnonzero(~inside).tolist(), int(inside.sum())
             rng = stream(seed, f"random schedules of layers {format_layers(layers)}")
+            own_schedule = {"proxyspex": [prune_schedule(spectrum, protect=others)]}
             schedules = {
-                "proxyspex": [prune_schedule(spectrum, protect=others)],
                 "lasso": [prune_schedule(lasso, protect=others)],
                 "random": [
                     random_schedule(len(inside), rng=rng, protect=others)
@@ -81,7 +81,9 @@ def _measured(
                 ],
             }
             sizes = sorted({n_pruned(share, total) for share in SPARSITIES} - {0})
-            curve, _ = verify_whole(judge, sample.compared, metrics=[own])
+            # As in a run: each on as many questions.
+            curve, _ = verify_whole(judge, sample.heldout, metrics=[own])
+            curve += verify(judge, own_schedule, sizes, sample.heldout, metrics=[own])[0]
             curve += verify(judge, schedules, sizes, sample.compared, metrics=[own])[0]
             points += [
                 RangedPoint(
