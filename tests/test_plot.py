@@ -119,8 +119,9 @@ def test_a_range_of_all_layers_has_the_curve_of_the_run(
         judged = list(csv.DictReader(file))
     with folder.ranged_curves.open(newline="") as file:
         ranged = list(csv.DictReader(file))
-    of_all = [row for row in ranged if row["layers"] == "0-1"]
-    assert of_all == [{**row, "layers": "0-1"} for row in judged]
+    # Random schedules are drawn anew for each range.
+    of_all = [row for row in ranged if row["layers"] == "0-1" and row["method"] != "random"]
+    assert of_all == [{**row, "layers": "0-1"} for row in judged if row["method"] != "random"]
     # Layer 1 has half of the heads; none of layer 0's goes.
     assert {row["n_pruned"] for row in ranged if row["layers"] == "1"} == set("01234567")
 
