@@ -72,7 +72,7 @@ def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the
     monkeypatch.setattr("headspex.scores.evaluate.BLOCK", 64)
     monkeypatch.setattr("headspex.runs.stopping.BLOCK", 64)
     out, whole, killed = tmp_path / "run", tmp_path / "whole", tmp_path / "killed"
-    looking = ["--look-every", "512", "--questions-per-mask", "8", "--keep", "0.6"]
+    looking = ["--look-every", "512", "--questions-per-mask", "12", "--keep", "0.6"]
     # A random model's masks differ little: so few questions that each mask is asked all of them.
     few = [
         {"question": q.question, "choices": list(q.choices), "answer": "ABCD"[q.answer]}
