@@ -210,6 +210,8 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     out = tmp_path / "run"
     code = (
         "import sys, time, headspex.scores.judge as j, headspex.cli as c\n"
+        "import headspex.commands.prune as p\n"
+        "p._tell_costs_at_start = lambda *_: None\n"
         "ask = j.measure\n"
         "def slow(*args, **options): time.sleep(1); print('measured', flush=True); "
         "return ask(*args, **options)\n"
