@@ -65,7 +65,7 @@ def test_masks_that_are_looked_at_are_neither_searched_nor_fresh() -> None:
 
 
 @pytest.mark.slow
-def test_a_search_that_ends_early_spends_no_more_and_is_resumed_the_same(
+def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the_same(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -86,6 +86,8 @@ def test_a_search_that_ends_early_spends_no_more_and_is_resumed_the_same(
         "12000",
         "--budget",
         "2400",
+        "--refine",
+        "0",  # a walk may spend a share of the budget that was asked for
     ]
     assert main(_words(model_folder, whole, *looking)) == 0
     looks = _results(whole)["allocation"]["looks"]
@@ -102,6 +104,10 @@ def test_a_search_that_ends_early_spends_no_more_and_is_resumed_the_same(
     told = capsys.readouterr()
     assert f"the search ended early, after {at:,} passes" in told.out
     assert f"the search ended early, after {at:,} passes" in told.err
+
+    smaller = ["--budget", str(at)]
+    assert main(_words(model_folder, tmp_path / "small", *looking, *smaller)) == 0
+    assert _files(tmp_path / "small") == _files(out)
 
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
