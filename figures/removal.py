@@ -32,7 +32,7 @@ def removal_figure(
     value: str = "value",
     theme: Theme = LIGHT,
 ) -> Figure:
-    """One line a method; best sets, which are no order, are crosses alone.
+    """One line a method; best sets of each size, which are not nested, are crosses without a line.
 
     Args:
         points: of all methods.

@@ -42,7 +42,7 @@ def as_array(given: Any, name: str) -> npt.NDArray[Any]:
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
-            f"{name} must be an array of numbers, but {type(given).__name__} is none ({reason})"
+            f"{name} must be an array of numbers, but is of type {type(given).__name__} ({reason})"
         ) from error
 
 

@@ -62,6 +62,7 @@ def made_run(
         "pilot_passes": 0, "probes": [], "reasons": ["keep 0.8: as it was asked for"],
         "looks": [], "ended": False,
     }  # fmt: skip
+    free = max(sizes[:3], default=None)
     results: dict[str, Any] = {
         "command": "headspex prune --model 'a <model>'",
         "players": n, "unit": "head", "layers": list(players.layers), "n_layers": layers,
@@ -70,8 +71,8 @@ def made_run(
         "n_search": 100, "n_heldout": 100, "metric": "accuracy", "own_metric": "accuracy",
         "allocation": allocation, "faithfulness": {"r2": 0.9, "low": 0.8, "high": 0.95},
         "transfer": None, "unpruned": 0.9, "unpruned_low": 0.85, "unpruned_high": 0.95,
-        "free": sizes[:3][-1], "may_cost": 0.01,
-        "loss_at_most": {str(size): 0.005 if size <= sizes[:3][-1] else 0.5 for size in sizes},
+        "free": free, "may_cost": 0.01,
+        "loss_at_most": {str(size): 0.005 if size <= (free or 0) else 0.5 for size in sizes},
         "curve": [], "chance": 0.25, "at_chance": False,
         "energy": {"linear": energy.linear, "within": energy.within, "across": energy.across,
                    "basis": energy.basis},

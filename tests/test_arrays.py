@@ -89,7 +89,7 @@ def test_values_that_are_no_numbers_are_refused(held: str) -> None:
 
 
 def test_rows_of_different_lengths_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"masks must be an array of numbers, but list is none"):
+    with pytest.raises(UsageError, match=r"masks must be an array of numbers, but is of type list"):
         fit_spectrum([[1, 0], [1]], [1.0, 2.0])
 
 

@@ -91,7 +91,7 @@ def _forward(config: Any, tokens: int, first: int) -> float:
 def _log_choose(
     of: Int[np.ndarray, "..."], count: Int[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """Log of the binomial coefficient, -inf where there is none."""
+    """Log of the binomial coefficient; -inf where it is zero."""
     possible = count <= of
     top = np.where(possible, of, count)
     found = gammaln(top + 1) - gammaln(count + 1) - gammaln(top - count + 1)

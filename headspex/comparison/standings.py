@@ -121,7 +121,7 @@ def standings(evidence: Evidence) -> list[Standing]:
 
 
 def best_predicting(evidence: Evidence, found: Sequence[Standing]) -> Verdict | None:
-    """By R²; None where there is none, as nothing varies."""
+    """By R²; None where no R² is defined, as nothing varies."""
     r2 = {s.method: s.faithfulness.r2 for s in found if s.faithfulness is not None}
     able = [standing for standing in found if standing.method in r2]
     return _verdict(able, lambda s: r2[s.method], evidence.r2_less) if able else None

@@ -49,7 +49,7 @@ class TrainingValue:
         penalty: of ridge regression, in units of the mean squared norm of a sample.
 
     Raises:
-        UsageError: shapes that do not fit, features that are no finite numbers of moderate size or
+        UsageError: shapes that do not fit, features that are not finite numbers of moderate size or
             (for "rbf") mostly equal, one class alone, unknown test classes, a penalty out of reach.
     """
 
