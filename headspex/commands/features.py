@@ -113,8 +113,8 @@ def _check(options: argparse.Namespace) -> None:
                              "--before, --after, --answer and --class")  # fmt: skip
         return
     if options.task is not None or options.subject or options.data_dir is not None:
-        raise UsageError("--task, --subject and --data-dir go with --question N, and there is "
-                         "no --question; leave them out, or give it in place of --text")  # fmt: skip
+        raise UsageError("--task, --subject and --data-dir go with --question N, which is "
+                         "missing; leave them out, or give it in place of --text")  # fmt: skip
     if options.text is None:
         raise UsageError("there is nothing to explain; give --text, or --question N of a task")
     if options.removal == "swap":
