@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from headspex.figures.of_run import FIGURES, Drawn, picture
+from headspex.figures.of_run import FIGURES, picture
+from headspex.figures.run_view import RunView
 from headspex.figures.style import DARK, LIGHT, save
-from headspex.files import read_text, write_text
-from headspex.runs.run_folder import RunFolder, finished_run
+from headspex.runs.run_folder import RunFolder
+from headspex.support.files import read_text, write_text
 
 PICTURES = {
     **{f"{name}.png": (name, LIGHT) for name in FIGURES},
@@ -31,9 +33,9 @@ def exhibit(run: Path, gallery: Path) -> None:
 
 def draw_all(run: Path, gallery: Path) -> None:
     """Draw the gallery's pictures of a run."""
-    folder, content = finished_run(run)
+    view = RunView.load(run)
     for file, (name, theme) in PICTURES.items():
-        figure = picture(Drawn(folder, content["results"], theme=theme), name).figure
+        figure = picture(replace(view, theme=theme), name).figure
         save(figure, gallery / file)
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from headspex.engine.effects import effect_sizes
 from headspex.engine.energy import LayerEnergy, averaged_over_others, layer_energy
-from headspex.engine.indices import effects
-from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.figures.curve import Curves, pruning_curve, pruning_curves
 from headspex.figures.energy import layer_interaction_energy
@@ -21,87 +19,14 @@ from headspex.figures.faithfulness import faithfulness_by_budget
 from headspex.figures.graph import interaction_graph, strongest
 from headspex.figures.heads import head_importance
 from headspex.figures.orders import Ranked, interaction_orders, ranked
+from headspex.figures.run_view import Picture, RunView
 from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
-from headspex.figures.style import LIGHT, Theme, save
-from headspex.files import read_text, write_csv
-from headspex.layer_ranges import default_ranges
 from headspex.players import Players, format_layers
-from headspex.runs.curve import CurvePoint, of_method, read_curve, whole_model
+from headspex.runs.curve import CurvePoint, of_method, whole_model
 from headspex.runs.faithfulness_table import FaithfulnessPoint, read_faithfulness
-from headspex.runs.interactions_table import Interaction, read_interactions
+from headspex.runs.layer_ranges import default_ranges
 from headspex.runs.ranged_curves import RangedPoint, read_ranged
-from headspex.runs.run_folder import RunFolder
 from headspex.units import plural, singular
-
-Layers = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure, and the table it was drawn from.
-
-    Attributes:
-        header, rows: of its CSV.
-    """
-
-    figure: Figure
-    header: Sequence[str]
-    rows: Sequence[Sequence[object]]
-
-    def save(self, path: Path) -> list[Path]:
-        """Write both, the table beside the figure; `path` ends in .svg, .png or .pdf."""
-        table = path.with_suffix(".csv")
-        write_csv(table, self.header, self.rows)
-        return [save(self.figure, path), table]
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A run to be drawn.
-
-    Attributes:
-        folder: its files.
-        results: as in run.json.
-        theme: the colours.
-        ranges: groups of layers, for figures that tell them apart; () for their own choice.
-    """
-
-    folder: RunFolder
-    results: dict[str, Any]
-    theme: Theme = LIGHT
-    ranges: tuple[Layers, ...] = ()
-
-    @cached_property
-    def players(self) -> Players:
-        """What is switched."""
-        return Players.of_run(self.results)
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """What was found."""
-        return Spectrum.from_json(read_text(self.folder.spectrum))
-
-    @cached_property
-    def interactions(self) -> list[Interaction]:
-        """The same in words, with intervals."""
-        return read_interactions(self.folder.interactions)
-
-    @property
-    def metric(self) -> str:
-        """What the spectrum explains."""
-        metric: str = self.results["metric"]
-        return metric
-
-    @property
-    def own_metric(self) -> str:
-        """In which schedules are judged."""
-        own: str = self.results.get("own_metric", "accuracy")
-        return own
-
-    @property
-    def heads(self) -> str:
-        """What is switched, in words."""
-        return plural(self.players.unit)
 
 
 @dataclass(frozen=True)
@@ -109,13 +34,13 @@ class RunFigure:
     """A picture of a run; its caption names a {head} and {heads}, or what stands for them."""
 
     caption: str
-    make: Callable[[Drawn], Picture]
+    make: Callable[[RunView], Picture]
 
 
-def _heads(run: Drawn) -> Picture:
+def _heads(run: RunView) -> Picture:
     players = run.players
     importance = np.zeros((len(players.layers), len(players.names_in_layer)))
-    for term, effect in zip(run.spectrum.terms, effects(run.spectrum), strict=True):
+    for term, effect in zip(run.spectrum.terms, effect_sizes(run.spectrum), strict=True):
         if len(term) == 1:
             importance.flat[term[0]] = effect
     labels = [players.label(column) for column in range(len(players))]
@@ -127,7 +52,7 @@ def _heads(run: Drawn) -> Picture:
     return Picture(figure, ("head", "layer", "effect"), list(rows))
 
 
-def _energy(run: Drawn) -> Picture:
+def _energy(run: RunView) -> Picture:
     energy = layer_energy(run.spectrum, run.players)
     ranges = run.ranges or default_ranges(run.players.layers)
     # One bar says it, where there is one range.
@@ -164,7 +89,7 @@ def _energy_rows(
     return [*bars, *pairs]
 
 
-def _graph(run: Drawn) -> Picture:
+def _graph(run: RunView) -> Picture:
     figure = interaction_graph(run.interactions, run.players, unit=run.metric, theme=run.theme)
     single = [row for row in run.interactions if len(row.heads) == 1]
     rows = [
@@ -174,10 +99,10 @@ def _graph(run: Drawn) -> Picture:
     return Picture(figure, ("heads", "kind", "effect", "low", "high"), rows)
 
 
-def _curve(run: Drawn) -> Picture:
+def _curve(run: RunView) -> Picture:
     if run.ranges:
         return _ranged_curves(run)
-    own, points = run.own_metric, read_curve(run.folder.curve)
+    own, points = run.own_metric, run.curve
     methods = dict.fromkeys(p.method for p in points if p.n_pruned and p.metric == own)
     curves = {
         method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
@@ -197,7 +122,7 @@ def _curve(run: Drawn) -> Picture:
     return _of_records(figure, CurvePoint, [p for p in points if p.metric == own])
 
 
-def _ranged_curves(run: Drawn) -> Picture:
+def _ranged_curves(run: RunView) -> Picture:
     names = [format_layers(layers) for layers in run.ranges]
     points = [p for p in read_ranged(run.folder) if p.layers in names]
     missing = [name for name in names if all(p.layers != name for p in points)]
@@ -220,13 +145,13 @@ def _ranged_curves(run: Drawn) -> Picture:
     return _of_records(figure, RangedPoint, points)
 
 
-def _orders(run: Drawn) -> Picture:
+def _orders(run: RunView) -> Picture:
     rows = ranked(run.interactions)
     figure = interaction_orders(rows, players=run.heads, unit=run.metric, theme=run.theme)
     return _of_records(figure, Ranked, rows)
 
 
-def _faithfulness(run: Drawn) -> Picture:
+def _faithfulness(run: RunView) -> Picture:
     table = run.folder.comparison / "faithfulness.csv"
     if not table.is_file():
         path = run.folder.path
@@ -240,7 +165,7 @@ def _faithfulness(run: Drawn) -> Picture:
 
 
 def _by_shapiq(name: str) -> RunFigure:
-    def make(run: Drawn) -> Picture:
+    def make(run: RunView) -> Picture:
         figure = shapiq_plot(run.spectrum, run.players, name)
         values = shapiq_values(run.spectrum, name)
         rows = [(run.players.labels(term), value) for term, value in values.items()]
@@ -283,10 +208,9 @@ COMPARED: dict[str, RunFigure] = {
 BY_SHAPIQ: dict[str, RunFigure] = {name: _by_shapiq(name) for name in PLOTS}
 
 
-def figures_of(run: Drawn) -> list[str]:
+def figures_of(run: RunView) -> list[str]:
     """Those of `FIGURES` that this run has: `headspex explain` leaves no curve."""
-    judged = of_method(read_curve(run.folder.curve), "proxyspex", run.own_metric)
-    return [name for name in FIGURES if judged or name != "curve"]
+    return [name for name in FIGURES if run.judged or name != "curve"]
 
 
 def caption_of(name: str, players: Players) -> str:
@@ -296,7 +220,7 @@ def caption_of(name: str, players: Players) -> str:
     return (FIGURES | COMPARED | BY_SHAPIQ)[name].caption.format(**words)
 
 
-def picture(run: Drawn, name: str) -> Picture:
+def picture(run: RunView, name: str) -> Picture:
     """A figure of a run.
 
     Raises:
@@ -313,7 +237,7 @@ def picture(run: Drawn, name: str) -> Picture:
     return known[name].make(run)
 
 
-def draw(run: Drawn, name: str, path: Path) -> list[Path]:
+def draw(run: RunView, name: str, path: Path) -> list[Path]:
     """Draw a figure into `path` (.svg, .png or .pdf), its table beside it; what was written.
 
     Raises:

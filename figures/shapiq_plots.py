@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from headspex.engine.characters import characters
-from headspex.engine.indices import effects
+from headspex.engine.effects import effect_sizes
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
@@ -34,7 +34,7 @@ def shapiq_values(spectrum: Spectrum, name: str) -> dict[Term, float]:
         raise UsageError(f"the figure {name} shows interactions, but the spectrum is constant")
     if name == "upset":
         spectrum = spectrum.truncate(max_terms=TOP)
-        return dict(zip(spectrum.terms, effects(spectrum).tolist(), strict=True))
+        return dict(zip(spectrum.terms, effect_sizes(spectrum).tolist(), strict=True))
     whole = np.ones((1, spectrum.n_players), dtype=np.bool_)
     added = spectrum.coefficients * characters(whole, spectrum.terms, spectrum.keep)[0]
     return dict(zip(spectrum.terms, added.tolist(), strict=True))

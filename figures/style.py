@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from headspex.files import write_bytes
+from headspex.support.files import write_bytes
 
 WIDTH = 5.6  # inches: on a phone's screen, letters of 9 points stay readable
 

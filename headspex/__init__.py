@@ -5,7 +5,7 @@ Names are imported on first use, so that `import headspex` and `headspex --help`
 
 from typing import TYPE_CHECKING
 
-from headspex.lazy import lazily
+from headspex.support.lazy import lazily
 
 if TYPE_CHECKING:
     from headspex.data import TrainingValue as TrainingValue
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from headspex.features import explain_text as explain_text
     from headspex.players import Players as Players
     from headspex.runs.findings import Findings as Findings
+    from headspex.runs.finished_run import FinishedRun as FinishedRun
+    from headspex.runs.finished_run import load_run as load_run
     from headspex.schedules.exact import best_sets as best_sets
     from headspex.schedules.removal import best_removal as best_removal
     from headspex.schedules.removal import removal_order as removal_order
@@ -46,6 +48,8 @@ _HOME = {
     "prune_schedule": "schedules.schedule",
     "Spectrum": "engine.spectrum",
     "Findings": "runs.findings",
+    "FinishedRun": "runs.finished_run",
+    "load_run": "runs.finished_run",
     "Study": "study",
     "TextValue": "features.value",
     "explain_text": "features.findings",

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
-from headspex.files import read_json, write_text
+from headspex.support.files import read_json, write_text
 from headspex.units import counted, parse_units
 
 FORMAT = "headspex.mask/1"

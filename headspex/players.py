@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 
-from headspex.arrays import as_array
 from headspex.errors import UsageError
+from headspex.support.arrays import as_array
 from headspex.units import UNITS, parse_units, plural
 
 Masks: TypeAlias = Bool[np.ndarray, "masks players"]  # True = the player stays on

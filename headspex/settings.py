@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from headspex.errors import UsageError
-from headspex.protocol import PROTOCOLS, prescribed
-from headspex.rule import (
+from headspex.presets import PROTOCOLS, prescribed
+from headspex.support.validation import (
     POSITIVE,
     PROBABILITY,
     SEED,
@@ -89,7 +89,7 @@ class Settings:
             the budget on top of it, and at least two questions a candidate.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
-        protocol: "paper" stands for its settings; see `headspex.protocol`. "hendrycks" writes
+        protocol: "paper" stands for its settings; see `headspex.presets`. "hendrycks" writes
             multiple choice as MMLU's authors did.
         metric: the value that the spectrum explains, such as "accuracy", "margin" or "logprob"; the
             task's own when None.

@@ -5,7 +5,7 @@ Names are imported on first use: torch takes seconds to import, TransformerLens 
 
 from typing import TYPE_CHECKING
 
-from headspex.lazy import lazily
+from headspex.support.lazy import lazily
 
 if TYPE_CHECKING:
     from headspex.hooks.ablation import ablated as ablated

@@ -8,7 +8,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.hooks.extras import need
-from headspex.notice import first_cause
+from headspex.support.notice import first_cause
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

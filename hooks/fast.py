@@ -28,7 +28,7 @@ from headspex.hooks.llama import (
     log_probs,
     rest_of_layer,
 )
-from headspex.hooks.trunk import Trunk
+from headspex.hooks.prefix import Trunk
 
 LOGITS = 2**26  # computed together: 256 MiB in float32
 

@@ -12,14 +12,14 @@ from jaxtyping import Float
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, refuse_resample
 from headspex.hooks.batching import plan_work
-from headspex.hooks.budget import Budget, Path, scores, tokens_of
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.llama import llama_weights
 from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.switches import check_switches
+from headspex.hooks.token_budget import Budget, Path, scores, tokens_of
 from headspex.hooks.trust import disagreement, objection
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 from headspex.tasks.prompts import EncodedQuestion
 
 PATHS = ("auto", "bridge", "fast")

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 
 from headspex.errors import RoomError
-from headspex.hooks.budget import out_of_memory
 from headspex.hooks.inputs import Pass, passes
 from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
+from headspex.hooks.token_budget import out_of_memory
 from headspex.tasks.prompts import EncodedQuestion
 
 BATCH = 8  # questions that are differentiated together, at most

@@ -14,7 +14,7 @@ from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.quantised import refuse_quantised
 from headspex.hooks.sources import Source
-from headspex.notice import first_cause, say_once
+from headspex.support.notice import first_cause, say_once
 
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")

@@ -12,9 +12,9 @@ from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, head_outputs, hooks_of
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
-from headspex.hooks.budget import Budget, out_of_memory, scores, tokens_of
 from headspex.hooks.inputs import Inputs, Pass
 from headspex.hooks.switches import check_switches
+from headspex.hooks.token_budget import Budget, out_of_memory, scores, tokens_of
 from headspex.tasks.game import Batch, EncodedPrompt
 
 

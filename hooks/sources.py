@@ -11,7 +11,7 @@ from headspex.errors import UsageError
 from headspex.hooks.adapters import base_of, check_adapter, is_adapter
 from headspex.hooks.catalogue import ALIASES
 from headspex.hooks.gguf_file import SUFFIX, only_gguf
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 
 TINY = "tiny"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

@@ -15,11 +15,11 @@ import torch
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import Work, plan_work
-from headspex.hooks.budget import Budget, Path, scores
 from headspex.hooks.exact import can_be_exact, exactly
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import refusal
-from headspex.seeds import stream
+from headspex.hooks.token_budget import Budget, Path, scores
+from headspex.support.seeds import stream
 
 KEEPS = (1.0, 0.8, 0.5, 0.1)  # of the masks that both are asked under
 # Nats. SmolLM2's paths agree to 1e-12 in float64, and 1e-3 more on one of its 135 million weights

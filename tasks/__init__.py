@@ -7,8 +7,6 @@ from headspex.tasks.game import Batch as Batch
 from headspex.tasks.game import EncodedPrompt as EncodedPrompt
 from headspex.tasks.game import game as game
 from headspex.tasks.jsonl import jsonl as jsonl
-from headspex.tasks.kinds import Kind as Kind
-from headspex.tasks.kinds import Prompting as Prompting
 from headspex.tasks.mini import mini as mini
 from headspex.tasks.mmlu import SUBJECTS as SUBJECTS
 from headspex.tasks.mmlu import mmlu as mmlu
@@ -29,4 +27,6 @@ from headspex.tasks.task import Task as Task
 from headspex.tasks.task import encode_task as encode_task
 from headspex.tasks.task import in_proportion as in_proportion
 from headspex.tasks.task import split as split
+from headspex.tasks.task_types import Kind as Kind
+from headspex.tasks.task_types import Prompting as Prompting
 from headspex.tasks.text import text as text

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from headspex.tasks.kinds import Scores
 from headspex.tasks.questions import Question
+from headspex.tasks.task_types import Scores
 
 # As lm-eval's groups and the paper's table 7 have them; every other subject of MMLU is in "other".
 CATEGORIES: dict[str, tuple[str, ...]] = {

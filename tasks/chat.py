@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 
 Message = dict[str, str]
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode
 from headspex.tasks.questions import Question
 from headspex.tasks.scoring import METRICS
-
-if TYPE_CHECKING:
-    from headspex.tasks.task import Task
+from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
 
 
 def _encode(
-    task: Task, questions: Sequence[Question], tokenizer: Any, how: Prompting
+    questions: Sequence[Question], tokenizer: Any, how: Prompting, worked: WorkedExamples
 ) -> list[EncodedQuestion]:
     """Each question behind the first dev questions of its subject."""
     subjects = dict.fromkeys(question.subject for question in questions)
-    worked = {subject: task.shots(subject, how.shots) for subject in subjects}
+    shots = {subject: tuple(worked(subject, how.shots)) for subject in subjects}
     return [
         encode(
-            question, tokenizer, worked[question.subject],
+            question, tokenizer, shots[question.subject],
             style=how.style, chat=how.chat, n_ctx=how.n_ctx,
         )
         for question in questions

@@ -7,18 +7,15 @@ import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from headspex.errors import UsageError
-from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
-from headspex.tasks.task import checked
-
-if TYPE_CHECKING:
-    from headspex.tasks.task import Task
+from headspex.tasks.task import Task, checked
+from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
 
 Metric = Callable[[Any, "Batch"], Any]  # (logits [batch, pos, vocab], batch) -> floats [batch]
 
@@ -106,7 +103,7 @@ def game(
     number = {id(question): index for index, question in enumerate(questions)}
 
     def encode(
-        task: Task, asked: Sequence[Question], tokenizer: Any, how: Prompting
+        asked: Sequence[Question], tokenizer: Any, how: Prompting, worked: WorkedExamples
     ) -> list[EncodedQuestion]:
         if how.shots or how.chat:
             raise UsageError(

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headspex.errors import UsageError
-from headspex.notice import first_line
+from headspex.support.notice import first_line
 from headspex.tasks.chat import in_chat
 from headspex.tasks.harness_loading import documents, loaded
-from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode_pairs
 from headspex.tasks.questions import Question, near
-from headspex.tasks.task import checked
-
-if TYPE_CHECKING:
-    from headspex.tasks.task import Task
+from headspex.tasks.task import Task, checked
+from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
 
 SEED = 1234  # lm-eval's own, of the draw of worked examples
 TYPES = ("multiple_choice", "loglikelihood")
@@ -95,7 +92,7 @@ class _Harness:
         return checked(name, (), (), self._questions, kind=kind)
 
     def _encode(
-        self, task: Task, questions: Sequence[Question], tokenizer: Any, how: Prompting
+        self, questions: Sequence[Question], tokenizer: Any, how: Prompting, worked: WorkedExamples
     ) -> list[EncodedQuestion]:
         found = []
         for question in questions:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.notice import first_line
+from headspex.support.notice import first_line
 from headspex.tasks.questions import near
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.notice import first_line
+from headspex.support.notice import first_line
 from headspex.tasks.csv_layout import CSV
 from headspex.tasks.layouts import PARTS, chosen, read_found
 from headspex.tasks.questions import Question

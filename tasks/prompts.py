@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 from headspex.tasks.characters import check_whole
 from headspex.tasks.chat import in_chat
 from headspex.tasks.questions import LETTERS, Question

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.files import read_json
+from headspex.support.files import read_json
 
 Row = Mapping[str, Any]
 

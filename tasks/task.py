@@ -14,9 +14,9 @@ import numpy as np
 from headspex.errors import UsageError
 from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
-from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
+from headspex.tasks.task_types import Kind, Prompting, Scores, Values
 
 HALF = Fraction(1, 2)
 _STEP = 1e-3  # nats; scores have kinks where log-likelihoods are nearer to each other than that
@@ -92,7 +92,7 @@ class Task:
         prompting: Prompting = Prompting(),  # noqa: B008 - it is frozen
     ) -> list[EncodedQuestion]:
         """Questions of this task as tokens."""
-        return list(self.kind.encode(self, questions, tokenizer, prompting))
+        return list(self.kind.encode(questions, tokenizer, prompting, self.shots))
 
     def scores(
         self,
@@ -220,7 +220,7 @@ def encode_task(
     chat: bool = False,
     n_ctx: int | None = None,
 ) -> list[EncodedQuestion]:
-    """Questions of a task as tokens; the options are those of `headspex.tasks.kinds.Prompting`."""
+    """Questions of a task as tokens; see `Prompting` for the options."""
     return task.encode(questions, tokenizer, Prompting(shots, style, chat, n_ctx))
 
 

@@ -8,19 +8,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headspex.errors import UsageError
-from headspex.tasks.kinds import Kind, Prompting, Scores, Values
 from headspex.tasks.prompts import EncodedQuestion, encode_texts
 from headspex.tasks.questions import Question
-from headspex.tasks.task import checked
+from headspex.tasks.task import Task, checked
+from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
 from headspex.tasks.text_file import read_utf8
-
-if TYPE_CHECKING:
-    from headspex.tasks.task import Task
 
 PASSAGE = 1_000  # characters, about 250 tokens of English
 
@@ -54,7 +51,7 @@ def passages(content: str) -> Iterator[str]:
 
 
 def _encode(
-    task: Task, questions: Sequence[Question], tokenizer: Any, how: Prompting
+    questions: Sequence[Question], tokenizer: Any, how: Prompting, worked: WorkedExamples
 ) -> list[EncodedQuestion]:
     if how.shots or how.chat:
         raise UsageError(

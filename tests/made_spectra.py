@@ -6,7 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from headspex.engine.spectrum import FitReport, Spectrum
+from headspex.engine.fit_report import FitReport
+from headspex.engine.spectrum import Spectrum
 
 
 def random_spectrum(seed: int, n: int = 6, n_terms: int = 12, uniform: bool = False) -> Spectrum:

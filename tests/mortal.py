@@ -26,9 +26,9 @@ import transformer_lens.model_bridge  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401
 import xgboost  # noqa: F401
 
-import headspex.runs.retell  # noqa: F401
-from headspex.cli import main
-from headspex.commands import prune
+import headspex.runs.finished_run  # noqa: F401
+from headspex.cli import prune
+from headspex.cli.main import main
 from headspex.scores import evaluate
 from headspex.scores.block import Block
 from headspex.scores.judge import Judge

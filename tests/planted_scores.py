@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from headspex.budget.sample import Sample
-from headspex.engine.contest import Method
+from headspex.engine.methods.cross_validation import Method
 from headspex.engine.uncertainty import intervals
 from headspex.scores.spread import assign_questions
 

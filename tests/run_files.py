@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headspex.schedules.walk import SLOPE_PASSES
+from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.store import ScoreStore
 
 

@@ -13,7 +13,7 @@ from made_models import copy_of, logits_of
 from headspex.errors import UsageError
 from headspex.hooks import load_model
 from headspex.hooks.pretrained import read_weights
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 
 # peft calls what transformers deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")

@@ -13,8 +13,8 @@ import scipy.sparse
 import torch
 
 from headspex import UsageError, explain, fit_spectrum
-from headspex.arrays import as_array
 from headspex.engine.search import search
+from headspex.support.arrays import as_array
 
 RNG = np.random.default_rng(0)
 MASKS = RNG.random((120, 6)) < 0.5

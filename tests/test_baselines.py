@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LassoCV
 
-from headspex.engine import baselines
-from headspex.engine.baselines import BASELINES
+from headspex.engine.methods import baselines
+from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
 from headspex.errors import UsageError
 

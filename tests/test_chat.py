@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
-from headspex.notice import say_once
 from headspex.study import Study
+from headspex.support.notice import say_once
 from headspex.tasks.chat import TODAY, in_chat
 from headspex.tiny.tokenizer import build_tokenizer
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from headspex.engine.clustered import mean_by_cluster, ratio_by_cluster
+from headspex.support.intervals import mean_by_cluster, ratio_by_cluster
 
 RUNS = 2_000  # the standard deviation of a coverage of 95 % is .5 %
 

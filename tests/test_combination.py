@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.schedules.combination import mean_spectrum, worst_case_schedule
-from headspex.schedules.rules import Limit, Rules
+from headspex.schedules.constraints import Limit, Rules
 from headspex.schedules.schedule import prune_schedule
 
 

@@ -11,10 +11,10 @@ from made_plans import made_plan
 
 from headspex.budget.allocation import Allocation
 from headspex.budget.sample import draw_sample
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.comparison.fits import fit_all, fit_own_masks, search_parts
 from headspex.comparison.orders import ORDERS
-from headspex.engine.baselines import BASELINES
+from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
@@ -85,7 +85,7 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
     """The trees' schedule, made and scored here without the comparison's own code."""
     import headspex
     from headspex.budget.sample import draw_sample
-    from headspex.engine.proxy import boosted_trees
+    from headspex.engine.methods.proxy import boosted_trees
     from headspex.hooks import answer_log_probs
     from headspex.scores.evaluate import Passes
     from headspex.scores.store import ScoreStore
@@ -262,7 +262,7 @@ def _search(n_masks: int) -> Any:
 def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headspex.engine.baselines.PAIR_BYTES", 1e3)
+    monkeypatch.setattr("headspex.engine.methods.baselines.PAIR_BYTES", 1e3)
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
     fits, left_out = fit_all([_search(40), _search(80)], [80, 160], Settings(), known=known)
     assert set(left_out) == {"lasso-pairs"}

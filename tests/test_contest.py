@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from headspex.engine.baselines import lasso_heads
-from headspex.engine.contest import hold, interval, split, split_late, stack
+from headspex.engine.methods.baselines import lasso_heads
+from headspex.engine.methods.cross_validation import hold, interval, split, split_late, stack
 from headspex.engine.observations import Observations, connected_blocks, observe
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 
 
 def mean_only(data: Observations) -> Spectrum:

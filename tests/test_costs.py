@@ -12,7 +12,7 @@ from made_plans import made_plan
 from run_files import files_of
 
 from headspex.budget.allocation import Allocation
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.runs import estimate as estimating
 from headspex.runs.costs import Costs, Rates, Shorter, Stage, of_an_hour, said_of, stages_of

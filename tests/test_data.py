@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.data import TrainingValue
 from headspex.data.findings import explain_training
 from headspex.data.learners import kernel_scores, ridge_scores

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from headspex import doctor, tested
-from headspex.cli import main
+from headspex.cli import machine as doctor
+from headspex.cli import tested_versions as tested
+from headspex.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 

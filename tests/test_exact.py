@@ -11,10 +11,10 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.shapes import Shape, shape_of
 from headspex.players import Players
+from headspex.schedules.constraints import Limit, Rules
 from headspex.schedules.exact import best_mask, best_sets
 from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram
-from headspex.schedules.rules import Limit, Rules
 from headspex.schedules.schedule import prune_schedule
 from headspex.schedules.shape_search import best_of_shape
 

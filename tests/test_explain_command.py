@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 

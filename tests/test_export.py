@@ -333,7 +333,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(model_folder: Path, tmp_
     mask_of(str(model_folder), ragged(2, 4)).write(tmp_path / "mask.json")
     code = (
         "import resource, sys\n"
-        "from headspex.cli import main\n"
+        "from headspex.cli.main import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "sys.exit(main(['export', sys.argv[1], '--format', 'zeroed', '--to', sys.argv[2]]))\n"
     )

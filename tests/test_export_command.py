@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
-from headspex.engine.extraction import tree_spectrum
+from headspex.engine.methods.extraction import tree_spectrum
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 

@@ -4,10 +4,11 @@ from itertools import combinations
 
 import numpy as np
 
-from headspex.engine.families import families
-from headspex.engine.growth import grow
+from headspex.engine.methods.families import families
+from headspex.engine.methods.growth import grow
 from headspex.engine.observations import Observations, observe
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 
 FAMILY = (2, 9, 17, 23, 30)
 

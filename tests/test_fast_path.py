@@ -14,12 +14,12 @@ from headspex.hooks import Prepared, answer_log_probs, llama, load_model, trust
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.bridging import bridge_from_model
-from headspex.hooks.budget import Budget, scores
 from headspex.hooks.exact import exactly
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath
-from headspex.notice import say_once
+from headspex.hooks.token_budget import Budget, scores
+from headspex.support.notice import say_once
 from headspex.tasks import EncodedQuestion
 
 LETTERS = ((10,), (11,), (12,), (13,))
@@ -455,7 +455,7 @@ def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(
 ) -> None:
     questions, masks = ask(8, 40), draw(8, [1, 2])
     expected = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
-    monkeypatch.setattr("headspex.hooks.trunk.KEPT_BYTES_CPU", 1)
+    monkeypatch.setattr("headspex.hooks.prefix.KEPT_BYTES_CPU", 1)
     found = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
     np.testing.assert_array_equal(found, expected)
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headspex.cli import main
+from headspex.cli.main import main
+from headspex.engine.effects import Effect, strongest
 from headspex.engine.search import search
-from headspex.engine.strongest import Effect, strongest
 from headspex.errors import UsageError
 from headspex.features import AnswerScorer, ClassScorer, TextValue, ansi, cut, explain_text, html
 from headspex.features.questions import explained_question, swaps
@@ -103,7 +103,7 @@ def test_masks_that_leave_no_token_are_scored_from_the_beginning_of_text(
 ) -> None:
     import torch
 
-    from headspex.notice import say_once
+    from headspex.support.notice import say_once
 
     say_once.cache_clear()
     scorer = AnswerScorer(tiny, [" Paris"], odds=False)

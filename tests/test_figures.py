@@ -22,8 +22,9 @@ from headspex.figures import (
     pruning_curve,
     pruning_curves,
 )
-from headspex.figures.of_run import COMPARED, FIGURES, Drawn, draw, figures_of
+from headspex.figures.of_run import COMPARED, FIGURES, draw, figures_of
 from headspex.figures.orders import ranked
+from headspex.figures.run_view import RunView
 from headspex.figures.style import save
 from headspex.players import Players
 from headspex.runs.faithfulness_table import FaithfulnessPoint
@@ -288,7 +289,7 @@ def test_every_figure_of_any_run_has_its_table_beside_it(
 ) -> None:
     made_run(tmp_path, **size)
     folder, content = finished_run(tmp_path)
-    run = Drawn(folder, content["results"])
+    run = RunView(folder, content["identity"], content["results"])
     if name not in figures_of(run):
         assert size["heads"] == 1 or "methods" in size  # nothing of ours was judged
         with pytest.raises(UsageError, match="headspex prune"):
@@ -311,7 +312,7 @@ def test_every_figure_of_any_run_has_its_table_beside_it(
 def test_bars_of_a_range_of_layers_are_the_energies_of_its_own_heads(tmp_path: Path) -> None:
     made_run(tmp_path, layers=4, heads=4, pairs=20)
     folder, content = finished_run(tmp_path)
-    run = Drawn(folder, content["results"], ranges=((0, 1), (3,)))
+    run = RunView(folder, content["identity"], content["results"], ranges=((0, 1), (3,)))
     _, table = draw(run, "energy", tmp_path / "drawn.svg")
     with table.open(newline="") as file:
         drawn = {(r["kind"], r["layers"]): float(r["share"]) for r in csv.DictReader(file)}
@@ -327,7 +328,7 @@ def test_bars_of_a_range_of_layers_are_the_energies_of_its_own_heads(tmp_path: P
 def test_an_unknown_figure_or_ending_is_refused(tmp_path: Path) -> None:
     made_run(tmp_path, layers=1, heads=2)
     folder, content = finished_run(tmp_path)
-    run = Drawn(folder, content["results"])
+    run = RunView(folder, content["identity"], content["results"])
     with pytest.raises(UsageError, match="the figures of a run are curve, heads"):
         draw(run, "pie", tmp_path / "pie.svg")
     with pytest.raises(UsageError, match=r"\.svg, \.png or \.pdf"):

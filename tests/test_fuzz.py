@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
 from headspex.runs.curve import read_curve
+from headspex.runs.finished_run import FinishedRun
 from headspex.runs.interactions_table import read_interactions
-from headspex.runs.retell import told_of
-from headspex.runs.run_folder import RunFolder, finished_run
+from headspex.runs.run_folder import finished_run
 from headspex.runs.status import status
 from headspex.schedules.schedule import Schedule
 from headspex.tasks import load_task
@@ -122,7 +122,7 @@ def _run(folder: Path) -> None:
     here.changed(content.get("files", {}))
     status(folder)
     str(status(folder))
-    told_of(RunFolder(folder), content["results"])
+    str(FinishedRun.load(folder))
 
 
 def _curve(folder: Path) -> None:

@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from headspex.figures.exhibition import PICTURES, draw_all
 from headspex.runs.curve import read_curve
 from headspex.runs.interactions_table import read_interactions
-from headspex.runs.results import summary
 from headspex.runs.run_folder import finished_run
+from headspex.runs.summary import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "figures/gallery"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import headspex
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.hooks import ablated, head_outputs, measure, prepare
 from headspex.tasks import Batch, game, load_task

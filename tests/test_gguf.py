@@ -12,7 +12,7 @@ from made_models import copy_of, logits_of
 
 from headspex.errors import UsageError
 from headspex.hooks import load_model
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ def test_it_is_exported_with_its_tokenizer(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_it_was_stored_as_is_recorded(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from headspex.cli import main
+    from headspex.cli.main import main
     from headspex.study import Study
 
     assert Study(str(file), "mini").identity["quantised"] == "GGUF Q8_0"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headspex.engine.growth import grow
+from headspex.engine.methods.growth import grow
 from headspex.engine.observations import observe
 
 PLANTED = {

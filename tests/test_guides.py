@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headspex.cli import build_parser, main
+from headspex.cli.main import build_parser, main
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = ROOT / "figures/guides"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 from headspex.tasks import load_task
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")

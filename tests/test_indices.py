@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.engine.indices import INDICES, effects, interactions, moebius_transform
+from headspex.engine.effects import effect_sizes
+from headspex.engine.indices import INDICES, interactions, moebius_transform
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
@@ -112,7 +113,7 @@ def test_banzhaf_equals_the_mean_derivative_over_all_coalitions(
 ) -> None:
     spectrum = random_spectrum(seed, n)
     values = spectrum.predict(all_masks(n))
-    found = interactions(spectrum, "banzhaf", order=order)
+    found = interactions(spectrum, "banzhaf", order=order, keep=0.5)
     assert_equal(
         found,
         lambda t: averaged_derivative(values, t, n, lambda k: 0.5 ** (n - len(t))),
@@ -172,7 +173,8 @@ def test_fbii_equals_least_squares_under_the_sampling_measure(
     masks = all_masks(n)
     values = spectrum.predict(masks)
     uniform = least_squares_by_definition(values, n, order, np.ones(len(masks)))
-    assert_equal(interactions(spectrum, "fbii", order=order), uniform.__getitem__, n, order)
+    found = interactions(spectrum, "fbii", order=order, keep=0.5)
+    assert_equal(found, uniform.__getitem__, n, order)
     weights = np.where(masks, keep, 1 - keep).prod(axis=1)
     biased = least_squares_by_definition(values, n, order, weights)
     found = interactions(spectrum, "fbii", order=order, keep=keep)
@@ -202,7 +204,7 @@ def test_effects_equal_the_expected_derivative_under_the_spectrums_own_sampling(
     spectrum = random_spectrum(seed, n)
     masks = all_masks(n)
     values = spectrum.predict(masks)
-    for term, effect in zip(spectrum.terms, effects(spectrum), strict=True):
+    for term, effect in zip(spectrum.terms, effect_sizes(spectrum), strict=True):
         rest = [i for i in range(n) if i not in term]
         expected = 0.0
         for mask in masks[~masks[:, list(term)].any(axis=1)]:
@@ -251,3 +253,12 @@ def test_an_unknown_index_or_order_is_refused_with_the_known_ones() -> None:
         interactions(spectrum, "sii", order=0)
     with pytest.raises(UsageError, match=r"order must be a whole number, .* but is 2\.5"):
         interactions(spectrum, "sii", order=2.5)  # type: ignore[arg-type]
+
+
+def test_an_index_is_of_the_keep_of_the_spectrum_unless_another_is_asked_for() -> None:
+    spectrum = Spectrum.from_dict({(0,): -0.3, (0, 1): 0.2, (): 1.0}, n_players=3, keep=0.8)
+    for index in ("fourier", "banzhaf", "fbii", "influence"):
+        own, half = spectrum.interactions(index), spectrum.interactions(index, keep=0.5)
+        assert own == spectrum.interactions(index, keep=0.8)
+        assert own != half
+    assert spectrum.interactions("banzhaf") == spectrum.effects()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 PRESS = signal.SIGINT
 
@@ -91,7 +91,7 @@ def test_eval_heeds_it_too_and_the_next_command_does_not(
 ) -> None:
     words = ["eval", "--model", str(model_folder), "--limit", "2"]
     with monkeypatch.context() as patch:
-        patch.setattr("headspex.evaluation.say_what_is_cut", pressed_in_a_callback)
+        patch.setattr("headspex.evaluation.evaluate.say_what_is_cut", pressed_in_a_callback)
         assert main(words) == 1
     assert capsys.readouterr().err == "headspex: stopped\n"
     assert main(words) == 0

@@ -5,8 +5,8 @@ from itertools import chain, combinations
 import numpy as np
 import pytest
 
-from headspex.engine import kernel
-from headspex.engine.kernel import kernel_ridge, product_kernel
+from headspex.engine.methods import kernel
+from headspex.engine.methods.kernel import kernel_ridge, product_kernel
 from headspex.engine.observations import observe
 
 

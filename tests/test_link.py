@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.engine.baselines import lasso_heads
-from headspex.engine.link import Index, index_spectrum, linked
+from headspex.engine.methods.baselines import lasso_heads
+from headspex.engine.methods.saturation import Index, index_spectrum, linked
 from headspex.engine.observations import observe
 
 

@@ -58,7 +58,7 @@ def test_the_literal_command_runs_to_its_end_with_the_network_off(
     home: Path, tmp_path: Path
 ) -> None:
     words = f"prune --model llama-3.1-8b --task mmlu --subject {SUBJECT} --layers 1-3".split()
-    program = "import sys; from headspex.cli import main; sys.exit(main())"
+    program = "import sys; from headspex.cli.main import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program, *words], env=offline(home), cwd=tmp_path,
         capture_output=True, text=True, check=False,
@@ -81,7 +81,7 @@ def test_the_literal_command_runs_to_its_end_with_the_network_off(
 def test_what_the_cache_lacks_is_said_with_the_way_out(
     home: Path, tmp_path: Path, words: str, message: str
 ) -> None:
-    program = "import sys; from headspex.cli import main; sys.exit(main())"
+    program = "import sys; from headspex.cli.main import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program, "eval", *words.split()], env=offline(home), cwd=tmp_path,
         capture_output=True, text=True, check=False,

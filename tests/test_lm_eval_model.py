@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.hooks import load_model
 from headspex.mask_file import MaskFile, pruned_heads
@@ -72,7 +72,7 @@ def zeroed(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_a_masked_model_scores_in_lm_eval_as_in_headspex_and_as_the_zeroed_checkpoint(
     data: Path, model_folder: Path, mask: Path, zeroed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import headspex.lm_eval_model  # noqa: F401 - registers the model
+    import headspex.evaluation.lm_eval_model  # noqa: F401 - registers the model
 
     masked = lm_eval_run(
         data, TASKS, "headspex", {"pretrained": str(model_folder), "mask": str(mask)},
@@ -101,7 +101,7 @@ def test_generation_runs_under_the_mask_as_in_the_zeroed_checkpoint(
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from headspex.lm_eval_model import MaskedLM
+    from headspex.evaluation.lm_eval_model import MaskedLM
 
     def written(model: Any) -> list[str]:
         args = ("What is the home of the fox?", {"until": ["!"], "max_gen_toks": 12})
@@ -148,7 +148,7 @@ def test_the_gpu_that_lm_eval_fills_in_is_the_cpu_where_there_is_none(
 def test_another_device_that_is_not_there_is_refused(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headspex.lm_eval_model import MaskedLM
+    from headspex.evaluation.lm_eval_model import MaskedLM
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="device 'cuda:1' needs such an accelerator"):
@@ -156,7 +156,7 @@ def test_another_device_that_is_not_there_is_refused(
 
 
 def test_a_mask_of_another_model_is_refused(four_layers: Path, mask: Path) -> None:
-    from headspex.lm_eval_model import MaskedLM
+    from headspex.evaluation.lm_eval_model import MaskedLM
 
     with pytest.raises(UsageError, match="the mask was made for random"):
         MaskedLM(str(four_layers), mask=str(mask))

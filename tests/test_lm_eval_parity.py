@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install 'headspex[lm-eval]'")
 from reference_lm_eval import lm_eval_run, log_likelihoods, metric_of, write_mmlu

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.schedules.memory import (
+from headspex.walk.posterior import (
     LEAST_OWN,
     MOST_OWN,
     OWN_RANGE,

@@ -10,7 +10,7 @@ from made_models import copy_of
 
 from headspex.errors import UsageError
 from headspex.hooks import load_model
-from headspex.notice import say_once
+from headspex.support.notice import say_once
 
 
 @pytest.fixture(autouse=True)

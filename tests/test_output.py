@@ -10,8 +10,8 @@ from typing import TextIO
 
 import pytest
 
-from headspex.cli import main
-from headspex.output import Output
+from headspex.cli.main import main
+from headspex.cli.output import Output
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ["data", "--players", "6", "--budget", "64"]
@@ -76,7 +76,7 @@ def test_a_refused_command_keeps_its_exit_code(
 
 
 def test_python_itself_says_no_more_at_its_end() -> None:
-    command = "import sys; from headspex.cli import main; sys.exit(main(['models']))"
+    command = "import sys; from headspex.cli.main import main; sys.exit(main(['models']))"
     with _full() as stream:
         done = subprocess.run(
             [sys.executable, "-c", command], cwd=ROOT, stdout=stream, stderr=subprocess.PIPE,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from run_files import passes_of
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.study import Study
 
 BUDGET = 6_400  # the least that has a pilot is 6,144

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.budget.plan import FEWEST_WALK_QUESTIONS, WALK_SHARE, Walking, make_plan
+from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
-from headspex.schedules.slope_field import MOST
-from headspex.schedules.tangent import LOOK
 from headspex.settings import Settings
 from headspex.study import Study
+from headspex.walk.gate_gradients import LOOK
+from headspex.walk.sizes import FEWEST_WALK_QUESTIONS, WALK_SHARE, WalkSizes
+from headspex.walk.slope_field import MOST
 
 
 @given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
@@ -44,9 +45,9 @@ def test_half_of_a_walk_goes_for_slopes_where_there_are_any() -> None:
     plan = make_plan(Settings(budget=10_000), n_players=40, n_search=50, n_heldout=50)
     assert (plan.n_search, plan.sizes[-1]) == (50, 36)
     tried = 36 * 5  # with 2,500 passes; at the last step five players are left
-    assert plan.walking(by_slopes=False) == Walking(2_500 // 180, 0, tried * 13)
+    assert plan.walking(by_slopes=False) == WalkSizes(2_500 // 180, 0, tried * 13)
     # Slopes of 50 questions cost 150 passes: 8 times 150 are all that 1,250 pay for.
-    assert plan.walking(by_slopes=True) == Walking(1_300 // 180, 8, tried * 7 + 1_200)
+    assert plan.walking(by_slopes=True) == WalkSizes(1_300 // 180, 8, tried * 7 + 1_200)
 
 
 def test_where_every_candidate_is_asked_everything_slopes_are_not_taken() -> None:

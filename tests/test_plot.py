@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from made_runs import made_run
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.figures.of_run import FIGURES
-from headspex.layer_ranges import default_ranges
+from headspex.runs.layer_ranges import default_ranges
 from headspex.runs.ranged_curves import RangedPoint, write_ranged
 from headspex.runs.run_folder import RunFolder
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.hooks import load_model
 from headspex.tasks import Question, Task, encode_task, load_task, prompt, split

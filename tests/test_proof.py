@@ -3,10 +3,11 @@
 import numpy as np
 
 from headspex.engine.fit import fit_spectrum
-from headspex.engine.growth import grow
+from headspex.engine.methods.growth import grow
+from headspex.engine.methods.proof import beyond_chance, promise, solved
 from headspex.engine.observations import observe
-from headspex.engine.proof import beyond_chance, promise, solved
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 
 TABLE = {(i,): 1.0 + i for i in range(8)} | {(i, i + 1): 2.0 for i in range(8)}
 GAME = Spectrum.from_dict(TABLE, n_players=30)

@@ -10,8 +10,8 @@ import headspex
 from headspex.budget.allocation import spend
 from headspex.budget.plan import make_plan
 from headspex.errors import UsageError
-from headspex.evaluation import check_held_out
-from headspex.protocol import said_of_split
+from headspex.evaluation.evaluate import check_held_out
+from headspex.presets import said_of_split
 from headspex.settings import Settings
 
 GALLERY_RUN = Path(__file__).resolve().parents[1] / "figures/gallery/run"

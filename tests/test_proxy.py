@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from headspex.engine.methods.proxy import boosted_trees
 from headspex.engine.observations import observe
-from headspex.engine.proxy import boosted_trees
 
 
 def test_trees_find_an_and_of_three_that_has_weak_main_effects() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from run_files import files_of, scores_of
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +23,8 @@ QUICK = ["--budget", "6400", "--verify-budget", "2640", "--threads", "1", "--met
 DRIVER = """
 import os, signal, sys
 import headspex.scores.evaluate
-import headspex.scores.ray_pool as pool
-from headspex.cli import main
+import headspex.runs.ray_pool as pool
+from headspex.cli.main import main
 
 kill_at, pool.RESTARTS = map(int, sys.argv[1:3])
 headspex.scores.evaluate.BLOCK = 128
@@ -118,7 +118,7 @@ def test_a_cluster_that_is_not_there_and_a_worker_that_is_too_large_are_refused_
 @with_ray
 def test_local_ray_listens_to_this_machine_alone() -> None:
     code = (
-        "from headspex.scores.ray_pool import _connected\n"
+        "from headspex.runs.ray_pool import _connected\n"
         "import pathlib, psutil\n"
         "ray = _connected('local')\n"
         "own = psutil.Process()\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import headspex
-from headspex.cli import build_parser, main
+from headspex.cli.main import build_parser, main
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)

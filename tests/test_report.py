@@ -9,9 +9,9 @@ import pytest
 from browser import Page, browser, found_browser
 from made_runs import made_run
 
-from headspex.figures.of_run import FIGURES, Drawn
+from headspex.figures.of_run import FIGURES
+from headspex.figures.run_view import RunView
 from headspex.report import write_report
-from headspex.runs.run_folder import finished_run
 
 needs_browser = pytest.mark.skipif(found_browser() is None, reason="no Chromium on this machine")
 
@@ -39,9 +39,7 @@ WRONG_WORDS = """[...document.querySelectorAll('figure svg')].flatMap((svg) => {
 
 def _report(path: Path, **size: Any) -> Path:
     made_run(path, **size)
-    folder, content = finished_run(path)
-    run = Drawn(folder, content["results"])
-    return write_report(run, content["identity"], ["Heads can go.", "R² is 0.9."])
+    return write_report(RunView.load(path))
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +101,7 @@ def test_1024_heads_and_thousands_of_interactions_make_less_than_3_mb(tmp_path: 
 @needs_browser
 def test_the_report_of_a_real_run_opens_with_every_picture_and_no_error(tmp_path: Path) -> None:
     gallery = Path(__file__).resolve().parents[1] / "figures/gallery/run"
-    folder, content = finished_run(gallery)
-    run = Drawn(folder, content["results"])
-    report = write_report(run, content["identity"], ["It can."], to=tmp_path / "report.html")
+    report = write_report(RunView.load(gallery), to=tmp_path / "report.html")
     with browser(tmp_path / "browser") as page:
         page.open(report)
         assert page.run(SEEN) == [[f"figure-{name}", True] for name in FIGURES]

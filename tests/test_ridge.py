@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headspex.engine import ridge as module
-from headspex.engine.ridge import ridge
+from headspex.engine.methods import ridge as module
+from headspex.engine.methods.ridge import ridge
 
 
 def problem(noise: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

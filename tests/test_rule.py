@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from headspex.errors import UsageError
-from headspex.rule import whole
 from headspex.schedules.schedule import Schedule
-from headspex.seeds import stream
+from headspex.support.seeds import stream
+from headspex.support.validation import whole
 
 
 @pytest.mark.parametrize("given", [3, np.int8(3), np.uint64(3)])

@@ -10,9 +10,9 @@ from planted_scores import one_run
 from headspex.budget.allocation import Allocation
 from headspex.budget.pilot import draw_pilot
 from headspex.budget.sample import Sample, draw_sample
-from headspex.engine.growth import grow
+from headspex.engine.methods.growth import grow
 from headspex.scores.spread import mask_values
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 
 PLAN = made_plan(
     n_players=12, n_search=20, n_heldout=15, n_fresh=30, sizes=(2,), search_budget=1_000

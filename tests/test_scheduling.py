@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.mask_file import read_mask
 from headspex.runs.curve import read_curve
 from headspex.runs.run_folder import finished_run

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headspex.engine.effects import strongest
 from headspex.engine.search import all_masks, exact_spectrum, search
-from headspex.engine.strongest import strongest
 from headspex.errors import UsageError
 from headspex.schedules.removal_curve import mean_values, removal_curves, removal_orders
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from headspex.errors import UsageError
-from headspex.seeds import derived_seed, stream
+from headspex.support.seeds import derived_seed, stream
 
 ROOT = Path(__file__).resolve().parents[1]
 # Where random numbers come from, and who else may make some.
@@ -62,7 +62,7 @@ def test_random_numbers_come_from_streams() -> None:
         for place, node, called in _calls()
         if called in SOURCES and place not in ALLOWED
     }
-    assert not made, "use headspex.seeds.stream"
+    assert not made, "use headspex.support.seeds.stream"
 
 
 def test_no_two_parts_share_a_stream() -> None:

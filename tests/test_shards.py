@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from run_files import files_of, scores_of
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.runs.shards import Shard
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 

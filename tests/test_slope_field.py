@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.schedules.slope_field import ALIKE, CURVATURE, RANGE, ROUNDING, SlopeField
+from headspex.walk.slope_field import ALIKE, CURVATURE, RANGE, ROUNDING, SlopeField
 
 
 def posterior(

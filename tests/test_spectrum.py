@@ -1,6 +1,7 @@
 import math
 import time
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_spectra import REPORT, random_spectrum, reported
 from scipy.linalg import hadamard
+from sklearn.metrics import r2_score
 
 from headspex.engine.characters import characters
 from headspex.engine.spectrum import Spectrum
@@ -246,7 +248,7 @@ def test_a_weighted_sum_of_spectra_predicts_the_weighted_sum_of_their_prediction
 def test_shapiq_reads_the_same_values() -> None:
     pytest.importorskip("shapiq")
     values = reported().to_shapiq("banzhaf")
-    assert values[(0, 1)] == pytest.approx(reported().interactions("banzhaf")[(0, 1)])
+    assert values[(0, 1)] == pytest.approx(reported().interactions("banzhaf", keep=0.5)[(0, 1)])
 
 
 def test_shapiq_gets_no_group_but_those_there_are() -> None:
@@ -260,3 +262,36 @@ def test_shapiq_gets_no_group_but_those_there_are() -> None:
     assert values[(3, 4, 5)] == -8.0
     assert values[(1, 2)] == 8.0
     assert len(values.interactions) == 1 + 3 + 7
+
+
+def test_the_strongest_effects_come_first() -> None:
+    spectrum = Spectrum.from_dict(
+        {(): 0.5, (0,): -0.1, (2,): 0.3, (0, 1): 0.2, (1,): 0.0}, n_players=3, keep=0.5
+    )
+    assert list(spectrum.effects()) == [(2,), (0, 1), (0,), (1,)]
+    # A player that comes on moves its character by -2 at keep 1/2.
+    assert list(spectrum.effects().values()) == pytest.approx([-0.6, 0.8, 0.2, 0.0])
+    assert [one.players for one in spectrum.top(2)] == [(2,), (0, 1)]
+    assert [one.players for one in spectrum.top(9, least_order=2)] == [(0, 1)]
+    assert sum(one.share for one in spectrum.top(9)) == pytest.approx(1)
+
+
+def test_the_score_is_r2_as_sklearn_has_it() -> None:
+    spectrum = Spectrum.from_dict({(): 0.5, (0,): -0.1, (0, 1): 0.2}, n_players=3, keep=0.6)
+    rng = np.random.default_rng(0)
+    masks = rng.random((50, 3)) < 0.6
+    values = spectrum.predict(masks) + rng.normal(0, 0.1, 50)
+    assert spectrum.score(masks, values) == pytest.approx(r2_score(values, spectrum.predict(masks)))
+    assert spectrum.score(masks, 1e300 * spectrum.predict(masks)) < 1
+    with pytest.raises(UsageError, match="values that differ"):
+        spectrum.score(masks, np.ones(50))
+    with pytest.raises(UsageError, match="50 masks"):
+        spectrum.score(masks, values[:-1])
+
+
+def test_a_saved_spectrum_is_loaded_the_same(tmp_path: Path) -> None:
+    there = tmp_path / "spectrum.json"
+    reported().save(there)
+    assert Spectrum.load(there).to_json() == reported().to_json()
+    with pytest.raises(UsageError, match=r"gone\.json cannot be read"):
+        Spectrum.load(tmp_path / "gone.json")

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from headspex.engine.bch import BCHCode, field
 from headspex.engine.fit import explain
-from headspex.engine.peeling import peel, transform
-from headspex.engine.spectrum import Spectrum, Term
-from headspex.engine.spex import fit_spex, smallest_budget, spex_design
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.spex.bch import BCHCode, field
+from headspex.engine.spex.peeling import peel, transform
+from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
+from headspex.engine.terms import Term
 from headspex.errors import UsageError
 
 

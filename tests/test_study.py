@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from run_files import files_of, passes_of, slopes_of
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.figures.of_run import FIGURES
@@ -285,7 +285,7 @@ def test_unknown_folders_are_refused_by_plot_and_export(
 
 def test_help_answers_without_torch() -> None:
     code = (
-        "import sys, headspex.cli as c\n"
+        "import sys, headspex.cli.main as c\n"
         "try: c.main(['--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'transformer_lens', 'xgboost', 'matplotlib'} & set(sys.modules)"

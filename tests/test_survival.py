@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from run_files import files_of, scores_of, slopes_of
 
-from headspex.cli import main
+from headspex.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 # The least budget that has a pilot is 6,144.
@@ -150,7 +150,7 @@ def test_kills_before_and_after_every_write_change_no_file(
 def test_real_processes_that_are_killed_while_they_start_leave_nothing_in_the_way(
     model_folder: Path, tmp_path: Path
 ) -> None:
-    code = "import sys, headspex.cli as c; sys.exit(c.main(sys.argv[1:]))"
+    code = "import sys, headspex.cli.main as c; sys.exit(c.main(sys.argv[1:]))"
 
     def real(out: Path, seconds: float | None) -> int:
         words = _words(model_folder, out)

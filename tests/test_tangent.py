@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.schedules import tangent as module
-from headspex.schedules.tangent import LOOK, Tangent, centred, due
+from headspex.walk import gate_gradients as module
+from headspex.walk.gate_gradients import LOOK, Tangent, centred, due
 
 PLAYERS, QUESTIONS = np.arange(5), np.arange(8)
 WHOLE = np.ones(5, dtype=bool)

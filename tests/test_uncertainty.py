@@ -5,9 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from headspex.engine.growth import grow
+from headspex.engine.methods.growth import grow
 from headspex.engine.observations import Observations, observe
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 from headspex.engine.uncertainty import Intervals, intervals
 from headspex.errors import UsageError
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from headspex import Players, UsageError, explain, fit_spectrum, layer_energy, shapley_values
+from headspex.engine.effects import strongest
 from headspex.engine.search import all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.strongest import strongest
 
 UNITS = [1e-300, 1e-12, 1e9, 1e39, 1e300]
 

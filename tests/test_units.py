@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.engine.energy import layer_energy
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError

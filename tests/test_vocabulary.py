@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.tasks import Question, Task, game
 from headspex.tiny.tokenizer import build_tokenizer
@@ -82,9 +82,9 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_fine_where_no_question_h
 def test_features_and_losses_of_texts_refuse_such_tokens_too(
     added: tuple[Path, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from headspex.evaluation.text_loss import text_loss, text_windows
     from headspex.hooks import load_model
     from headspex.players import Players
-    from headspex.text_loss import text_loss, text_windows
 
     folder, vocabulary = added
     words = ["features", "--model", str(folder), "--answer", " den", "--after", " is in the"]

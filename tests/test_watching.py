@@ -18,7 +18,7 @@ from made_plans import made_plan
 
 from headspex.budget.allocation import Allocation
 from headspex.budget.sample import draw_sample
-from headspex.cli import main
+from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.runs.lock import holder, locked
 from headspex.runs.stopping import steps
@@ -212,8 +212,8 @@ def test_ctrl_c_keeps_the_batch_in_flight_and_says_how_to_go_on(
     """A real process and a real signal, while it scores."""
     out = tmp_path / "run"
     code = (
-        "import sys, time, headspex.scores.judge as j, headspex.cli as c\n"
-        "import headspex.commands.prune as p\n"
+        "import sys, time, headspex.scores.judge as j, headspex.cli.main as c\n"
+        "import headspex.cli.prune as p\n"
         "p._tell_costs_at_start = lambda *_: None\n"
         "ask = j.measure\n"
         "def slow(*args, **options): time.sleep(1); print('measured', flush=True); "

@@ -14,12 +14,12 @@ from headspex.budget.verification import (
     spread,
 )
 from headspex.errors import UsageError
-from headspex.protocol import PAPER_MASKS
+from headspex.presets import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
-from headspex.schedules.tangent import most_looks, sloped_questions
-from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
+from headspex.scores.block import SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
+from headspex.walk.sizes import WalkSizes, walk_sizes
 
 SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of all that a run spends
@@ -27,25 +27,7 @@ WATCHED = 100  # masks that looks at the search are had on
 LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 FEWEST_MASKS = 10  # of the search; intervals need as many
-WALK_SHARE = 0.25  # of the search budget, that a round of refinement may spend on top of it
-SLOPE_SHARE = 0.5  # of that, at most, for slopes, where the score has any
-FEWEST_WALK_QUESTIONS = 2  # from which their noise can be told
 FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
-
-
-@dataclass(frozen=True)
-class Walking:
-    """The sizes of a refining walk.
-
-    Attributes:
-        questions: that each candidate is asked.
-        slopes: how often slopes are taken, at most.
-        passes: of all of it, at most.
-    """
-
-    questions: int
-    slopes: int
-    passes: int
 
 
 @dataclass(frozen=True)
@@ -98,25 +80,16 @@ class Plan:
         """How many masks there are to search: all but those on which it is judged."""
         return _possible(self.n_players) - self.n_fresh - self.n_watched
 
-    def walking(self, *, by_slopes: bool) -> Walking:
+    def walking(self, *, by_slopes: bool) -> WalkSizes:
         """What a round of refinement may ask.
 
         Args:
             by_slopes: whether the score has slopes.
         """
-        if not self.sizes:
-            return Walking(0, 0, 0)
-        steps = self.sizes[-1]
-        left = (self.n_players - step for step in range(steps))
-        tried = sum(min(CANDIDATES, n) for n in left if n > 1)  # the last one needs no measurement
-        budget, slopes = int(WALK_SHARE * self.search_budget), 0
-        each = SLOPE_PASSES * sloped_questions(self.n_search)
-        if by_slopes and budget < steps * CANDIDATES * self.n_search:  # else all is measured
-            paid = int(SLOPE_SHARE * budget) // each
-            slopes = min(steps, paid, most_looks(self.n_search))
-        affordable = (budget - slopes * each) // (steps * CANDIDATES)
-        questions = min(self.n_search, max(FEWEST_WALK_QUESTIONS, affordable))
-        return Walking(questions, slopes, tried * questions + slopes * each)
+        return walk_sizes(
+            n_players=self.n_players, n_questions=self.n_search, sizes=self.sizes,
+            search_budget=self.search_budget, slope_passes=SLOPE_PASSES if by_slopes else None,
+        )  # fmt: skip
 
     def passes_total(self, rounds: int, *, by_slopes: bool) -> int:
         """Of a whole run with so many rounds of refinement, at most."""

@@ -13,7 +13,7 @@ from headspex.budget.plan import Plan
 from headspex.engine.observations import Observations, observe
 from headspex.engine.sampling import draw_masks
 from headspex.scores.spread import assign_questions, mask_values
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,18 +26,18 @@ from headspex.comparison.standings import Evidence, best_predicting, best_prunin
 from headspex.engine.faithfulness import faithfulness
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.files import read_text
 from headspex.runs.curve import CurvePoint
 from headspex.runs.findings import curve_metrics, fresh_values, random_schedules, search_scores
 from headspex.runs.lock import locked
-from headspex.runs.reopening import study_of_run
+from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import judged_run
 from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.fill import fill_of_run
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
-from headspex.study import Study
+from headspex.setup import Setup
+from headspex.support.files import read_text
 
 JUDGED = ("lasso", "random")  # whose schedules the run has scored beside its own, in its order
 
@@ -61,14 +61,14 @@ def compare(
             were, or a budget that the search does not hold or SPEX cannot use.
     """
     folder, content = judged_run(path)
-    study = study_of_run(path, content["identity"])
-    settings, plan, metric = study.settings, study.plan, study.metric
+    setup = setup_of_run(path, content["identity"])
+    settings, plan, metric = setup.settings, setup.plan, setup.metric
     sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
     passes = search_parts(sample, budgets)
     known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
-    with locked(path), ScoreStore(folder.scores, study.scored_by(fill)) as store:
-        judge = study.judge(store, fill=fill)
+    with locked(path), ScoreStore(folder.scores, setup.scored_by(fill)) as store:
+        judge = setup.judge(store, fill=fill)
         scores = search_scores(judge, sample, metric)
         # As the run asked them: what is stored are whole blocks.
         fresh, _ = fresh_values(judge, sample, metric, known.predict(sample.fresh))
@@ -83,17 +83,17 @@ def compare(
         if spex is not None:
             fits["spex"] = [spex]
         schedules = {
-            method: [prune_schedule(several[-1].spectrum, study.players)]
+            method: [prune_schedule(several[-1].spectrum, setup.players)]
             for method, several in fits.items()
         }
         # The run may have refined its schedule on the model.
-        schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), study.players)]
-        schedules["random"] = random_schedules(len(study.players), seed=settings.seed)
+        schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
+        schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
             importances = Known(judge, sample.search, metric, known)
             for name, order in ORDERS.items():
                 schedules[name] = [schedule_from_scores(order.importance(importances))]
-        curve, correct = _pruned(judge, schedules, study, sample)
+        curve, correct = _pruned(judge, schedules, setup, sample)
     # BLAS adds up in another order with another number of threads, which the environment sets.
     with threadpool_limits(1):
         # Where nothing varies, nothing can be predicted.
@@ -101,7 +101,7 @@ def compare(
         predicted = predictions(fits, sample.fresh) if varies else {}
         points = faithfulness_points(fits, predicted, fresh, seed=settings.seed)
         last = {method: several[-1] for method, several in predicted.items()}
-        evidence = Evidence(fresh, last, correct, study.task.metric, plan.sizes, settings.seed)
+        evidence = Evidence(fresh, last, correct, setup.task.metric, plan.sizes, settings.seed)
         found = standings(evidence)
     return Comparison(
         n_fresh=plan.n_fresh,
@@ -110,7 +110,7 @@ def compare(
         unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
-        own_metric=study.task.metric,
+        own_metric=setup.task.metric,
         at_chance=content["results"]["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),
@@ -122,10 +122,10 @@ def compare(
 
 
 def _pruned(
-    judge: Judge, schedules: Mapping[str, Sequence[Schedule]], study: Study, sample: Sample
+    judge: Judge, schedules: Mapping[str, Sequence[Schedule]], setup: Setup, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
     """The curve of every method's schedule, and its score on each question that all are asked."""
-    metrics, sizes = curve_metrics(study.task.metric, study.metric), study.plan.sizes
+    metrics, sizes = curve_metrics(setup.task.metric, setup.metric), setup.plan.sizes
     curve, _ = verify_whole(judge, sample.heldout, metrics=metrics)
     scores: dict[str, Float[np.ndarray, "sizes questions"]] = {}
     new = [method for method in schedules if method not in (OURS, *JUDGED)]

@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 from headspex.budget.plan import FEWEST_MASKS
 from headspex.budget.sample import Sample
 from headspex.comparison.methods import METHODS, OURS
-from headspex.engine.contest import fit_or_constant
 from headspex.engine.faithfulness import Measured, faithfulness
+from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.spex import fit_spex, smallest_budget, spex_design
+from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
 from headspex.errors import UsageError
 from headspex.runs.faithfulness_table import FaithfulnessPoint
 from headspex.scores.judge import Judge

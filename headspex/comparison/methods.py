@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headspex.comparison.orders import ORDERS
-from headspex.engine.baselines import BASELINES
 from headspex.engine.fit import fit_spectrum
+from headspex.engine.methods.baselines import BASELINES
+from headspex.engine.methods.proxy import boosted_trees
 from headspex.engine.observations import Observations
-from headspex.engine.proxy import boosted_trees
 from headspex.engine.spectrum import Spectrum
 
 OURS = "proxyspex"  # the method that every other one is held against

@@ -1,7 +1,7 @@
 """Pruning orders by an importance of each player; adding one is adding an entry.
 
-Beside the spectra in `headspex.engine.baselines` these are what people prune heads by. They come
-from the model itself, at a cost in forward passes that is counted, or from a spectrum.
+Beside the spectra in `headspex.engine.methods.baselines` these are what people prune heads by. They
+come from the model itself, at a cost in forward passes that is counted, or from a spectrum.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from typing import Any
 from headspex.comparison.standings import Standing, Verdict, or_null
 from headspex.engine.paired import Difference
 from headspex.errors import UsageError
-from headspex.files import write_json
 from headspex.runs.curve import CurvePoint, write_curve
 from headspex.runs.faithfulness_table import FaithfulnessPoint, write_faithfulness
 from headspex.runs.run_folder import check_can_be_made, is_empty_folder
+from headspex.support.files import write_json
 from headspex.units import plural
 
 FORMAT = "headspex.compare/1"

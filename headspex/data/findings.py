@@ -15,9 +15,7 @@ from headspex.data.value import TrainingValue
 from headspex.engine.indices import shapley_of
 from headspex.engine.sampling import draw_masks
 from headspex.engine.search import Search, search
-from headspex.files import write_csv, write_json, write_text
 from headspex.players import Masks
-from headspex.rule import whole
 from headspex.schedules.removal_curve import (
     RemovalPoint,
     mean_values,
@@ -25,7 +23,9 @@ from headspex.schedules.removal_curve import (
     removal_orders,
     write_removal,
 )
-from headspex.seeds import stream
+from headspex.support.files import write_csv, write_json, write_text
+from headspex.support.seeds import stream
+from headspex.support.validation import whole
 
 SHOWN = 6  # pairs of each kind
 FRESH = 1000  # subsets on which predictions are judged

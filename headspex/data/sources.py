@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from headspex.data.value import TrainingValue, check_features
 from headspex.errors import UsageError
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 
 Data = tuple[Float[np.ndarray, "samples ..."], Int[np.ndarray, " samples"]]
 

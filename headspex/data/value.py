@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from headspex.data.learners import kernel_scores, rbf_kernel, ridge_scores, usual_width
 from headspex.errors import UsageError
 from headspex.players import Masks, Values, check_masks
-from headspex.progress import progress
-from headspex.rule import Rule
+from headspex.support.progress import progress
+from headspex.support.validation import Rule
 
 # bool [samples] -> model; the model: features [tests, features] -> scores [tests, classes], columns
 # in ascending order of all classes.

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Float32
 
-from headspex.arrays import as_array, as_numbers
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
 from headspex.players import Masks, check_masks
+from headspex.support.arrays import as_array, as_numbers
 
 Keep: TypeAlias = float | Sequence[float] | np.ndarray  # one probability, or one per player
 

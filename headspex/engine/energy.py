@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.engine.characters import basis_name
-from headspex.engine.spectrum import Spectrum
+from headspex.engine.polynomial import Polynomial
 from headspex.errors import UsageError
 from headspex.players import Players
 from headspex.units import plural
+
+P = TypeVar("P", bound=Polynomial)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,7 @@ class LayerEnergy:
     basis: str
 
 
-def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
+def layer_energy(spectrum: Polynomial, players: Players) -> LayerEnergy:
     """Split the energy of `spectrum` by layers, in the basis of its `keep`.
 
     For another basis pass `spectrum.with_keep(...)`.
@@ -90,7 +93,7 @@ def layer_energy(spectrum: Spectrum, players: Players) -> LayerEnergy:
     )
 
 
-def averaged_over_others(spectrum: Spectrum, players: Players, layers: Sequence[int]) -> Spectrum:
+def averaged_over_others(spectrum: P, players: Players, layers: Sequence[int]) -> P:
     """The spectrum of the value averaged over sampled masks of all heads outside `layers`.
 
     Its terms are those of the heads of `layers` alone, with the same coefficients: the characters
@@ -98,7 +101,7 @@ def averaged_over_others(spectrum: Spectrum, players: Players, layers: Sequence[
     """
     others = frozenset(np.flatnonzero(~np.isin(players.layer_of, layers)).tolist())
     kept = {term: value for term, value in spectrum.to_dict().items() if others.isdisjoint(term)}
-    return Spectrum.from_dict(kept, n_players=spectrum.n_players, keep=spectrum.keep)
+    return type(spectrum).from_dict(kept, n_players=spectrum.n_players, keep=spectrum.keep)
 
 
 def _same_layer(rows: Int[np.ndarray, "terms order"]) -> Bool[np.ndarray, " terms"]:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 
 RESAMPLES = 2_000  # of the masks; the interval's ends then move by about 0.002 between seeds
 LEVEL = 0.95

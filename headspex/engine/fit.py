@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from headspex.arrays import as_array
 from headspex.engine.characters import Keep, keep_vector
+from headspex.engine.methods.select import refine, sources
 from headspex.engine.observations import as_vector, connected_blocks, observe
-from headspex.engine.refine import refine, sources
 from headspex.engine.sampling import draw_masks
+from headspex.engine.scaling import in_own_unit
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.spex import fit_spex, spex_design
-from headspex.engine.unit import in_own_unit
+from headspex.engine.spex.spex import fit_spex, spex_design
 from headspex.errors import UsageError
-from headspex.rule import whole, whole_seed, whole_threads
+from headspex.support.arrays import as_array
+from headspex.support.validation import whole, whole_seed, whole_threads
 
 # What it returns may be held in anything that `fit_spectrum` takes.
 ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"] | Any]

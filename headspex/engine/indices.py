@@ -17,18 +17,19 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.engine.characters import Keep
-from headspex.engine.spectrum import Spectrum
+from headspex.engine.effects import block_effects
+from headspex.engine.polynomial import Polynomial
 from headspex.engine.terms import Block, Term, collect, substitute
 from headspex.errors import UsageError
-from headspex.rule import whole
+from headspex.support.validation import whole
 
 # (spectrum, order, keep) -> one block per group size, 1..order; keep is the measure, where the
 # index has one.
-Index: TypeAlias = Callable[[Spectrum, int, Keep], list[Block]]
+Index: TypeAlias = Callable[[Polynomial, int, Keep], list[Block]]
 
 
 def interactions(
-    spectrum: Spectrum, index: str = "fourier", *, order: int = 2, keep: Keep = 0.5
+    spectrum: Polynomial, index: str = "fourier", *, order: int = 2, keep: Keep | None = None
 ) -> dict[Term, float]:
     """The index of every group of 1..order players in which it does not vanish identically.
 
@@ -36,7 +37,7 @@ def interactions(
         spectrum: in any basis.
         index: a name in `INDICES`.
         order: largest group; the "l" of STII, FSII and FBII.
-        keep: the measure behind fourier, banzhaf, fbii and influence.
+        keep: the measure behind fourier, banzhaf, fbii and influence; the spectrum's own if None.
 
     Raises:
         UsageError: unknown index, or an order below 1.
@@ -44,7 +45,7 @@ def interactions(
     if index not in INDICES:
         raise UsageError(f"no index {index!r}; known: {', '.join(INDICES)}")
     order = whole("order", order, 1)
-    blocks = INDICES[index](spectrum, order, keep)
+    blocks = INDICES[index](spectrum, order, spectrum.keep if keep is None else keep)
     return {
         term: value
         for block in blocks
@@ -52,24 +53,14 @@ def interactions(
     }
 
 
-def moebius_transform(spectrum: Spectrum) -> list[Block]:
+def moebius_transform(spectrum: Polynomial) -> list[Block]:
     """The coefficients of the products of masks, one block per order, () included."""
     keep = spectrum.keep
     scale = np.sqrt(keep * (1 - keep))
     return substitute(spectrum.blocks, keep / scale, -1 / scale, spectrum.n_players)
 
 
-def effects(spectrum: Spectrum) -> Float[np.ndarray, " terms"]:
-    """The effect of each term of `spectrum`, in units of the value; [terms].
-
-    (-1)^|T| coefficient / prod_{i in T} sqrt(p_i (1 - p_i)): the expected change from having the
-    players of T on, beyond what their smaller groups explain, over masks sampled with `keep` (the
-    p-weighted Banzhaf interaction). Positive pairs are synergy, negative ones redundancy.
-    """
-    return np.concatenate([_effects(block, spectrum.keep) for block in spectrum.blocks])
-
-
-def shapley_of(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
+def shapley_of(spectrum: Polynomial) -> Float[np.ndarray, " players"]:
     """Shapley values of a spectrum."""
     found = np.zeros(spectrum.n_players)
     for (player,), value in interactions(spectrum, "shapley", order=1).items():
@@ -77,37 +68,32 @@ def shapley_of(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
     return found
 
 
-def _effects(block: Block, keep: Float[np.ndarray, " players"]) -> Float[np.ndarray, " terms"]:
-    scale = -np.sqrt(keep * (1 - keep))
-    effect: Float[np.ndarray, " terms"] = block.coefficients / scale[block.columns].prod(axis=1)
-    return effect
-
-
-def _fourier(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _fourier(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     return _up_to(spectrum.with_keep(keep).blocks, order)
 
 
-def _moebius(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _moebius(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     return _up_to(moebius_transform(spectrum), order)
 
 
-def _banzhaf(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _banzhaf(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     based = spectrum.with_keep(keep)
     return [
-        Block(block.columns, _effects(block, based.keep)) for block in _up_to(based.blocks, order)
+        Block(block.columns, block_effects(block, based.keep))
+        for block in _up_to(based.blocks, order)
     ]
 
 
-def _shapley(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _shapley(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     return _sii(spectrum, 1, keep)
 
 
-def _sii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _sii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     blocks = moebius_transform(spectrum)
     return _superset_sums(blocks, order, lambda size, group: 1 / (size - group + 1), spectrum)
 
 
-def _stii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _stii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     def weight(size: int, group: int) -> float:
         if group == order:
             return 1 / comb(size, order)
@@ -116,7 +102,7 @@ def _stii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
     return _superset_sums(moebius_transform(spectrum), order, weight, spectrum)
 
 
-def _fsii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _fsii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     def weight(size: int, group: int) -> float:
         if size == group:
             return 1.0
@@ -129,12 +115,12 @@ def _fsii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
     return _superset_sums(moebius_transform(spectrum), order, weight, spectrum)
 
 
-def _fbii(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _fbii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     # The best approximation of an order is the spectrum cut there; its products are the index.
     return _up_to(moebius_transform(spectrum.with_keep(keep).truncate(max_order=order)), order)
 
 
-def _influence(spectrum: Spectrum, order: int, keep: Keep) -> list[Block]:
+def _influence(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     based = spectrum.with_keep(keep)
     size = float(np.abs(based.coefficients[1:]).max(initial=0.0))
     if size and not 1e-150 < size < 1e150:
@@ -167,7 +153,7 @@ def _superset_sums(
     blocks: Iterable[Block],
     order: int,
     weight: Callable[[int, int], float],
-    spectrum: Spectrum,
+    spectrum: Polynomial,
 ) -> list[Block]:
     """For each group T of 1..order players, the sum over S >= T of weight(|S|, |T|) * S's value."""
 

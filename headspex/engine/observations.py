@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from headspex.arrays import as_array, as_numbers
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
 from headspex.players import check_masks
+from headspex.support.arrays import as_array, as_numbers
 
 LARGEST = 1e305  # of a value: room below the largest float64 for sums of some
 MOST_TRUSTED = 1e15  # times as much as the least; what counts for less is lost in a sum

@@ -5,8 +5,8 @@ from jaxtyping import Bool
 
 from headspex.engine.characters import Keep, keep_vector
 from headspex.errors import UsageError
-from headspex.rule import whole
-from headspex.seeds import stream
+from headspex.support.seeds import stream
+from headspex.support.validation import whole
 
 ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
 ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from headspex.engine.baselines import lasso_heads
 from headspex.engine.characters import Keep, keep_vector
 from headspex.engine.fit import ValueFunction, explain, scored
+from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
+from headspex.engine.scaling import exponent_of, in_own_unit, scaled_by
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.unit import exponent_of, in_own_unit, scaled_by
 from headspex.players import Masks, Values
-from headspex.rule import whole, whole_seed
+from headspex.support.validation import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
 NEGLIGIBLE = 1e-12  # share of the values' range below which an exact coefficient is rounding

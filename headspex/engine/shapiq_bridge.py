@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headspex.engine.indices import interactions
-from headspex.engine.spectrum import Spectrum
+from headspex.engine.polynomial import Polynomial
 from headspex.errors import UsageError
 
 _NAMES = {
@@ -21,7 +21,7 @@ _NAMES = {
 }
 
 
-def interaction_values(spectrum: Spectrum, index: str, *, order: int) -> Any:
+def interaction_values(spectrum: Polynomial, index: str, *, order: int) -> Any:
     """The index of every group of 1..order players as `shapiq.InteractionValues`.
 
     Its baseline is the value with every player off.
@@ -38,7 +38,7 @@ def interaction_values(spectrum: Spectrum, index: str, *, order: int) -> Any:
             "shapiq is not installed; install it with pip install 'headspex[shapiq]'"
         ) from error
     all_off = np.zeros((1, spectrum.n_players), dtype=np.bool_)
-    values = interactions(spectrum, index, order=order)
+    values = interactions(spectrum, index, order=order, keep=0.5)  # the measure of shapiq
     return InteractionValues(
         values,
         # Without it, shapiq 1.4 lists every group there could be: 178 million of 1,024 players.

@@ -13,7 +13,7 @@ Fewer masks than pairs need are spent on a walk: players come on one after the o
 order, which shows every player once.
 
 What the masks say is read with ridge regression on all terms of all orders, with a relevance for
-each player (`headspex.engine.kernel`): players that do nothing are switched off, and a few
+each player (`headspex.engine.methods.kernel`): players that do nothing are switched off, and a few
 evaluations suffice for the others. Shapley values of its spectrum are exact.
 """
 
@@ -27,14 +27,14 @@ from scipy.linalg import hadamard
 
 from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.indices import shapley_of
-from headspex.engine.kernel import kernel_ridge
+from headspex.engine.methods.kernel import kernel_ridge
 from headspex.engine.observations import Observations, observe
+from headspex.engine.scaling import in_own_unit
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.unit import in_own_unit
 from headspex.players import Masks
-from headspex.rule import whole, whole_seed
-from headspex.seeds import stream
+from headspex.support.seeds import stream
+from headspex.support.validation import whole, whole_seed
 
 FEWEST_MASKS = 3  # all players, none, and one between
 PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell players apart

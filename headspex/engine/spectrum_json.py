@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from jaxtyping import Float
 
-from headspex.engine.characters import keep_vector
-from headspex.engine.spectrum import FitReport, Spectrum
-from headspex.engine.terms import MAX_TERMS
+from headspex.engine.fit_report import FitReport
+from headspex.engine.polynomial import Polynomial
+from headspex.engine.terms import MAX_TERMS, Term
 from headspex.errors import UsageError
 
 FORMAT = "headspex.spectrum/1"
@@ -20,7 +21,17 @@ _FIELDS = {"format", "n_players", "keep", "terms", "coefficients", "report"}
 _REPORT_FIELDS = {"cv_r2", "low", "high", "method", "methods", "sources"}
 
 
-def dump(spectrum: Spectrum) -> str:
+class Content(NamedTuple):
+    """What a spectrum is made of, in the order of its fields."""
+
+    terms: tuple[Term, ...]
+    coefficients: Float[np.ndarray, " terms"]
+    n_players: int
+    keep: Float[np.ndarray, "..."]
+    report: FitReport | None
+
+
+def dump(spectrum: Polynomial, report: FitReport | None) -> str:
     """The spectrum as one line of JSON. An undefined R² is written as null."""
     keep = spectrum.keep.tolist()
     document: dict[str, Any] = {
@@ -29,12 +40,12 @@ def dump(spectrum: Spectrum) -> str:
         "keep": keep[0] if len(set(keep)) == 1 else keep,
         "terms": spectrum.terms,
         "coefficients": spectrum.coefficients.tolist(),
-        "report": None if spectrum.report is None else _dump_report(spectrum.report),
+        "report": None if report is None else _dump_report(report),
     }
     return json.dumps(document, allow_nan=False)
 
 
-def load(text: str) -> Spectrum:
+def load(text: str) -> Content:
     """Read what `dump` wrote; floats are the same bit for bit.
 
     Raises:
@@ -58,16 +69,10 @@ def load(text: str) -> Spectrum:
     if not isinstance(coefficients, list) or not all(map(_is_number, coefficients)):
         _refuse("coefficients must be a list of finite numbers")
     report = None if document["report"] is None else _load_report(document["report"])
-    try:
-        return Spectrum(
-            terms=tuple(map(tuple, terms)),
-            coefficients=np.array(coefficients, dtype=np.float64),
-            n_players=n_players,
-            keep=keep_vector(np.array(keep, dtype=np.float64), n_players),
-            report=report,
-        )
-    except UsageError as error:
-        raise UsageError(f"not a spectrum file: {error}") from error
+    return Content(
+        tuple(map(tuple, terms)), np.array(coefficients, dtype=np.float64), n_players,
+        np.array(keep, dtype=np.float64), report,
+    )  # fmt: skip
 
 
 def _dump_report(report: FitReport) -> dict[str, Any]:

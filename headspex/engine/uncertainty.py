@@ -23,15 +23,15 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from headspex.engine.characters import Keep, characters
-from headspex.engine.contest import Contest, Method, hold
-from headspex.engine.growth import grow
-from headspex.engine.kernel import kernel_ridge
-from headspex.engine.link import linked
+from headspex.engine.methods.cross_validation import Contest, Method, hold
+from headspex.engine.methods.growth import grow
+from headspex.engine.methods.kernel import kernel_ridge
+from headspex.engine.methods.saturation import linked
 from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.rule import whole_seed
-from headspex.seeds import stream
+from headspex.support.seeds import stream
+from headspex.support.validation import whole_seed
 
 FOLDS = 5
 LEAST_BLOCKS = 10  # from which a variance is estimated

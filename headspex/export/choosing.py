@@ -15,7 +15,6 @@ from headspex.engine.paired import score_difference
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.shapes import Shape, nearest_shapes, shapes_within
-from headspex.files import read_text
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
 from headspex.runs.curve import of_method, read_curve
@@ -24,6 +23,7 @@ from headspex.runs.run_folder import RunFolder, finished_run
 from headspex.schedules.schedule import Schedule, n_pruned
 from headspex.schedules.shape_search import best_of_shape
 from headspex.scores.fill import fill_of_run, read_fill
+from headspex.support.files import read_text
 from headspex.units import plural
 
 
@@ -174,10 +174,10 @@ def _scored(
     """Held-out score of a projected mask, and what the projection cost."""
     from tempfile import TemporaryDirectory
 
-    from headspex.runs.reopening import study_to_judge
+    from headspex.runs.reopening import setup_to_judge
     from headspex.scores.store import ScoreStore
 
-    study = study_to_judge(path, identity)
+    study = setup_to_judge(path, identity)
     own = study.task.metric
     search, heldout = study.questions
     asked = np.arange(len(search), len(search) + len(heldout))

@@ -14,16 +14,16 @@ from jaxtyping import Float
 from headspex.errors import UsageError
 from headspex.export.card import model_card
 from headspex.export.checkpoint import Checkpoint, Removal, shrunk, zeroed
-from headspex.export.folder import new_folder
 from headspex.export.proof import check_exported, check_tokens, hooked_logits, read_back
 from headspex.export.sizes import Sizes, sizes
 from headspex.export.speed import Speed, speeds
 from headspex.export.stored import fingerprint_as, read_checkpoint, write_checkpoint
-from headspex.files import write_json, write_text
 from headspex.hooks import load_model
 from headspex.hooks.sources import find_source
 from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
+from headspex.support.files import write_json, write_text
+from headspex.support.new_folder import new_folder
 
 WAYS: Mapping[str, Callable[[Checkpoint, Removal], Checkpoint]] = {
     "zeroed": zeroed,

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch.nn.utils import prune
 
 from headspex.errors import UsageError
-from headspex.export.folder import new_folder
-from headspex.files import write_bytes
 from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
+from headspex.support.files import write_bytes
+from headspex.support.new_folder import new_folder
 
 
 def write_masks(

@@ -5,7 +5,7 @@ Names are imported on first use, as the models behind them take seconds.
 
 from typing import TYPE_CHECKING
 
-from headspex.lazy import lazily
+from headspex.support.lazy import lazily
 
 if TYPE_CHECKING:
     from headspex.features.findings import TextFindings as TextFindings

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from headspex.engine.effects import Effect, strongest, table
 from headspex.engine.indices import shapley_of
 from headspex.engine.search import Search, search
 from headspex.engine.spectrum import Spectrum
-from headspex.engine.strongest import Effect, strongest, table
 from headspex.features.highlight import html
 from headspex.features.text import Prompt
 from headspex.features.value import TextValue
-from headspex.files import write_json, write_text
 from headspex.schedules.removal import DIRECTIONS, removal_sets
 from headspex.schedules.removal_curve import (
     EXACT_PLAYERS,
@@ -26,6 +25,7 @@ from headspex.schedules.removal_curve import (
     removal_orders,
     write_removal,
 )
+from headspex.support.files import write_json, write_text
 
 SHOWN = 10  # interactions
 MOST_TURNING = 20  # players of a set that turns the value

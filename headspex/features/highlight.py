@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from headspex.engine.strongest import Effect
+from headspex.engine.effects import Effect
 from headspex.features.text import Prompt
 
 # Helps, harms, nothing; the colours of the figures.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headspex.errors import UsageError
 from headspex.features.scorers import AnswerScorer
 from headspex.features.text import Prompt, cut
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 from headspex.tasks.prompts import body, header
 from headspex.tasks.questions import LETTERS, Question
 

@@ -12,7 +12,7 @@ from headspex.errors import UsageError
 from headspex.features.scorers import Scorer
 from headspex.features.text import Prompt, repeat_word
 from headspex.players import Values, check_masks
-from headspex.progress import progress
+from headspex.support.progress import progress
 
 REMOVALS = ("drop", "replace", "mask")
 AT_ONCE = 256  # masks whose texts are made, scored and forgotten together

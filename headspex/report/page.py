@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from headspex.errors import UsageError
 from headspex.figures.methods import looks_of
-from headspex.figures.of_run import COMPARED, Drawn, caption_of, figures_of, picture
+from headspex.figures.of_run import COMPARED, caption_of, figures_of, picture
+from headspex.figures.run_view import RunView
 from headspex.figures.style import LIGHT
-from headspex.files import read_text, write_text
 from headspex.players import format_layers
 from headspex.report.drawings import drawing, palette
 from headspex.report.tables import Cell, Row, table
-from headspex.runs.curve import read_curve
 from headspex.runs.interactions_table import Interaction
-from headspex.schedules.schedule import Schedule
+from headspex.support.files import read_text, write_text
 from headspex.units import plural, singular
 
 STRONGEST = 500  # interactions listed on the page; interactions.csv has all
 _HERE = Path(__file__).parent
 
 
-def write_report(
-    run: Drawn, identity: dict[str, Any], answer: Sequence[str], *, to: Path | None = None
-) -> Path:
+def write_report(run: RunView, *, to: Path | None = None) -> Path:
     """Write the page of a run from the files of its folder.
 
     Args:
         run: what is told.
-        identity: as in run.json.
-        answer: the sentences that say what came out, the most important first.
         to: the file; the folder's report.html by default.
 
     Raises:
@@ -44,16 +38,16 @@ def write_report(
         raise UsageError(f"the report is an .html file, but got {path.name!r}")
     # Its colours are those of light paper; the page turns them dark where the reader likes it so.
     run = replace(run, theme=LIGHT)
-    title = f"{identity['model']} on {identity['task']}"
+    title = f"{run.identity['model']} on {run.identity['task']}"
     names = [
         *figures_of(run),
         *(COMPARED if (run.folder.comparison / "faithfulness.csv").is_file() else ()),
     ]
     figures = "".join(_figure(run, name) for name in names)
     parts = [
-        f"<header><p>headspex</p><h1>{escape(title)}</h1>{_answer(answer, run.results)}</header>",
+        f"<header><p>headspex</p><h1>{escape(title)}</h1>{_answer(run)}</header>",
         "<main>",
-        _section("What was run", _facts(run, identity)),
+        _section("What was run", _facts(run)),
         _section("Pictures", _hint(run), f'<div class="figures">{figures}</div>'),
         _section(f"{_heads(run)} and interactions", _interactions(run)),
         _section("Schedule", _schedule(run)),
@@ -82,9 +76,9 @@ def _document(title: str, body: str) -> str:
     )
 
 
-def _answer(answer: Sequence[str], results: dict[str, Any]) -> str:
-    kind = "answer warning" if results["at_chance"] else "answer"
-    return "".join(f'<p class="{kind}">{escape(sentence)}</p>' for sentence in answer)
+def _answer(run: RunView) -> str:
+    kind = "answer warning" if run.results["at_chance"] else "answer"
+    return "".join(f'<p class="{kind}">{escape(sentence)}</p>' for sentence in run.answer)
 
 
 def _section(title: str, *parts: str) -> str:
@@ -98,13 +92,14 @@ def _list(sentences: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
-def _heads(run: Drawn) -> str:
+def _heads(run: RunView) -> str:
     heads = plural(run.players.unit, ", ")
     return heads[0].upper() + heads[1:]
 
 
-def _facts(run: Drawn, identity: dict[str, Any]) -> str:
-    results, versions = run.results, identity.get("versions", {})
+def _facts(run: RunView) -> str:
+    results, identity = run.results, run.identity
+    versions = identity.get("versions", {})
     subjects = ", ".join(identity.get("subjects") or ["all subjects"])
     facts = {
         "model": f"{identity['model']} (weights {str(identity.get('weights'))[:12]})",
@@ -119,7 +114,7 @@ def _facts(run: Drawn, identity: dict[str, Any]) -> str:
     return "<dl>" + "".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()) + "</dl>"
 
 
-def _hint(run: Drawn) -> str:
+def _hint(run: RunView) -> str:
     head = singular(run.players.unit)
     return (
         f'<p class="note" id="hint">Point at a {head}, here or in a table, and its interactions '
@@ -127,13 +122,13 @@ def _hint(run: Drawn) -> str:
     )
 
 
-def _figure(run: Drawn, name: str) -> str:
+def _figure(run: RunView, name: str) -> str:
     caption = caption_of(name, run.players)
     drawn = drawing(picture(run, name).figure, name=name, caption=caption)
     return f'<figure id="figure-{name}">{drawn}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
-def _interactions(run: Drawn) -> str:
+def _interactions(run: RunView) -> str:
     rows = run.interactions
     shown = f"The {STRONGEST} strongest of {len(rows):,}; all are in interactions.csv."
     heads = run.heads
@@ -157,15 +152,14 @@ def _interaction(row: Interaction) -> Row:
     return Row((heads, kind, *numbers, Cell(f"{row.selected:.0%}", row.selected)), heads)
 
 
-def _schedule(run: Drawn) -> str:
-    players, folder = run.players, run.folder
-    schedule = Schedule.from_json(read_text(folder.schedule), players)
+def _schedule(run: RunView) -> str:
+    players, schedule = run.players, run.schedule
     sizes = range(1, len(schedule.order) + 1)
     left = run.spectrum.predict(schedule.masks(sizes)).tolist()
     own = {row.heads: row.effect for row in run.interactions if len(row.heads) == 1}
     judged = {
         point.n_pruned: point.score
-        for point in read_curve(folder.curve)
+        for point in run.curve
         if (point.method, point.metric) == ("proxyspex", run.own_metric)
     }
     rows = []
@@ -193,8 +187,8 @@ def _schedule(run: Drawn) -> str:
     )
 
 
-def _scores(run: Drawn) -> str:
-    points = read_curve(run.folder.curve)
+def _scores(run: RunView) -> str:
+    points = run.curve
     looks = dict(looks_of(dict.fromkeys(p.method for p in points), run.heads))
     return table(
         "scores",
@@ -214,7 +208,7 @@ def _scores(run: Drawn) -> str:
     )  # fmt: skip
 
 
-def _caveats(run: Drawn) -> list[str]:
+def _caveats(run: RunView) -> list[str]:
     results, head, heads = run.results, singular(run.players.unit), run.heads
     chance = results["chance"]
     return [
@@ -234,7 +228,7 @@ def _caveats(run: Drawn) -> list[str]:
     ]
 
 
-def _command(run: Drawn) -> str:
+def _command(run: RunView) -> str:
     """What to type to repeat the run."""
     told: str = run.results.get("command", "headspex prune, with the settings in run.json")
     return told

@@ -1,20 +1,18 @@
-"""What the passes of a study are in arithmetic and memory, counted."""
+"""What the passes of a setup are in arithmetic and memory, counted."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.hooks import are_prompts
-from headspex.hooks.budget import tokens_of
 from headspex.hooks.inputs import plan_inputs
-
-if TYPE_CHECKING:
-    from headspex.study import Study
+from headspex.hooks.token_budget import tokens_of
+from headspex.setup import Setup
 
 _ROWS, _COLUMNS = 256, 4_096  # of the product that is timed: large enough for a core's full speed
 _TIMES = 5  # it is taken, so that a moment's other work does not count for all
@@ -22,7 +20,7 @@ _TIMES = 5  # it is taken, so that a moment's other work does not count for all
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """Floating-point operations of a study.
+    """Floating-point operations of a setup.
 
     Attributes:
         masks: of masks and their questions.
@@ -37,21 +35,21 @@ class Arithmetic:
     tokens: float
 
     @classmethod
-    def of(cls, study: Study) -> Arithmetic:
+    def of(cls, setup: Setup) -> Arithmetic:
         """Counted on the search questions."""
-        model, plan = study.model, study.plan
-        inputs = plan_inputs(study.encoded[: plan.n_search], model.n_ctx)
+        model, plan = setup.model, setup.plan
+        inputs = plan_inputs(setup.encoded[: plan.n_search], model.n_ctx)
         config = model.bridge.original_model.config
         own, whole = (
             mask_costs(config, inputs, first=first, n_players=plan.n_players)
-            for first in (min(study.players.layers), 0)
+            for first in (min(setup.players.layers), 0)
         )
         # The whole model reaches none but the last layer: held-out questions begin once more.
         n_questions = plan.n_search + 2 * plan.n_heldout
         begun = float((whole.beginnings - own.beginnings).sum())
-        lengths = [min(len(one.context), model.n_ctx) for one in study.encoded]
+        lengths = [min(len(one.context), model.n_ctx) for one in setup.encoded]
         below = 2 * begun + (whole.question - own.question) * n_questions
-        if are_prompts(study.encoded):  # a bridge runs all of each
+        if are_prompts(setup.encoded):  # a bridge runs all of each
             return cls(whole, False, 0.0, float(np.mean(lengths)))
         return cls(own, True, below, float(np.mean(lengths)))
 

@@ -14,11 +14,10 @@ from headspex.budget.plan import Plan
 from headspex.budget.verification import RIVALS
 from headspex.errors import UsageError
 from headspex.runs.engine_time import fit_seconds, interval_seconds
-from headspex.schedules.tangent import sloped_questions
-from headspex.schedules.walk import SLOPE_PASSES
-from headspex.scores.block import BLOCK
+from headspex.scores.block import BLOCK, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
+from headspex.walk.gate_gradients import sloped_questions
 
 # What the pilot of the shipped run sees where it settles. Another model's masks may differ less;
 # what depends on that is how many masks a budget is, and so only a part of the time.
@@ -40,7 +39,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine takes for a study, in seconds.
+    """What a machine takes for a setup, in seconds.
 
     Attributes:
         start: until model and task were loaded; this is spent already.

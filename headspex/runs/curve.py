@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.records import read_records, write_records
+from headspex.support.records import read_records, write_records
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.sampling import draw_masks
 from headspex.engine.uncertainty import intervals
-from headspex.seeds import stream
+from headspex.support.seeds import stream
 
 # CPU seconds: (factor, exponent of the masks, exponent of the players / 48), least squares in
 # logarithms. Measured on one core of an AMD EPYC cloud machine over the shipped run (48 players)

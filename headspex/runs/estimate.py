@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headspex.budget.plan import Plan, make_plan
 from headspex.errors import RoomError
-from headspex.interrupt import heed
 from headspex.runs.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.runs.costs import (
     HOUR,
@@ -30,15 +29,14 @@ from headspex.runs.costs import (
 )
 from headspex.runs.engine_time import slowness
 from headspex.runs.pace import Clock, Pairs, pace, random_pairs, step_pairs
-from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES
-from headspex.scores.block import BLOCK, Block
+from headspex.scores.block import BLOCK, SLOPE_PASSES, Block
 from headspex.scores.judge import try_out
 from headspex.scores.store import ScoreStore
-from headspex.seeds import stream
 from headspex.settings import Settings
-
-if TYPE_CHECKING:
-    from headspex.study import Study
+from headspex.setup import Setup
+from headspex.support.interrupt import heed
+from headspex.support.seeds import stream
+from headspex.walk.walk import CANDIDATES
 
 PATIENCE = 10.0  # seconds that all blocks together may take, about
 SHARE = 0.05  # of the run, beyond which a run that begins is not kept waiting
@@ -51,11 +49,11 @@ SLOWEST = 2.0  # seconds of a pass, beyond which none is tried: even a few would
 BESIDE = 1.4  # time of a pass over that of its products, with a random Llama of 0.1 B
 
 
-def estimate(study: Study, *, start: float, clock: Clock = time.perf_counter) -> Costs:
-    """What the run of a study would cost; takes about `PATIENCE` seconds.
+def estimate(setup: Setup, *, start: float, clock: Clock = time.perf_counter) -> Costs:
+    """What the run of a setup would cost; takes about `PATIENCE` seconds.
 
     Args:
-        study: to be run.
+        setup: to be run.
         start: seconds that loading its model and task took.
         clock: tells seconds.
 
@@ -63,16 +61,16 @@ def estimate(study: Study, *, start: float, clock: Clock = time.perf_counter) ->
         UsageError: as the run would.
     """
     with ScoreStore(":memory:") as store:
-        meter = Meter(study, store, start, clock)
+        meter = Meter(setup, store, start, clock)
         return meter.costs(meter.fine(meter.rough(), PATIENCE))
 
 
 def estimate_at_start(
-    study: Study, *, start: float, clock: Clock = time.perf_counter
+    setup: Setup, *, start: float, clock: Clock = time.perf_counter
 ) -> Costs | None:
     """The same in a small share of the time of the run; None where it is short anyway."""
     with ScoreStore(":memory:") as store:
-        meter = Meter(study, store, start, clock)
+        meter = Meter(setup, store, start, clock)
         rates = meter.rough()
         seconds = meter.costs(rates).seconds
         if seconds < SHORT:
@@ -85,25 +83,25 @@ class Meter:
     """Times parts of a run.
 
     Args:
-        study: to be run.
+        setup: to be run.
         store: for a judge, which keeps nothing there.
         start: seconds that loading its model and task took.
         clock: tells seconds.
     """
 
-    def __init__(self, study: Study, store: ScoreStore, start: float, clock: Clock) -> None:
+    def __init__(self, setup: Setup, store: ScoreStore, start: float, clock: Clock) -> None:
         try_out(
-            study.model, study.encoded, study.settings.ablation
+            setup.model, setup.encoded, setup.settings.ablation
         )  # what fails, fails as in a run
-        self._study, self._start, self._clock = study, start, clock
-        self._plan, self._settings = study.plan, study.settings
-        self._work = Arithmetic.of(study)
-        self._spent = expected(study.plan, study.settings, lambda: self._work.masks)
-        model, fill = study.model, None
-        if study.settings.ablation == "mean":  # any means cost the same
+        self._setup, self._start, self._clock = setup, start, clock
+        self._plan, self._settings = setup.plan, setup.settings
+        self._work = Arithmetic.of(setup)
+        self._spent = expected(setup.plan, setup.settings, lambda: self._work.masks)
+        model, fill = setup.model, None
+        if setup.settings.ablation == "mean":  # any means cost the same
             fill = np.zeros((model.n_layers, model.n_heads, model.d_head))
-        self._rng = stream(study.settings.seed, "estimate")
-        self._judge = study.judge(store, fill=fill)
+        self._rng = stream(setup.settings.seed, "estimate")
+        self._judge = setup.judge(store, fill=fill)
         self._warm = 0.0
 
     def rough(self) -> Rates:
@@ -111,7 +109,7 @@ class Meter:
         reckoned = (
             self._work.of_pass(self._spent.questions_per_mask)
             * BESIDE
-            * product_seconds(self._study.model)
+            * product_seconds(self._setup.model)
         )
         if reckoned > SLOWEST:
             return self._rates(reckoned, measured=False)
@@ -142,16 +140,16 @@ class Meter:
 
     def costs(self, rates: Rates) -> Costs:
         """All that these rates say of the run."""
-        study, plan = self._study, self._plan
-        weights = list(study.model.bridge.original_model.parameters())
-        passes_total = plan.passes_total(self._settings.refine, by_slopes=study.has_slopes)
+        setup, plan = self._setup, self._plan
+        weights = list(setup.model.bridge.original_model.parameters())
+        passes_total = plan.passes_total(self._settings.refine, by_slopes=setup.has_slopes)
         found = Costs(
             players=plan.n_players,
             unit=self._settings.unit,
             passes=plan.search_budget,
             passes_total=passes_total,
             flops=2.0 * sum(p.numel() for p in weights) * self._work.tokens * passes_total,
-            bytes=memory_of(study.model),
+            bytes=memory_of(setup.model),
             stages=self._stages(plan, self._settings, rates),
             measured=rates.measured,
         )
@@ -163,10 +161,10 @@ class Meter:
         spent = self._spent
         if plan is not self._plan:
             spent = expected(plan, settings, lambda: self._work.masks)
-        return stages_of(plan, settings, spent, rates, by_slopes=self._study.has_slopes)
+        return stages_of(plan, settings, spent, rates, by_slopes=self._setup.has_slopes)
 
     def _shorter(self, found: Costs, rates: Rates) -> Shorter | None:
-        settings, plan, halves = self._settings, self._plan, self._study.halves
+        settings, plan, halves = self._settings, self._plan, self._setup.halves
 
         def cost(budget: int, verify_budget: int | None) -> float:
             asked = with_budgets(settings, budget, verify_budget)
@@ -184,14 +182,14 @@ class Meter:
         stages = self._stages(self._plan, self._settings, rates)
         walk = sum(stage.seconds for stage in stages if stage.name == "refine the schedule")
         search = sum(stage.seconds for stage in stages if stage.passes) - walk
-        if self._plan.walking(by_slopes=self._study.has_slopes).slopes:
+        if self._plan.walking(by_slopes=self._setup.has_slopes).slopes:
             return {"search": search, "walk": walk / 2, "slope": walk / 2}
         return {"search": search, "walk": walk}
 
     def _rates(self, search: float, *, measured: bool = True) -> Rates:
         """All from the pace of the search, by arithmetic."""
         plan, work, per_mask = self._plan, self._work, self._spent.questions_per_mask
-        walking = plan.walking(by_slopes=self._study.has_slopes)
+        walking = plan.walking(by_slopes=self._setup.has_slopes)
 
         def alike(count: int) -> float:
             return search * work.of_pass(count) / work.of_pass(per_mask)
@@ -213,7 +211,7 @@ class Meter:
         """Seconds of a pass of a part."""
         most = BLOCK
         if part == "walk":
-            walking = self._plan.walking(by_slopes=self._study.has_slopes)
+            walking = self._plan.walking(by_slopes=self._setup.has_slopes)
             most = min(BLOCK, CANDIDATES * walking.questions)
         if part == "slope":
             most = SLOPED
@@ -229,7 +227,7 @@ class Meter:
     def _ask(self, part: str, block: Block) -> None:
         heed()  # a block may take seconds
         if part == "slope":
-            metric = self._study.metric
+            metric = self._setup.metric
             self._judge.gate_gradients(block.masks, block.questions, metric=metric)
         else:
             self._judge(block.masks, block.questions)

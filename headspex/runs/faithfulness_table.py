@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headspex.records import read_records, write_records
+from headspex.support.records import read_records, write_records
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -13,12 +12,13 @@ from threadpoolctl import threadpool_limits
 from headspex.budget.allocation import Allocation
 from headspex.budget.sample import Sample, draw_sample
 from headspex.budget.verification import RANDOM_SCHEDULES
-from headspex.engine.baselines import BASELINES
 from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
 from headspex.engine.fit import fit_spectrum
+from headspex.engine.methods.baselines import BASELINES
+from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
-from headspex.runs.curve import CurvePoint
+from headspex.runs.curve import CurvePoint, whole_model
 from headspex.runs.interactions_table import Interaction, interaction_table
 from headspex.runs.refinement import Refined, refined
 from headspex.runs.verification import verify, verify_whole
@@ -27,14 +27,13 @@ from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
 from headspex.scores.store import ScoreStore
-from headspex.seeds import stream
-from headspex.tasks import Task, interval
+from headspex.setup import Setup
+from headspex.support.html_table import TOP, html_table
+from headspex.support.seeds import stream
+from headspex.tasks import Task, free_loss, interval
 
-if TYPE_CHECKING:
-    from headspex.study import Study
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Findings:
     """What a run found out.
 
@@ -56,6 +55,9 @@ class Findings:
         refinement: of the schedule; None without it.
         chance: score of guessing; None where there is nothing to guess.
         at_chance: whether the whole model cannot be told from guessing.
+        may_cost: the loss of the task's own score that counts as none.
+        losses: what each size of the run's own schedule loses at most, with 95 % confidence.
+        free: the most players that can go; None where none can be shown to.
     """
 
     spectrum: Spectrum
@@ -73,27 +75,73 @@ class Findings:
     refinement: Refined | None
     chance: float | None
     at_chance: bool
+    may_cost: float
+    losses: tuple[float, ...]
+    free: int | None
+
+    @property
+    def schedule(self) -> Schedule:
+        """The run's own: which player goes first, second, ..."""
+        return self.schedules["proxyspex"][0]
+
+    @property
+    def baselines(self) -> dict[str, list[Schedule]]:
+        """The schedules of the methods it is judged beside."""
+        return {name: some for name, some in self.schedules.items() if name != "proxyspex"}
+
+    def __repr__(self) -> str:
+        """What came out, in a few lines."""
+        return "\n".join([self._line, *(f"  {' '.join(row)}" for row in self._rows)])
+
+    def _repr_html_(self) -> str:
+        """The same with the strongest interactions as a table, for a notebook."""
+        left_out = len(self.interactions) - len(self._rows)
+        header = ("players", "effect", "95 % interval", "kind")
+        return html_table(
+            self._line, header, self._rows, left_out=left_out, noun="players and interactions"
+        )
+
+    @property
+    def _line(self) -> str:
+        whole, n = whole_model(self.curve, self.own_metric), self.spectrum.n_players
+        chance = "" if self.chance is None else f" (chance {self.chance:.2f})"
+        parts = [f"{n} players", f"{self.own_metric} of the whole model {whole.score:.3f}{chance}"]
+        if self.losses:
+            parts.append(f"{self.free or 'none'} can go at a loss below {self.may_cost:.2g}")
+        if self.faithfulness is not None:
+            parts.append(f"R² {self.faithfulness.r2:.3f} on fresh masks")
+        return f"Findings({'; '.join(parts)})"
+
+    @property
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        return [
+            (
+                " ".join(row.heads), f"{row.effect:+.3f}", f"[{row.low:+.3f}, {row.high:+.3f}]",
+                row.kind,
+            )
+            for row in self.interactions[:TOP]
+        ]  # fmt: skip
 
 
 def find(
-    study: Study, judge: Judge, allocation: Allocation, *, slopes: ScoreStore | None = None
+    setup: Setup, judge: Judge, allocation: Allocation, *, slopes: ScoreStore | None = None
 ) -> Findings:
     """Search, fit, and judge what was fitted; the scores come from `judge`.
 
     Args:
-        study: says what is asked.
+        setup: says what is asked.
         judge: answers.
         allocation: how the search spends its budget.
         slopes: keeps those of the score; None: they are not taken.
     """
-    plan, settings, keep = study.plan, study.settings, allocation.keep
-    task, metric = study.task, study.metric
+    plan, settings, keep = setup.plan, setup.settings, allocation.keep
+    task, metric = setup.task, setup.metric
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, task)
-    with study.timed("search"):
+    with setup.timed("search"):
         scores = search_scores(judge, sample, metric)
         data = sample.observed(scores)
-    with study.timed("fit the spectrum"):
+    with setup.timed("fit the spectrum"):
         spectrum = fit_spectrum(
             data.masks, data.values, keep=keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
@@ -101,18 +149,18 @@ def find(
         # BLAS adds up in another order with another number of threads, which the environment sets.
         with threadpool_limits(1):
             lasso = BASELINES["lasso"](data, seed=settings.seed)
-    with study.timed("intervals of the interactions"):
+    with setup.timed("intervals of the interactions"):
         bounds = intervals(
             data.masks, data.values, spectrum.terms, keep=keep, weights=data.weights,
             seed=settings.seed,
         )  # fmt: skip
-    with study.timed("score fresh masks"):
+    with setup.timed("score fresh masks"):
         predicted = spectrum.predict(sample.fresh)
         searched, heldout = fresh_values(judge, sample, metric, predicted)
-    best = prune_schedule(spectrum, study.players)
+    best = prune_schedule(spectrum, setup.players)
     refinement = None
     if settings.refine:
-        with study.timed("refine the schedule"):
+        with setup.timed("refine the schedule"):
             refinement = refined(
                 judge, sample, scores, spectrum, plan=plan, rounds=settings.refine,
                 metric=metric, slopes=slopes, seed=settings.seed, threads=settings.threads,
@@ -120,10 +168,10 @@ def find(
         best = refinement.schedule
     own = {"proxyspex": [best]}
     others = {
-        "lasso": [prune_schedule(lasso, study.players)],
+        "lasso": [prune_schedule(lasso, setup.players)],
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
-    with study.timed("verify schedules"):
+    with setup.timed("verify schedules"):
         metrics = curve_metrics(task.metric, metric)
         curve, whole = verify_whole(judge, sample.heldout, metrics=metrics)
         verified: dict[str, np.ndarray] = {}
@@ -132,9 +180,11 @@ def find(
                 points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
                 curve += points
                 verified |= scored
+    may_cost = free_loss(settings.may_cost, task.metric, float(whole.mean()))
+    losses = tuple(loss_bound(whole, row) for row in verified["proxyspex"][0]) if verified else ()
     return Findings(
         spectrum=spectrum,
-        interactions=interaction_table(spectrum, bounds, study.players),
+        interactions=interaction_table(spectrum, bounds, setup.players),
         schedules=own | others,
         curve=curve,
         whole=whole,
@@ -152,6 +202,9 @@ def find(
         refinement=refinement,
         chance=task.chance,
         at_chance=at_chance,
+        may_cost=may_cost,
+        losses=losses,
+        free=free_size(losses, plan.sizes, may_cost=may_cost),
     )  # fmt: skip
 
 

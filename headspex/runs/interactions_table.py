@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from headspex.engine.characters import basis_name
-from headspex.engine.indices import effects
+from headspex.engine.effects import effect_sizes
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import Intervals
 from headspex.errors import UsageError
-from headspex.files import read_csv, write_csv
 from headspex.players import Players
+from headspex.support.files import read_csv, write_csv
 
 HEADER = (
     "order", "heads", "layers", "kind", "effect", "coefficient", "low", "high", "selected", "basis",
@@ -58,7 +58,7 @@ def interaction_table(spectrum: Spectrum, bounds: Intervals, players: Players) -
         players: what the columns are.
     """
     # What one unit of a coefficient means in the unit of the score.
-    unit = effects(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
+    unit = effect_sizes(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
     ends = np.sort(np.stack([bounds.low, bounds.high]) * unit, axis=0)
     order = np.argsort(-np.abs(bounds.coefficient), kind="stable")
     return [

@@ -14,19 +14,19 @@ from headspex.budget.allocation import Allocation
 from headspex.budget.plan import SPARSITIES
 from headspex.budget.sample import draw_sample
 from headspex.budget.verification import RANDOM_SCHEDULES
-from headspex.engine.baselines import BASELINES
+from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.spectrum import Spectrum
-from headspex.files import read_text
 from headspex.players import format_layers
 from headspex.runs.findings import search_scores
 from headspex.runs.ranged_curves import RangedPoint, read_ranged, write_ranged
-from headspex.runs.reopening import study_of_run
+from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import RunFolder, finished_run
 from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import n_pruned, prune_schedule, random_schedule
 from headspex.scores.fill import fill_of_run
 from headspex.scores.store import ScoreStore
-from headspex.seeds import stream
+from headspex.support.files import read_text
+from headspex.support.seeds import stream
 
 Layers = Sequence[int]
 
@@ -54,22 +54,22 @@ def measure_ranges(path: Path, ranges: Iterable[Layers]) -> None:
 def _measured(
     folder: RunFolder, content: dict[str, Any], ranges: Sequence[Layers]
 ) -> list[RangedPoint]:
-    study = study_of_run(folder.path, content["identity"])
-    metric, seed = content["results"]["metric"], study.settings.seed
+    setup = setup_of_run(folder.path, content["identity"])
+    metric, seed = content["results"]["metric"], setup.settings.seed
     own = content["results"].get("own_metric", "accuracy")
     sample = draw_sample(
-        study.plan, Allocation.from_dict(content["results"]["allocation"]), seed=seed
+        setup.plan, Allocation.from_dict(content["results"]["allocation"]), seed=seed
     )
     spectrum = Spectrum.from_json(read_text(folder.spectrum))
-    fill = fill_of_run(folder.path / "masks") if study.settings.ablation == "mean" else None
+    fill = fill_of_run(folder.path / "masks") if setup.settings.ablation == "mean" else None
     points: list[RangedPoint] = []
     with ScoreStore(folder.scores) as store:
-        judge = study.judge(store, fill=fill)
+        judge = setup.judge(store, fill=fill)
         data = sample.observed(search_scores(judge, sample, metric))
         with threadpool_limits(1):  # BLAS adds up in another order with other threads
             lasso = BASELINES["lasso"](data, seed=seed)
         for layers in ranges:
-            inside = np.isin(study.players.layer_of, layers)
+            inside = np.isin(setup.players.layer_of, layers)
             others, total = np.flatnonzero(~inside).tolist(), int(inside.sum())
             rng = stream(seed, f"random schedules of layers {format_layers(layers)}")
             own_schedule = {"proxyspex": [prune_schedule(spectrum, protect=others)]}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headspex.records import read_records, write_records
 from headspex.runs.curve import CurvePoint
 from headspex.runs.run_folder import RunFolder
+from headspex.support.records import read_records, write_records
 
 
 @dataclass(frozen=True)

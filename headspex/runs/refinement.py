@@ -14,12 +14,13 @@ from headspex.engine.fit import fit_spectrum
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import RoomError
 from headspex.schedules.schedule import Schedule, with_values
-from headspex.schedules.tangent import Slopes
-from headspex.schedules.walk import Walk, walk
+from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
-from headspex.seeds import stream
+from headspex.support.seeds import stream
+from headspex.walk.gate_gradients import Slopes
+from headspex.walk.walk import Walk, walk
 
 NARROW = 0.05  # a player that nearly every mask keeps, or drops, counts as kept this often
 
@@ -97,7 +98,7 @@ def refined(
             sloped = None
             walks.append(walked(number, spectrum, sloped))
     schedule = with_values(walks[-1].schedule, spectrum)
-    return Refined(schedule, spectrum, sum(one.passes for one in walks))
+    return Refined(schedule, spectrum, sum(one.passes(SLOPE_PASSES) for one in walks))
 
 
 def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes:

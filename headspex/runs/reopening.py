@@ -8,36 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.identity import first_difference
-from headspex.study import Study
+from headspex.setup import Setup
+from headspex.support.identity import first_difference
 
 SCORED = ("weights", "tokenizer", "questions")  # of an identity: what is scored, whatever by
 
 
-def study_of_run(path: Path, identity: dict[str, Any]) -> Study:
-    """The study of a run, to add to its scores.
+def setup_of_run(path: Path, identity: dict[str, Any]) -> Setup:
+    """The setup of a run, to add to its scores.
 
     Raises:
         UsageError: model and data cannot be loaded, or they or the versions of packages are no
             longer what they were.
     """
-    study, here = _opened(path, identity)
+    setup, here = _opened(path, identity)
     difference = first_difference(identity, here)
     if difference is not None:
         raise UsageError(
             "this adds to the scores of its run, so model, data and versions must be the same, "
             f"but {path} differs ({difference}); repeat the run in a new folder"
         )
-    return study
+    return setup
 
 
-def study_to_judge(path: Path, identity: dict[str, Any]) -> Study:
-    """The study of a run, to score anew: under other versions too, which is said.
+def setup_to_judge(path: Path, identity: dict[str, Any]) -> Setup:
+    """The setup of a run, to score anew: under other versions too, which is said.
 
     Raises:
         UsageError: model and data cannot be loaded, or are no longer what they were.
     """
-    study, here = _opened(path, identity)
+    setup, here = _opened(path, identity)
     difference = first_difference(_scored(identity), _scored(here))
     if difference is not None:
         raise UsageError(
@@ -50,17 +50,17 @@ def study_to_judge(path: Path, identity: dict[str, Any]) -> Study:
             "last digits",
             file=sys.stderr,
         )
-    return study
+    return setup
 
 
-def _opened(path: Path, identity: dict[str, Any]) -> tuple[Study, dict[str, Any]]:
-    """The study, and what its identity is today."""
+def _opened(path: Path, identity: dict[str, Any]) -> tuple[Setup, dict[str, Any]]:
+    """The setup, and what its identity is today."""
     try:
-        study = Study.of_run(identity)
+        setup = Setup.of_run(identity)
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path / 'run.json'} is damaged: {error}; repeat the run") from error
     try:
-        return study, study.identity
+        return setup, setup.identity
     except UsageError as error:
         raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
 

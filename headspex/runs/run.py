@@ -9,28 +9,28 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
-from headspex.files import write_json
-from headspex.interrupt import heed
-from headspex.protocol import said_of_split
+from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
+from headspex.runs.finished_run import FinishedRun
 from headspex.runs.lock import locked
+from headspex.runs.ray_pool import check_workers, ray_workers
+from headspex.runs.results import results_of, write_results
 from headspex.runs.run_folder import RunFolder
 from headspex.runs.stopping import searched
-from headspex.runs.watch import Watch
 from headspex.scores.fill import write_fill
 from headspex.scores.judge import Judge, mean_fill, say_what_is_cut, try_out
-from headspex.scores.ray_pool import check_workers, ray_workers
 from headspex.scores.store import ScoreStore
-
-if TYPE_CHECKING:
-    from headspex.study import Study
+from headspex.setup import Setup
+from headspex.support.files import write_json
+from headspex.support.interrupt import heed
+from headspex.support.watch import Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,27 +52,41 @@ class AtWork:
     earlier: dict[str, Any] | None
 
 
-def run(study: Study, out: Path, *, ray: str | None, cpus_per_worker: int | None) -> Findings:
-    """All of a run; see `Study.run`."""
-    from headspex.runs.results import results_of, write_results  # matplotlib takes a second
+def run(
+    setup: Setup,
+    out: Path,
+    *,
+    ray: str | None,
+    cpus_per_worker: int | None,
+    publish: Callable[[FinishedRun], list[Path]],
+) -> Findings:
+    """All of a run; see `headspex.Study.run`.
 
-    with at_work(study, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
+    Args:
+        setup: what is run.
+        out: its folder.
+        ray, cpus_per_worker: see there.
+        publish: draws what people look at from the numbers, and returns the files.
+    """
+    with at_work(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
         folder = here.folder
         spent = searched(
-            study, here.judge, allocation_of(study, here),
-            record=lambda one: folder.allocate(study.identity, one.to_dict()),
+            setup, here.judge, allocation_of(setup, here),
+            record=lambda one: folder.allocate(setup.identity, one.to_dict()),
         )  # fmt: skip
-        findings = find(study, here.judge, spent, slopes=here.slopes)
-        with study.timed("write the results"):
-            files = write_results(folder, study, findings, here.fill)
-        write_json(folder.timing, {"seconds": study.seconds, "machine": platform.machine()})
-        folder.finish(study.identity, results_of(study, findings), files)
+        findings = find(setup, here.judge, spent, slopes=here.slopes)
+        with setup.timed("write the results"):
+            files = write_results(folder, setup, findings, here.fill)
+            results = results_of(setup, findings)
+            files += publish(FinishedRun(folder, setup.identity, results))
+        write_json(folder.timing, {"seconds": setup.seconds, "machine": platform.machine()})
+        folder.finish(setup.identity, results, files)
     return findings
 
 
 @contextmanager
 def at_work(
-    study: Study, out: Path, *, ray: str | None, cpus_per_worker: int | None
+    setup: Setup, out: Path, *, ray: str | None, cpus_per_worker: int | None
 ) -> Iterator[AtWork]:
     """Hold and claim the folder of a run, with a judge that keeps its scores there.
 
@@ -82,46 +96,46 @@ def at_work(
     """
     check_workers(ray, cpus_per_worker)
     folder = RunFolder(out)
-    try_out(study.model, study.encoded, study.settings.ablation)
+    try_out(setup.model, setup.encoded, setup.settings.ablation)
     heed()
     with locked(folder.path):
-        say_what_is_cut(study.encoded, study.model.n_ctx)
-        if study.settings.protocol == "paper" and (
-            said := said_of_split(*map(len, study.questions))
+        say_what_is_cut(setup.encoded, setup.model.n_ctx)
+        if setup.settings.protocol == "paper" and (
+            said := said_of_split(*map(len, setup.questions))
         ):
             print(f"headspex: {said}", file=sys.stderr)
-        earlier = folder.begin(study.identity)
-        plan = study.plan
-        rounds = study.settings.refine
-        passes_total = plan.passes_total(rounds, by_slopes=study.has_slopes)
-        study.watch = Watch(folder.status, passes_total)
+        earlier = folder.begin(setup.identity)
+        plan = setup.plan
+        rounds = setup.settings.refine
+        passes_total = plan.passes_total(rounds, by_slopes=setup.has_slopes)
+        setup.watch = Watch(folder.status, passes_total)
         fill, fill_entry = None, None
-        if study.settings.ablation == "mean":
-            fill = mean_fill(study.model, study.encoded[: plan.n_search])
+        if setup.settings.ablation == "mean":
+            fill = mean_fill(setup.model, setup.encoded[: plan.n_search])
             fill_entry = write_fill(folder.path / "masks", fill)
         workers: Any = nullcontext()
         if ray is not None:
-            workers = ray_workers(study, fill, address=ray, cpus_per_worker=cpus_per_worker)
-        scored_by = study.scored_by(fill)
+            workers = ray_workers(setup, fill, address=ray, cpus_per_worker=cpus_per_worker)
+        scored_by = setup.scored_by(fill)
         sloped: Any = nullcontext()
-        if rounds and study.has_slopes:
-            sloped = ScoreStore(folder.slopes, {**scored_by, "slopes_of": study.metric})
+        if rounds and setup.has_slopes:
+            sloped = ScoreStore(folder.slopes, {**scored_by, "slopes_of": setup.metric})
         with ScoreStore(folder.scores, scored_by) as store, sloped as slopes, workers as measuring:
-            judge = study.judge(store, fill=fill, workers=measuring)
+            judge = setup.judge(store, fill=fill, workers=measuring)
             yield AtWork(folder, judge, slopes, fill_entry, earlier)
 
 
-def allocation_of(study: Study, here: AtWork) -> Allocation:
+def allocation_of(setup: Setup, here: AtWork) -> Allocation:
     """As the folder has it; chosen now, and stored before it is used, where it has none."""
     known = here.folder.allocation()
     if known is not None:
         return Allocation.from_dict(known)
-    with study.timed("pilot"):
+    with setup.timed("pilot"):
         chosen = allocate(
-            study.plan, study.settings, here.judge, chance=study.task.chance, costs=study.costs,
-            own=study.task.metric,
+            setup.plan, setup.settings, here.judge, chance=setup.task.chance, costs=setup.costs,
+            own=setup.task.metric,
         )  # fmt: skip
     if here.earlier and (said := chosen.said_of(Allocation.from_dict(here.earlier))):
         print(f"headspex: {said}", file=sys.stderr)
-    here.folder.allocate(study.identity, chosen.to_dict())
+    here.folder.allocate(setup.identity, chosen.to_dict())
     return chosen

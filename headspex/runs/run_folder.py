@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.files import TEMPORARY, read_json, sha256_of, write_json
-from headspex.identity import first_difference
 from headspex.runs.lock import NAME as LOCK
 from headspex.runs.run_schema import PARTS
+from headspex.support.files import TEMPORARY, read_json, sha256_of, write_json
+from headspex.support.identity import first_difference
 
 FORMAT = "headspex.run/1"
 MAY_CHANGE = ("search_budget", "may_cost")  # of an identity, by going on with a run

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from headspex.schema import either, number, optional, record, rows, table, text, truth, whole
 from headspex.settings import LARGEST_BUDGET, MOST_ROUNDS
+from headspex.support.schema import (
+    either,
+    number,
+    optional,
+    record,
+    rows,
+    table,
+    text,
+    truth,
+    whole,
+)
 
 _PASSES = whole(0, LARGEST_BUDGET)
 _COUNT = whole(0, 1 << 24)  # of players, layers, questions, masks that are judged

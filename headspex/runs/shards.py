@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from headspex.budget.allocation import Allocation
 from headspex.budget.plan import Plan
 from headspex.budget.sample import draw_sample
 from headspex.errors import UsageError
-from headspex.identity import first_difference
 from headspex.runs.findings import search_passes
 from headspex.runs.lock import locked
 from headspex.runs.run import allocation_of, at_work
@@ -23,9 +22,8 @@ from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.block import Block
 from headspex.scores.evaluate import Passes
 from headspex.scores.store import ScoreStore
-
-if TYPE_CHECKING:
-    from headspex.study import Study
+from headspex.setup import Setup
+from headspex.support.identity import first_difference
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Shard:
 
 
 def score_shard(
-    study: Study, out: Path, shard: Shard, *, ray: str | None, cpus_per_worker: int | None
+    setup: Setup, out: Path, shard: Shard, *, ray: str | None, cpus_per_worker: int | None
 ) -> int:
     """Measure a share of the blocks of search and fresh masks, into a folder of its own.
 
@@ -60,9 +58,9 @@ def score_shard(
     Returns:
         How many passes the share has.
     """
-    with at_work(study, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
-        allocation = allocation_of(study, here)
-        every = _blocks(study.plan, allocation, study.settings.seed)
+    with at_work(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
+        allocation = allocation_of(setup, here)
+        every = _blocks(setup.plan, allocation, setup.settings.seed)
         blocks = list(islice(every, shard.number - 1, None, shard.count))
         total = sum(map(len, blocks))
         if blocks:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.files import read_json
 from headspex.runs.lock import holder
 from headspex.runs.run_folder import RunFolder, read_run
-from headspex.runs.watch import FORMAT
+from headspex.support.files import read_json
+from headspex.support.watch import FORMAT
 
 
 @dataclass(frozen=True)

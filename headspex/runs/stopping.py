@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import norm
@@ -26,25 +25,23 @@ from headspex.runs.findings import search_scores
 from headspex.scores.block import BLOCK
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
-
-if TYPE_CHECKING:
-    from headspex.study import Study
+from headspex.setup import Setup
 
 MISSES = 0.05  # how often any look of a search may have bounds that do not hold
 
 
 def searched(
-    study: Study, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
+    setup: Setup, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
 ) -> Allocation:
     """Search, look by look; returns what the search has spent when it ended.
 
     Args:
-        study: says how often to look, and what R² is enough.
+        setup: says how often to look, and what R² is enough.
         judge: scores.
         allocation: of the whole budget, or as it was recorded last.
         record: keeps an allocation before the run goes on.
     """
-    plan, settings = study.plan, study.settings
+    plan, settings = setup.plan, setup.settings
     if not plan.look_step or allocation.ended:
         return allocation
     sample = draw_sample(plan, allocation, seed=settings.seed)
@@ -53,8 +50,8 @@ def searched(
         passes = int(sample.ends[masks - 1])
         if passes in had:
             continue
-        scores = search_scores(judge, sample, study.metric, passes=scored)[:passes]
-        look = _look(study, judge, sample, scores, number=len(allocation.looks) + 1)
+        scores = search_scores(judge, sample, setup.metric, passes=scored)[:passes]
+        look = _look(setup, judge, sample, scores, number=len(allocation.looks) + 1)
         allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness
         if enough is not None and look.low is not None and look.low > enough:
@@ -109,17 +106,17 @@ def widened(found: Faithfulness, level: float) -> Faithfulness:
     return replace(found, low=1 - left * (most / left) ** by, high=1 - left * (least / left) ** by)
 
 
-def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray, *, number: int) -> Look:
-    settings = study.settings
+def _look(setup: Setup, judge: Judge, sample: Sample, scores: np.ndarray, *, number: int) -> Look:
+    settings = setup.settings
     data = sample.observed(scores)
-    with study.timed("looks"):
+    with setup.timed("looks"):
         spectrum = fit_spectrum(
             data.masks, data.values, keep=sample.keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
     answers = judge.ask(
-        sample.watched, sample.watched_search, metrics=[study.metric], what="watched masks"
-    )[study.metric]
+        sample.watched, sample.watched_search, metrics=[setup.metric], what="watched masks"
+    )[setup.metric]
     predicted = spectrum.predict(sample.watched)
     measured = sampled_values(
         answers, sample.watched_search, len(sample.search), expected=predicted
@@ -128,6 +125,6 @@ def _look(study: Study, judge: Judge, sample: Sample, scores: np.ndarray, *, num
     if found is None:
         return Look(len(scores), None, None, None)
     found = widened(found, level(number))
-    study.watch.faithfulness({"passes": len(scores), **found.to_dict()})
+    setup.watch.faithfulness({"passes": len(scores), **found.to_dict()})
     print(f"headspex: R² {found} after {len(scores):,} passes of search", file=sys.stderr)
     return Look(len(scores), found.r2, found.low, found.high)

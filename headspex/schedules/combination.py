@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 from headspex.errors import UsageError
+from headspex.schedules.constraints import Rules
 from headspex.schedules.local_search import Flips
-from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import Schedule
 from headspex.units import counted
 

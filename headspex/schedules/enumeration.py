@@ -11,8 +11,8 @@ from jaxtyping import Bool
 
 from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks
+from headspex.schedules.constraints import Rules
 from headspex.schedules.local_search import LEAST
-from headspex.schedules.rules import Rules
 
 _AT_ONCE = 4096  # masks in memory
 _PRODUCTS = 200_000_000  # masks x terms, at most: some two seconds on one core

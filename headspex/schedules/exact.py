@@ -14,10 +14,10 @@ from jaxtyping import Bool
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks
+from headspex.schedules.constraints import Rules
 from headspex.schedules.enumeration import best_of_all
 from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram, size_rows
-from headspex.schedules.rules import Rules
 from headspex.schedules.schedule import greedy_mask
 
 MASKS = 200_000  # looked at one by one, at most; fewer where there are many terms

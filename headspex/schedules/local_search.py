@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.engine.spectrum import Spectrum
-from headspex.schedules.rules import Rules
+from headspex.schedules.constraints import Rules
 from headspex.schedules.schedule import padded_terms
 
 LEAST = 1e-9  # of all terms' magnitude: gains below it are rounding

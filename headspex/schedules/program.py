@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term, substitute
-from headspex.schedules.rules import Rules
+from headspex.schedules.constraints import Rules
 
 _ZERO = 1e-12  # of the largest coefficient: what cancels in the change of variables
 

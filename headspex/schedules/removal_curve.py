@@ -12,10 +12,10 @@ import numpy as np
 from headspex.engine.fit import ValueFunction
 from headspex.engine.indices import shapley_of
 from headspex.engine.search import Search
-from headspex.files import write_csv
 from headspex.players import Masks
 from headspex.schedules.removal import DIRECTIONS, removal_order, removal_sets
 from headspex.schedules.schedule import schedule_from_scores
+from headspex.support.files import write_csv
 
 COLUMNS = ("method", "n_removed", "value")
 POINTS = 20  # of a curve of many players

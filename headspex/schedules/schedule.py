@@ -15,9 +15,11 @@ from jaxtyping import Bool, Float, Int
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks, Players
-from headspex.rule import whole
-from headspex.schedules.rules import Rules
-from headspex.units import plural
+from headspex.schedules import schedule_json
+from headspex.schedules.constraints import Rules
+from headspex.schedules.schedule_json import check_players
+from headspex.support.html_table import TOP, html_table
+from headspex.support.validation import whole
 
 _SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed rounding error
 _TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
@@ -72,9 +74,14 @@ class Schedule:
 
     def _repr_html_(self) -> str:
         """The first to go, for a notebook."""
-        from headspex.notebook import schedule_html
-
-        return schedule_html(self)
+        values = self.values
+        rows = [
+            (str(size), str(column), "" if values is None else f"{values[size]:.4g}")
+            for size, column in enumerate(self.order[:TOP], start=1)
+        ]
+        left_out = len(self.order) - len(rows)
+        header = ("goes as", "player", "predicted then")
+        return html_table(repr(self), header, rows, left_out=left_out, noun="players")
 
     def to_json(self, players: Players, *, fingerprint: str | None = None) -> str:
         """One line of "headspex.schedule/1", first removed first.
@@ -85,9 +92,7 @@ class Schedule:
             players: name the columns.
             fingerprint: sha256 of the weights it was made for, so that it fits no other model.
         """
-        from headspex.schedules.schedule_json import dump  # files are built on this module
-
-        return dump(self, players, fingerprint)
+        return schedule_json.dump(self.order, self.n_players, players, fingerprint)
 
     @classmethod
     def from_json(cls, text: str, players: Players, *, fingerprint: str | None = None) -> Schedule:
@@ -102,9 +107,11 @@ class Schedule:
         Raises:
             UsageError: not a schedule of this format, not of `players`, or of other weights.
         """
-        from headspex.schedules.schedule_json import load
-
-        return load(text, players, fingerprint)
+        order = schedule_json.load(text, players, fingerprint)
+        try:
+            return cls(order, len(players))
+        except UsageError as error:
+            raise UsageError(f"not a schedule of these players: {error}") from error
 
 
 def prune_schedule(
@@ -301,12 +308,3 @@ def _terms_by_player(
     cuts = np.searchsorted(flat[sorter], np.arange(n_players + 1))
     rows = sorter // columns.shape[1]
     return [rows[a:b] for a, b in pairwise(cuts)]
-
-
-def check_players(n_players: int, players: Players) -> None:
-    """Refuse players that a schedule is not of."""
-    if len(players) != n_players:
-        raise UsageError(
-            f"the schedule is of {n_players} players, but {len(players)} "
-            f"{plural(players.unit)} are given"
-        )

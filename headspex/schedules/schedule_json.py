@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from headspex.errors import UsageError
 from headspex.players import Players
-from headspex.schedules.schedule import Schedule, check_players
+from headspex.units import plural
 
 FORMAT = "headspex.schedule/1"
 
 
-def dump(schedule: Schedule, players: Players, fingerprint: str | None) -> str:
+def dump(columns: Sequence[int], n_players: int, players: Players, fingerprint: str | None) -> str:
     """One line, first removed first; see `Schedule.to_json`."""
-    check_players(schedule.n_players, players)
+    check_players(n_players, players)
     heads = players.unit == "head"
-    order = [players[i] if heads else players.label(i) for i in schedule.order]
+    order = [players[i] if heads else players.label(i) for i in columns]
     made_for = {} if fingerprint is None else {"fingerprint": fingerprint}
     return json.dumps({"format": FORMAT, **made_for, "unit": players.unit, "order": order})
 
 
-def load(text: str, players: Players, fingerprint: str | None) -> Schedule:
-    """Read what `dump` wrote; see `Schedule.from_json`."""
+def load(text: str, players: Players, fingerprint: str | None) -> tuple[int, ...]:
+    """The columns that `dump` wrote; see `Schedule.from_json`."""
     try:
         document = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -42,8 +43,7 @@ def load(text: str, players: Players, fingerprint: str | None) -> Schedule:
     if not isinstance(order, list) or not all(map(_is_head if heads else _is_label, order)):
         _refuse(f"order must be a list of {'[layer, head]' if heads else 'labels such as L13M'}")
     try:
-        columns = tuple(players.index(*x) if heads else players.parse_label(x) for x in order)
-        return Schedule(columns, len(players))
+        return tuple(players.index(*x) if heads else players.parse_label(x) for x in order)
     except UsageError as error:
         raise UsageError(f"not a schedule of these players: {error}") from error
 
@@ -72,3 +72,12 @@ def _is_label(value: Any) -> bool:
 
 def _refuse(reason: str) -> NoReturn:
     raise UsageError(f"not a schedule file: {reason}")
+
+
+def check_players(n_players: int, players: Players) -> None:
+    """Refuse players that a schedule is not of."""
+    if len(players) != n_players:
+        raise UsageError(
+            f"the schedule is of {n_players} players, but {len(players)} "
+            f"{plural(players.unit)} are given"
+        )

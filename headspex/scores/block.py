@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Int
 
+SLOPE_PASSES = 3  # that a slope of a question costs: the forward pass, and the backward one as two
 BLOCK = 1_024  # rows: about a second on a laptop, ten seconds of an 8B model on a large GPU
 
 

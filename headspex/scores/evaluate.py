@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.interrupt import patiently
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.store import ScoreStore
+from headspex.support.interrupt import patiently
 
 LogProbs = Float[np.ndarray, "rows choices"]
 

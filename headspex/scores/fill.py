@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.files import write_bytes
 from headspex.mask_file import MaskFile, read_mask
+from headspex.support.files import write_bytes
 
 NAME = "fill.safetensors"
 _TENSOR = "mean_z"

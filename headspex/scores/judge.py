@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, Int
 from headspex.errors import UsageError
 from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
 from headspex.players import Players
-from headspex.progress import progress
-from headspex.schedules.walk import SLOPE_PASSES
-from headspex.scores.block import Block
+from headspex.scores.block import SLOPE_PASSES, Block
 from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.scores.store import ScoreStore
+from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
 from headspex.tasks.scoring import SMOOTH
 
@@ -74,7 +73,7 @@ class Judge:
 
     @cached_property
     def _prepared(self) -> Any:
-        # Once a score is wanted and not before: a study that is told again asks nothing.
+        # Once a score is wanted and not before: a setup that is told again asks nothing.
         return prepare(self._model, self._encoded)
 
     def ask(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.engine.faithfulness import Measured
-from headspex.engine.ridge import ridge
+from headspex.engine.methods.ridge import ridge
 from headspex.errors import UsageError
 
 TURNS = 3  # of effects and ridge

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.identity import first_difference
 from headspex.scores.block import Block, digest
+from headspex.support.identity import first_difference
 
 # The key is the first column, so that all keys are found without reading the scores.
 _SCHEMA = """

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from headspex.engine.fit import fit_spectrum
-from headspex.files import write_csv
 from headspex.scores.spread import assign_questions, mask_values
+from headspex.support.files import write_csv
 
 FRESH = 300  # masks that R² is measured on
 STEP = 2  # between two budgets

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-COMMAND = "from headspex.cli import main; raise SystemExit(main())"
+COMMAND = "from headspex.cli.main import main; raise SystemExit(main())"
 PROMPTS = '''
 from itertools import permutations
 
@@ -65,7 +65,7 @@ def runs(folder: Path, mmlu: Path, only: list[str] | None) -> dict[str, list[str
         found["mmlu"] = [
             "prune", "--model", str(_llama(folder / "llama")), "--task", "mmlu", "--data-dir",
             str(mmlu), "--subject", "anatomy", "astronomy", "--shots", "5", "--layers", "10-11",
-            "--budget", "300", "--verify-budget", "2300",
+            "--budget", "300", "--verify-budget", "2500",
         ]  # fmt: skip
     task = folder / "prompts.py"
     task.write_text(PROMPTS)

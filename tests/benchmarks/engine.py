@@ -27,8 +27,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from games import GAMES, Game
 
-from headspex.engine.baselines import lasso_heads, lasso_pairs
 from headspex.engine.fit import explain, fit_spectrum
+from headspex.engine.methods.baselines import lasso_heads, lasso_pairs
 from headspex.engine.observations import observe
 from headspex.engine.sampling import draw_masks
 from headspex.engine.spectrum import Spectrum

@@ -4,8 +4,9 @@
 
 Spectra of searches on `mini`, by the shipped model, predict masks that were asked every question.
 Each is judged as a run judges it, by a few random questions a mask: once on the very masks that
-all answers are known for (the difference is the error of few questions alone), and many times on
-masks drawn from them, for the coverage of the R² over all of them.
+all answers are known for (the difference is the error of few questions alone, and its mean over
+many draws of questions is the bias), and many times on masks drawn from them, for the coverage of
+the R² over all of them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from headspex.engine.sampling import draw_masks
 from headspex.runs.findings import search_scores
 from headspex.scores.spread import assign_questions, sampled_values
 from headspex.scores.store import ScoreStore
-from headspex.seeds import stream
 from headspex.study import Study
+from headspex.support.seeds import stream
 
 KEEP, METRIC = 0.7, "accuracy"
 FRESH, QUESTIONS = 300, 38  # as a default run of `mini` asks
@@ -84,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     masks, answers = bank(500, 400, options.bank)
     values = answers.mean(axis=1)
-    gaps, hits, widths = [], [], []
+    gaps, means, hits, widths = [], [], [], []
     for seed in range(options.runs):
         rng = np.random.default_rng(seed)
         said = predicted(seed, int(2_000 * 1.12**seed), masks)
@@ -95,6 +96,8 @@ def main() -> None:
         assert truth is not None
         assert full is not None
         gaps.append(few.r2 - full.r2)
+        again = [judged(answers, said, chosen, rng).r2 for _ in range(options.redraws)]
+        means.append(np.mean(again) - full.r2)
         drawn = [
             judged(answers, said, rng.integers(len(masks), size=FRESH), rng)
             for _ in range(options.redraws)
@@ -102,8 +105,9 @@ def main() -> None:
         hits += [one.low <= truth.r2 <= one.high for one in drawn]
         widths += [one.high - one.low for one in drawn]
         print(f"run {seed}: all questions R² {full.r2:.3f}, few {few}", flush=True)
-    error = np.std(gaps, ddof=1) / np.sqrt(len(gaps))
-    print(f"few less all: {np.mean(gaps):+.4f} ± {error:.4f} (standard error)")
+    for title, found in (("one draw of questions", gaps), ("mean of all draws", means)):
+        error = np.std(found, ddof=1) / np.sqrt(len(found))
+        print(f"few less all, {title}: {np.mean(found):+.4f} ± {error:.4f} (standard error)")
     print(
         f"coverage {np.mean(hits):.1%} of {len(hits)} intervals, mean width {np.mean(widths):.3f}"
     )

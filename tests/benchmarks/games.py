@@ -6,7 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from headspex.engine.spectrum import Spectrum, Term
+from headspex.engine.spectrum import Spectrum
+from headspex.engine.terms import Term
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def step(name: str, out: Path) -> None:
     """One step, here."""
     import headspex.scores.judge
     from headspex.budget.sample import draw_sample
-    from headspex.cli import main
+    from headspex.cli.main import main
     from headspex.runs.findings import search_scores
     from headspex.runs.run import allocation_of, at_work
     from headspex.scores.store import ScoreStore

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from headspex.engine.strongest import strongest
+from headspex.engine.effects import strongest
 from headspex.features import TextValue, cut, explain_text
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headspex.engine.growth import grow
+from headspex.engine.methods.growth import grow
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from planted_scores import one_run

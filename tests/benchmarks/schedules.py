@@ -21,13 +21,13 @@ import headspex
 from headspex.budget.sample import draw_sample
 from headspex.comparison.methods import METHODS, OURS
 from headspex.comparison.orders import ORDERS, Known
-from headspex.engine.baselines import BASELINES
-from headspex.engine.clustered import mean_by_cluster
+from headspex.engine.methods.baselines import BASELINES
 from headspex.runs.findings import Findings, random_schedules, search_scores
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
+from headspex.support.intervals import mean_by_cluster
 
 UNREFINED, GREEDY = "not refined", "true greedy"
 

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from shapley_games import SHAPLEY_GAMES, ShapleyGame
 
-from headspex.engine.baselines import lasso_heads
+from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.sampling import draw_masks
 from headspex.engine.shapley import shapley_values

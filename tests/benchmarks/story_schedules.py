@@ -17,19 +17,20 @@ from schedules import GREEDY, UNREFINED, print_table, true_greedy
 
 from headspex.comparison.methods import OURS
 from headspex.comparison.orders import ORDERS, Known
-from headspex.engine.baselines import BASELINES
 from headspex.engine.fit import fit_spectrum
+from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
 from headspex.engine.sampling import draw_masks
 from headspex.hooks import load_model
 from headspex.players import Players
 from headspex.runs.findings import random_schedules
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
-from headspex.schedules.walk import CANDIDATES, SLOPE_PASSES, walk
+from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
 from headspex.tasks import EncodedQuestion, Question, Task
+from headspex.walk.walk import CANDIDATES, walk
 
 HELDOUT = 128
 TOKENS = 128
@@ -85,7 +86,7 @@ def schedules_of(
         spectrum, measure, len(search), steps=SIZES[-1], per_candidate=per_candidate,
         slopes=sloped, n_slopes=N_SLOPES, rng=rng,
     )  # fmt: skip
-    assert first + found.passes <= budget
+    assert first + found.passes(SLOPE_PASSES) <= budget
     whole = fit_spectrum(masks, values(budget), keep=KEEP, seed=seed)
     data = observe(masks, values(budget), keep=KEEP)
     known = Known(judge, search, "logprob", whole)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from headspex.engine.effects import strongest
 from headspex.engine.search import search
-from headspex.engine.strongest import strongest
 from headspex.features import Prompt, TextValue
 from headspex.features.questions import explained_question, swaps
 from headspex.figures.removal import removal_figure

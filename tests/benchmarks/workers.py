@@ -11,8 +11,8 @@ import numpy as np
 
 import headspex
 from headspex.engine.sampling import draw_masks
+from headspex.runs.ray_pool import RayWorkers, ray_workers
 from headspex.scores.evaluate import Passes
-from headspex.scores.ray_pool import RayWorkers, ray_workers
 from headspex.scores.spread import assign_questions
 
 

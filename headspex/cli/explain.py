@@ -1,0 +1,20 @@
+"""`headspex explain`: find which heads and interactions matter; no schedule is judged."""
+
+from __future__ import annotations
+
+import argparse
+
+from headspex.cli import prune
+from headspex.cli.options import add_model, add_run
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    add_model(parser)
+    add_run(parser, prune=False)
+    parser.set_defaults(prune=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    return prune.run(options)

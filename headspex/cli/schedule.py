@@ -1,0 +1,43 @@
+"""`headspex schedule`: another schedule from finished runs, judged beside their own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    add = parser.add_argument
+    add("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs on one model")
+    add("--method", default="greedy", help="greedy removal; build-up; exact: the best set of each "
+        "size; nested: of those that contain the smaller ones (default: %(default)s)")  # fmt: skip
+    add("--protect", nargs="+", default=[], metavar="PLAYER", help="players that stay, as L0H3")
+    add("--per-layer", type=int, metavar="N", help="players that a layer may lose, at most")
+    add("--combine", default="mean", help="several runs by their mean, or by the worst of them "
+        "(default: %(default)s)")  # fmt: skip
+    add("--weights", type=float, nargs="+", metavar="W", help="of the runs, for their mean")
+    add("--keep-only", action="store_true", help="judge masks that keep few players")
+    add("--text", type=Path, metavar="FILE", help="judge the loss on this text too")
+    add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headspex.rescheduling.outcome import Wish
+    from headspex.rescheduling.reschedule import schedule_runs
+
+    wish = Wish(
+        method=options.method, protect=tuple(options.protect), per_layer=options.per_layer,
+        combine=options.combine, weights=None if options.weights is None else
+        tuple(options.weights), keep_only=options.keep_only, text=options.text,
+    )  # fmt: skip
+    found = schedule_runs(options.runs, wish, options.to)
+    if options.json:
+        print(json.dumps({"to": str(options.to), **found.to_dict()}))
+        return 0
+    print(found)
+    print(f"\nMasks and curves are in {options.to}")
+    return 0

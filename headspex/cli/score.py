@@ -1,0 +1,35 @@
+"""`headspex score`: measure a share of a run's scores, for clusters without Ray."""
+
+from __future__ import annotations
+
+import argparse
+
+from headspex.cli.options import add_model, add_run, study_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    add_model(parser)
+    add_run(parser)
+    parser.add_argument("--shard", default="1/1", metavar="i/n", help="the i-th of n equal shares; "
+                        "--out is a folder of its own (default: %(default)s)")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    import json
+
+    from headspex.cli.options import out_of
+    from headspex.runs.shards import Shard, score_shard
+
+    shard = Shard.parse(options.shard)
+    out = out_of(options)
+    passes = score_shard(
+        study_of(options), out, shard, ray=options.ray, cpus_per_worker=options.cpus_per_worker
+    )
+    if options.json:
+        print(json.dumps({"run": str(out), "shard": options.shard, "passes": passes}))
+        return 0
+    print(f"shard {options.shard}: {passes:,} passes are in {out}")
+    print("headspex merge joins the shards, and headspex prune with the same flags goes on")
+    return 0

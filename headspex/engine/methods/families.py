@@ -1,0 +1,191 @@
+"""Sets of players that enter a spectrum with all their subsets at once.
+
+Where five players work together, none of their 31 terms may stand out on its own, and yet all of
+them together do. With k new terms of squared signals s (1 on average where there is nothing), the
+gain in twice the log evidence under one common prior variance is S - k - k log(S / k), S = sum s.
+"""
+
+from collections.abc import Collection
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import gammaln
+
+from headspex.engine.characters import characters
+from headspex.engine.observations import Observations
+from headspex.engine.terms import Term
+
+SCREENED = 1024  # players whose pairs are looked at, the strongest on their own
+PLAYERS = 128  # that are combined beyond pairs
+BEAM = 3000  # sets of each order that are extended, at most
+PRODUCTS = 6_000_000  # sets times masks; with many masks fewer sets are in doubt
+MAX_ORDER = 5
+WORTH = 4.0  # of the best set, at least; pure noise reaches 1.5
+MASKS_PER_MOMENT = 100  # for signals to be like squared normals
+AT_ONCE = 8  # families added in one go; the next ones are looked for in what these leave over
+
+Sets = Int[np.ndarray, "sets order"]
+
+
+def families(
+    data: Observations,
+    pull: Float[np.ndarray, " masks"],
+    precision: float,
+    known: Collection[Term],
+) -> list[Term]:
+    """New terms of the sets whose joint evidence exceeds the price of choosing them.
+
+    Args:
+        data: what is explained.
+        pull: C^-1 y, float32; a term's squared signal is (chi_T @ pull)² / precision.
+        precision: mean of chi_T^T C^-1 chi_T.
+        known: terms that need no evidence; they count for nothing.
+    """
+    widest = min(MAX_ORDER, data.tame_order(MASKS_PER_MOMENT), data.n_players)
+    if widest < 2:
+        return []
+    signals = _Signals(data, pull, precision, frozenset(known))
+    chosen: list[Term] = []
+    covered: list[set[int]] = []
+    candidates = sorted(signals.candidates(widest), reverse=True)
+    if not candidates or candidates[0][0] < WORTH:
+        return []
+    for _, players in candidates:
+        if len(covered) == AT_ONCE:
+            break
+        # What shares a pair with a chosen set is judged again when that set is in the model.
+        if all(len(other.intersection(players)) < 2 for other in covered):
+            covered.append(set(players))
+            chosen += [
+                term
+                for order in range(1, len(players) + 1)
+                for term in combinations(players, order)
+                if term not in signals.known
+            ]
+    return sorted(set(chosen), key=lambda term: (len(term), term))
+
+
+class _Signals:
+    """Squared signals of the terms of the players that are combined; 0 where already known."""
+
+    def __init__(
+        self,
+        data: Observations,
+        pull: Float[np.ndarray, " masks"],
+        precision: float,
+        known: frozenset[Term],
+    ) -> None:
+        self.data, self.pull, self.precision, self.known = data, pull, precision, known
+        first = data.characters()
+        singles = (first.T @ pull) ** 2 / precision
+        for term in known:
+            singles[list(term)] += 1.0
+        wide = np.argsort(-singles, kind="stable")[:SCREENED]
+        pairs = (first[:, wide].T @ (first[:, wide] * pull[:, None])) ** 2 / precision
+        np.fill_diagonal(pairs, 0.0)
+        promise = singles[wide] + np.sort(pairs, axis=1)[:, -4:].sum(axis=1)
+        best = np.argsort(-promise, kind="stable")[:PLAYERS]
+        best = best[np.argsort(wide[best])]
+        self.players = wide[best]
+        chosen = np.ascontiguousarray(first[:, self.players])
+        n = len(self.players)
+        self.squares: list[np.ndarray] = [
+            np.zeros(()),
+            (chosen.T @ pull) ** 2 / precision,
+            pairs[np.ix_(best, best)],
+            np.zeros((n, n, n), dtype=np.float32),
+        ]
+        triples = self.squares[3]
+        for i in range(n - 2):
+            later = chosen[:, i + 1 :]
+            block = (later.T @ (later * (chosen[:, i] * pull)[:, None])) ** 2 / precision
+            triples[i, i + 1 :, i + 1 :] = block
+        self.new = [np.ones(square.shape, dtype=bool) for square in self.squares]
+        place = {int(player): column for column, player in enumerate(self.players)}
+        for term in known:
+            if 0 < len(term) <= 3 and all(player in place for player in term):
+                columns = tuple(place[player] for player in term)
+                for axes in {columns, columns[::-1]} if len(term) == 2 else {columns}:
+                    self.new[len(term)][axes] = False
+                    self.squares[len(term)][axes] = 0.0
+
+    def candidates(self, widest: int) -> list[tuple[float, Term]]:
+        """Sets of up to `widest` players and what they are worth, price paid."""
+        n = len(self.players)
+        found: list[tuple[float, Term]] = []
+        beam = max(100, min(BEAM, PRODUCTS // len(self.data)))
+        sets = np.stack(np.triu_indices(n, 1), axis=1)
+        squares, counts = self._subsets(sets)
+        found += self._worth(sets, squares, counts)
+        for order in range(3, widest + 1):
+            sets = _extended(sets, n) if order > 3 else _triples(n)
+            squares, counts = self._subsets(sets)
+            best = np.argsort(-_evidence(squares, counts), kind="stable")[:beam]
+            sets, squares, counts = sets[best], squares[best], counts[best]
+            for width in range(4, order + 1):
+                own, new = self._wide_subsets(sets, width)
+                squares, counts = squares + own, counts + new
+            found += self._worth(sets, squares, counts)
+        return found
+
+    def _worth(
+        self, sets: Sets, squares: Float[np.ndarray, " sets"], counts: Int[np.ndarray, " sets"]
+    ) -> list[tuple[float, Term]]:
+        n, order = self.data.n_players, sets.shape[1]
+        price = 2 * float(gammaln(n + 1) - gammaln(order + 1) - gammaln(n - order + 1))
+        worth = _evidence(squares, counts) - price
+        good = np.flatnonzero(worth > 0)
+        return [
+            (float(worth[row]), tuple(self.players[sets[row]].tolist())) for row in good.tolist()
+        ]
+
+    def _subsets(self, sets: Sets) -> tuple[np.ndarray, np.ndarray]:
+        """Sum of squared signals, and number, of each set's new subsets of up to three players."""
+        squares, counts = np.zeros(len(sets)), np.zeros(len(sets), dtype=np.int64)
+        for order in range(1, min(3, sets.shape[1]) + 1):
+            for places in combinations(range(sets.shape[1]), order):
+                columns = tuple(sets[:, place] for place in places)
+                squares += self.squares[order][columns]
+                counts += self.new[order][columns]
+        return squares, counts
+
+    def _wide_subsets(self, sets: Sets, order: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same for subsets of `order` players, whose characters are written out."""
+        squares, counts = np.zeros(len(sets)), np.zeros(len(sets), dtype=np.int64)
+        for places in combinations(range(sets.shape[1]), order):
+            chosen = sets[:, places]
+            code = np.ravel_multi_index(tuple(chosen.T), (len(self.players),) * order)
+            _, first, place = np.unique(code, return_index=True, return_inverse=True)
+            terms = list(map(tuple, self.players[chosen[first]].tolist()))
+            new = np.array([term not in self.known for term in terms])
+            signal = characters(self.data.masks, terms, self.data.keep).T @ self.pull
+            signal = np.where(new, signal**2 / self.precision, 0.0)
+            squares += signal[place]
+            counts += new[place]
+        return squares, counts
+
+
+def _evidence(
+    squares: Float[np.ndarray, " sets"], counts: Int[np.ndarray, " sets"]
+) -> Float[np.ndarray, " sets"]:
+    """Twice the log evidence gained; 0 where the new terms are weaker than noise."""
+    number = np.maximum(counts, 1)
+    mean = np.maximum(squares / number, 1.0)
+    return np.asarray(number * (mean - 1 - np.log(mean)))
+
+
+def _triples(n: int) -> Sets:
+    grid = np.arange(n)
+    ordered = (grid[:, None, None] < grid[:, None]) & (grid[:, None] < grid)
+    return np.stack(np.nonzero(ordered), axis=1)
+
+
+def _extended(sets: Sets, n: int) -> Sets:
+    """Every set with one more player, each result once."""
+    more = np.repeat(sets, n, axis=0)
+    player = np.tile(np.arange(n), len(sets))[:, None]
+    fits: Bool[np.ndarray, " rows"] = ~(more == player).any(axis=1)
+    wider = np.sort(np.concatenate([more, player], axis=1)[fits], axis=1)
+    code = np.ravel_multi_index(tuple(wider.T), (n,) * wider.shape[1])
+    return np.asarray(wider[np.unique(code, return_index=True)[1]])

@@ -1,0 +1,1 @@
+"""`headspex schedule`: another schedule from finished runs, judged beside their own."""

@@ -1,0 +1,228 @@
+"""`headspex schedule`: another schedule from finished runs, judged beside the one they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.engine.paired import free_size, loss_bound, score_difference
+from headspex.engine.spectrum import Spectrum
+from headspex.errors import UsageError
+from headspex.evaluation.text_loss import text_loss, text_windows
+from headspex.players import Players
+from headspex.rescheduling.outcome import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
+from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.reopening import setup_to_judge
+from headspex.runs.results import mask_of
+from headspex.runs.run_folder import RunFolder, judged_run
+from headspex.runs.verification import WHOLE, HasMasks, verify, verify_whole
+from headspex.schedules.combination import WAYS, mean_spectrum, worst_case_schedule
+from headspex.schedules.constraints import Rules
+from headspex.schedules.exact import BestSets, best_sets
+from headspex.schedules.schedule import Schedule, prune_schedule
+from headspex.scores.fill import fill_of_run, write_fill
+from headspex.scores.store import ScoreStore
+from headspex.setup import Setup
+from headspex.support.files import read_text, write_json, write_text
+from headspex.support.new_folder import new_folder
+from headspex.tasks import free_loss, mean_interval
+from headspex.units import counted, plural
+
+KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
+
+
+def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
+    """Make the schedule, judge it on all held-out questions of each run, and write a new folder.
+
+    The folder holds `masks/NNN.json`, `curve.csv` (`curve-2.csv`, ... of further runs) and, where
+    sets are nested, `schedule.json`, which `headspex export --schedule` takes.
+
+    Raises:
+        UsageError: no finished runs, runs of other models or players, or a wish that cannot be.
+    """
+    _check(wish, len(paths))
+    opened = [judged_run(path) for path in paths]
+    contents = [content for _, content in opened]
+    players = Players.of_run(contents[0]["results"])
+    for path, content in zip(paths[1:], contents[1:], strict=True):
+        same = content["identity"]["weights"] == contents[0]["identity"]["weights"]
+        if not same or Players.of_run(content["results"]) != players:
+            raise UsageError(
+                f"runs are combined for the same model and players, but {path} and {paths[0]} have "
+                "different ones; repeat one of them"
+            )
+    for (path, one), (other, another) in combinations(zip(paths, contents, strict=True), 2):
+        if one["identity"] == another["identity"]:
+            raise UsageError(
+                f"each run counts once, but {path} and {other} are the same run; leave one out"
+            )
+    spectra = [Spectrum.from_json(read_text(f.pruning_spectrum)) for f, _ in opened]
+    protect = [players.parse_label(label) for label in wish.protect]
+    rules = Rules.of(players, protect=protect, per_layer=wish.per_layer)
+    sizes = _sizes(wish, players, contents[0], rules)
+    found = _found(spectra, wish, rules, sizes)
+    with new_folder(to) as folder:
+        judged = [
+            _judged(path, run, content, found, sizes, wish, folder / f"scores-{number}.sqlite")
+            for number, (path, (run, content)) in enumerate(zip(paths, opened, strict=True), 1)
+        ]
+        _write(folder, opened[0], found, judged, players, sizes)
+    return Scheduled(wish, players, found, judged, sizes)
+
+
+def _check(wish: Wish, n_runs: int) -> None:
+    if wish.method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}, but is {wish.method!r}")
+    if wish.combine not in WAYS:
+        raise UsageError(f"--combine must be one of {', '.join(WAYS)}, but is {wish.combine!r}")
+    if wish.combine == "worst" and wish.method != "greedy":
+        raise UsageError(
+            f"--combine worst goes with --method greedy, but --method is {wish.method}; leave one "
+            "out"
+        )
+    if wish.combine == "worst" and n_runs == 1:
+        raise UsageError("--combine worst is of several runs, but there is one; leave it out")
+    if wish.weights is not None and (wish.combine == "worst" or len(wish.weights) != n_runs):
+        raise UsageError(
+            f"--weights are one number for each of {counted(n_runs, 'run')} under --combine mean, "
+            f"but there are {len(wish.weights)} under --combine {wish.combine}"
+        )
+    if wish.per_layer is not None and wish.per_layer < 1:
+        raise UsageError(f"--per-layer must be at least 1, but is {wish.per_layer}")
+
+
+def _sizes(wish: Wish, players: Players, content: dict[str, Any], rules: Rules) -> tuple[int, ...]:
+    most = rules.most()
+    if wish.keep_only:
+        sizes = {len(players) - kept for kept in KEPT if kept < len(players)}
+    else:
+        sizes = set(content["identity"]["sizes"])
+    possible = tuple(sorted(size for size in sizes if 0 < size <= most))
+    if not possible:
+        raise UsageError(
+            f"the rules leave {most} of {len(players)} {plural(players.unit)} to remove, fewer "
+            "than the smallest size; protect fewer"
+        )
+    return possible
+
+
+def _found(
+    spectra: Sequence[Spectrum], wish: Wish, rules: Rules, sizes: Sequence[int]
+) -> Schedule | BestSets:
+    if wish.combine == "worst":
+        return worst_case_schedule(spectra, rules)
+    spectrum = mean_spectrum(spectra, wish.weights)
+    if wish.method in ("exact", "nested"):
+        return best_sets(spectrum, sizes, rules=rules, nested=wish.method == "nested")
+    if wish.method == "build-up":
+        if wish.per_layer is not None:
+            raise UsageError("--per-layer goes with removal, not with --method build-up")
+        protect = [column for limit in rules.limits for column in limit.columns]
+        return prune_schedule(spectrum, protect=protect, direction="build-up")
+    return prune_schedule(spectrum, rules=rules)
+
+
+def _judged(
+    path: Path,
+    run: RunFolder,
+    content: dict[str, Any],
+    found: Schedule | BestSets,
+    sizes: Sequence[int],
+    wish: Wish,
+    scores: Path,
+) -> Judged:
+    setup = setup_to_judge(path, content["identity"])
+    # Few masks are judged here, so that each can be asked every question that was held out.
+    setup.plan = replace(setup.plan, n_heldout=len(setup.halves[1]))
+    search, heldout = setup.questions
+    asked = np.arange(len(search), len(search) + len(heldout))
+    own = Schedule.from_json(read_text(run.schedule), setup.players)
+    ablation = setup.settings.ablation
+    fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
+    schedules: dict[str, list[HasMasks]] = {wish.method: [found], RUNS_OWN: [own]}
+    with ScoreStore(scores, setup.scored_by(fill)) as store:
+        judge, metrics = setup.judge(store, fill=fill), [setup.task.metric]
+        curve, whole = verify_whole(judge, asked, metrics=metrics)
+        points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
+        curve += points
+    scores.unlink()
+    mine, theirs = verified[wish.method][0], verified[RUNS_OWN][0]
+    may_cost = free_loss(setup.settings.may_cost, setup.task.metric, float(whole.mean()))
+    if wish.text is not None:
+        curve += _text_points(setup, wish.text, schedules, sizes, fill)
+    return Judged(
+        path=path,
+        curve=curve,
+        differences={
+            size: score_difference(a, b, looks=len(sizes))
+            for size, a, b in zip(sizes, mine, theirs, strict=True)
+        },
+        may_cost=may_cost,
+        free={
+            method: free_size(
+                [loss_bound(whole, row) for row in verified[method][0]], sizes, may_cost=may_cost
+            )
+            for method in schedules
+        },
+    )
+
+
+def _text_points(
+    setup: Setup,
+    text: Path,
+    schedules: Mapping[str, Sequence[HasMasks]],
+    sizes: Sequence[int],
+    fill: Any,
+) -> list[CurvePoint]:
+    model, settings, n = setup.model, setup.settings, len(setup.players)
+    windows = text_windows(text, model.tokenizer, model.n_ctx)
+    masks = [np.ones((1, n), dtype=np.bool_)]
+    names = [(WHOLE, 0)]
+    for method, (schedule,) in schedules.items():
+        masks.append(schedule.masks(sizes))
+        names += [(method, size) for size in sizes]
+    losses: Float[np.ndarray, "masks windows"] = text_loss(
+        model, setup.players, windows, np.concatenate(masks),
+        ablation=settings.ablation, fill=fill, rescale=settings.rescale,
+    )  # fmt: skip
+    return [
+        CurvePoint(
+            method, size, size / n, TEXT_LOSS, float(row.mean()), *mean_interval(row), len(row)
+        )
+        for (method, size), row in zip(names, losses, strict=True)
+    ]
+
+
+def _write(
+    folder: Path,
+    opened: tuple[RunFolder, dict[str, Any]],
+    found: Schedule | BestSets,
+    judged: Sequence[Judged],
+    players: Players,
+    sizes: Sequence[int],
+) -> None:
+    run, content = opened
+    identity, fill = content["identity"], None
+    if identity["ablation"] == "mean":
+        means = fill_of_run(run.path / "masks")
+        fill = None if means is None else write_fill(folder / "masks", means)
+    own = content["results"]["own_metric"]
+    scores = {p.n_pruned: p.score for p in judged[0].curve if p.metric == own
+              and p.method not in (WHOLE, RUNS_OWN)}  # fmt: skip
+    for size, mask in zip(sizes, found.masks(sizes), strict=True):
+        file = mask_of(identity, players, mask, score=scores[size], fill=fill)
+        file.write(folder / "masks" / f"{size:03d}.json")
+    if isinstance(found, Schedule):
+        text = found.to_json(players, fingerprint=identity["weights"])
+        write_text(folder / "schedule.json", text + "\n")
+    else:
+        gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
+        write_json(folder / "gaps.json", gaps)
+    for number, one in enumerate(judged, 1):
+        write_curve(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)

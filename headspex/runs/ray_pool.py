@@ -1,0 +1,218 @@
+"""Blocks measured by Ray actors: several GPUs, or several machines."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.errors import UsageError
+from headspex.scores.block import Block
+from headspex.scores.store import ScoreStore
+from headspex.setup import Setup
+from headspex.support.identity import first_difference
+from headspex.support.validation import whole
+
+RESTARTS = 8  # of one worker; more deaths than that have a reason that will not go away
+CONNECT_SECONDS = 10
+AT_ONCE = 2  # blocks in a worker's hands: the next is there when one is done
+
+Fill = Float[np.ndarray, "layers heads d_head"] | None
+
+
+class Worker:
+    """A model of its own, in a process of its own; keeps nothing.
+
+    Args:
+        identity: of the run, as in run.json.
+        fill: the heads' means, for mean ablation.
+    """
+
+    def __init__(self, identity: Mapping[str, Any], fill: Fill) -> None:
+        self._setup, self._fill = Setup.of_run(identity), fill
+        self._judge = self._setup.judge(ScoreStore(":memory:"), fill=fill)
+
+    def scored_by(self) -> dict[str, Any]:
+        """All that decides its scores."""
+        return self._setup.scored_by(self._fill)
+
+    def measure(self, block: Block) -> Float[np.ndarray, "rows choices"]:
+        """A function of the block alone: whoever measures it again gets the same."""
+        return np.asarray(self._judge(block.masks, block.questions), dtype=np.float32)
+
+
+class RayWorkers:
+    """Measures blocks with actors; see `ray_workers`.
+
+    Attributes:
+        actors: those that are alive.
+    """
+
+    def __init__(self, actors: list[Any]) -> None:
+        self.actors = actors
+
+    def measure(
+        self, blocks: Iterable[tuple[int, Block]]
+    ) -> Iterator[tuple[int, Float[np.ndarray, "rows choices"]]]:
+        """The scores of numbered blocks, in the order in which they are done.
+
+        Ray starts a dead actor again and gives it its blocks once more. One that dies for good
+        leaves them to the others.
+
+        Raises:
+            UsageError: no worker is left.
+        """
+        import ray
+
+        waiting = iter(blocks)
+        again: list[tuple[int, Block]] = []
+        pending: dict[Any, tuple[int, Block, Any]] = {}
+
+        def hand_out(actor: Any) -> None:
+            order = again.pop() if again else next(waiting, None)
+            if order is not None:
+                pending[actor.measure.remote(order[1])] = (*order, actor)
+
+        for _ in range(AT_ONCE):
+            for actor in self.actors:
+                hand_out(actor)
+        while pending:
+            (done,), _ = ray.wait(list(pending), num_returns=1)
+            number, block, actor = pending.pop(done)
+            try:
+                scores = ray.get(done)
+            except ray.exceptions.RayActorError as error:
+                again.append((number, block))
+                self._forget(actor, error)
+                hand_out(self.actors[number % len(self.actors)])
+                continue
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            if actor in self.actors:
+                hand_out(actor)
+            yield number, scores
+
+    def _forget(self, actor: Any, error: Exception) -> None:
+        if actor in self.actors:
+            self.actors.remove(actor)
+            print(
+                f"headspex: a Ray worker is gone for good, {len(self.actors)} are left",
+                file=sys.stderr,
+            )
+        if not self.actors:
+            raise UsageError(
+                f"the Ray workers died {RESTARTS + 1} times each ({error}); what was scored is "
+                "kept: look into Ray's logs and repeat the command"
+            ) from error
+
+
+def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
+    """Refuse a size of workers that is none, or without workers.
+
+    Raises:
+        UsageError: see above.
+    """
+    if cpus_per_worker is None:
+        return
+    whole("--cpus-per-worker", cpus_per_worker, 1)
+    if ray is None:
+        raise UsageError(
+            "--cpus-per-worker is of Ray's workers, but there is no --ray; give --ray local or an "
+            "address, or leave --cpus-per-worker out"
+        )
+
+
+@contextmanager
+def ray_workers(
+    setup: Setup, fill: Fill, *, address: str, cpus_per_worker: int | None
+) -> Iterator[RayWorkers]:
+    """One worker for each GPU where the setup runs on GPUs, else for so many CPUs.
+
+    Args:
+        setup: what the workers load, by name.
+        fill: the heads' means, for mean ablation.
+        address: "local" starts Ray on this machine, reachable from nowhere else; any other is that
+            of a cluster that is already there.
+        cpus_per_worker: as many as torch's threads by default.
+
+    Raises:
+        UsageError: no Ray, no such cluster, no room for a worker, or workers that would score
+            differently.
+    """
+    if not setup.by_name:
+        raise UsageError(
+            "Ray workers load model and task themselves, but one of them was given as an object; "
+            "name them"
+        )
+    ray = _connected(address)
+    try:
+        on_gpu = setup.model.device != "cpu"
+        cpus = setup.settings.threads if cpus_per_worker is None else cpus_per_worker
+        there = ray.cluster_resources()
+        count = int(there.get("GPU", 0)) if on_gpu else int(there.get("CPU", 0) // cpus)
+        if count < 1:
+            wanted = "a GPU" if on_gpu else f"{cpus} CPUs"
+            raise UsageError(
+                f"a Ray worker takes {wanted}, but {address} has {there.get('GPU', 0):.0f} GPUs "
+                f"and {there.get('CPU', 0):.0f} CPUs; set --device or --cpus-per-worker"
+            )
+        actor = ray.remote(
+            num_cpus=1 if on_gpu else cpus,
+            num_gpus=1 if on_gpu else 0,
+            max_restarts=RESTARTS,
+            max_task_retries=RESTARTS,
+        )(Worker)
+        actors = [actor.remote(setup.identity, fill) for _ in range(count)]
+        for there_ in ray.get([one.scored_by.remote() for one in actors]):
+            difference = first_difference(there_, setup.scored_by(fill))
+            if difference is not None:
+                raise UsageError(
+                    f"all workers must score alike, but one differs ({difference}); make its "
+                    "machine like this one"
+                )
+        print(f"headspex: {count} Ray workers", file=sys.stderr)
+        yield RayWorkers(actors)
+    except ray.exceptions.RayActorError as error:
+        raise UsageError(f"a Ray worker could not start: {error}") from error
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str) -> Any:
+    """Ray, connected."""
+    # Ray would count what it is used for, and listen to the whole network on a single machine.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "--ray needs Ray, which is not installed; pip install 'headspex[ray]'"
+        ) from error
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address == "local":
+        quiet["include_dashboard"] = False
+    try:
+        _check_there(address)
+        ray.init(address=address, **quiet)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"--ray is local or the address of a running cluster, but {address!r} failed: {error}"
+        ) from error
+    if address == "local" and (own := ray.util.get_node_ip_address()) != "127.0.0.1":
+        print(f"headspex: Ray listens on {own}, where other machines may reach it", file=sys.stderr)
+    return ray
+
+
+def _check_there(address: str) -> None:
+    """Raise OSError where nobody listens; Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

@@ -1,0 +1,128 @@
+"""What a run says when it is finished: the answer first, then the numbers behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headspex.runs.curve import CurvePoint, of_method
+from headspex.runs.interactions_table import Interaction
+from headspex.units import plural
+
+TOP = 10  # interactions that are told
+
+
+def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
+    """The sentences that say what came out, the most important first."""
+    score, chance, own = results["unpruned"], results["chance"], results["own_metric"]
+    heads = plural(results["unit"])
+    guessing = "" if chance is None else f" (chance {chance:.2f})"
+    if results["at_chance"]:
+        return [
+            f"The model does not do this task: score {score:.2f} "
+            f"[{results['unpruned_low']:.2f}, {results['unpruned_high']:.2f}], "
+            f"chance {chance:.2f}. What follows describes noise; choose another model or task, or "
+            "a metric that the model moves, such as --metric logprob.",
+        ]
+    sentences = [
+        f"Whole model: {own} {score:.3f} [{results['unpruned_low']:.3f}, "
+        f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions{guessing}."
+    ]
+    if of_method(curve, "proxyspex", own):
+        sentences.append(_what_can_go(results, curve, heads))
+    found = results["faithfulness"]
+    sentences.append(
+        "Fresh masks score the same, as far as can be told: there is nothing to explain."
+        if found is None
+        else f"Faithfulness on {results['n_fresh']} fresh masks: R² {found['r2']:.3f} "
+        f"[{found['low']:.3f}, {found['high']:.3f}]."
+    )
+    return sentences
+
+
+def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> str:
+    """What a newcomer wants to know, with its margin."""
+    own, total, asked = results["own_metric"], results["players"], results["n_heldout"]
+    points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
+    bounds, allowed = results["loss_at_most"], results["may_cost"]
+    free = results["free"]
+    if free is not None:
+        score, whole = points[free].score, results["unpruned"]
+        return (
+            f"{free} of {total} {heads} ({free / total:.0%}) can go: {own} {whole:.3f} -> "
+            f"{score:.3f}, a loss of at most {bounds[str(free)]:.2g} with 95% confidence "
+            f"({allowed:.2g} is allowed)."
+        )
+    least = min(points)
+    return (
+        f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
+        f"lower by up to {bounds[str(least)]:.2g} (95% confidence, {asked} questions), and "
+        f"{allowed:.2g} is allowed; a larger --may-cost or --verify-budget may show some."
+    )
+
+
+def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Interaction]) -> str:
+    """What `headspex prune` prints at its end."""
+    lines, unit = answer(results, curve), results["unit"]
+    if not results["at_chance"]:
+        lines += [
+            "",
+            f"Strongest of {len(table)} {plural(unit, ', ')} and interactions (effect on "
+            f"{results['metric']}; 95 % intervals that allow for their selection):",
+        ]
+        width = max((len(" ".join(row.heads)) for row in table[:TOP]), default=0)
+        lines += [
+            f"  {' '.join(row.heads):<{width}}  {row.effect:+.3f} "
+            f"[{row.low:+.3f}, {row.high:+.3f}]  {_words(row, unit)}"
+            for row in table[:TOP]
+        ]
+        energy = results["energy"]
+        lines += [
+            "",
+            f"Energy ({energy['basis']}): single {plural(unit)} {energy['linear']:.1%}, "
+            f"within a layer {energy['within']:.1%}, across layers {energy['across']:.1%}",
+        ]
+        if of_method(curve, "proxyspex", results["own_metric"]):
+            lines += ["", *curve_table(curve, unit, results["own_metric"])]
+    lines += ["", *spent(results)]
+    return "\n".join(lines)
+
+
+def spent(results: dict[str, Any]) -> list[str]:
+    """How the passes were spent, and why so."""
+    allocation = results["allocation"]
+    parts = [f"{results['passes_total']:,} forward passes"]
+    if pilot := allocation["pilot_passes"]:
+        parts.append(f"{pilot:,} of them pilot")
+    parts.append(f"{results['passes'] - pilot:,} of them search")
+    if walked := results.get("refine_passes"):
+        parts.append(f"{walked:,} of them refinement")
+    return [*allocation["reasons"], ", ".join(parts)]
+
+
+def curve_table(curve: list[CurvePoint], unit: str, own: str) -> list[str]:
+    """Held-out score of each method at each size, as lines."""
+    methods = {
+        "proxyspex": "ProxySPEX",
+        "lasso": f"LASSO on {plural(unit)}",
+        "random": "random (mean)",
+    }
+    width = max(24, *(len(title) + 2 for title in methods.values()))
+    lines = [
+        f"Held-out {own} with 95 % interval",
+        f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
+    ]
+    columns = [of_method(curve, method, own) for method in methods]
+    for row in zip(*columns, strict=True):
+        cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>{width}}" for p in row)
+        lines.append(f"  {f'{row[0].n_pruned} ({row[0].sparsity:.0%})':<10}{cells}")
+    return lines
+
+
+def _words(row: Interaction, unit: str) -> str:
+    layers = ", ".join(map(str, row.layers))
+    if row.kind == "linear":
+        return f"layer {layers}"
+    place = f"within layer {layers}" if row.kind == "within" else f"across layers {layers}"
+    if len(row.heads) > 2:
+        return f"{place}, {len(row.heads)} {plural(unit)}"
+    return f"{place}, {'synergy' if row.effect > 0 else 'redundancy'}"

@@ -1,0 +1,316 @@
+"""What a run is: its model, task, players, plan and questions, each loaded on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.budget.flops import MaskCosts, mask_costs
+from headspex.budget.plan import Plan, make_plan
+from headspex.errors import UsageError
+from headspex.hooks import LoadedModel, load_model
+from headspex.hooks.inputs import plan_inputs
+from headspex.players import Players, parse_layers
+from headspex.presets import PAPER_SHARE
+from headspex.scores.evaluate import Workers
+from headspex.scores.judge import Judge
+from headspex.scores.store import ScoreStore
+from headspex.settings import Settings
+from headspex.support.seeds import stream
+from headspex.support.watch import Watch
+from headspex.tasks import (
+    EncodedQuestion,
+    Question,
+    Task,
+    encode_task,
+    game,
+    in_proportion,
+    load_task,
+)
+from headspex.tasks import split as split_task
+from headspex.tasks.game import Metric
+from headspex.tasks.questions import near
+from headspex.tasks.vocabulary import check_questions, vocabulary_of
+
+VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
+
+
+class Setup:
+    """A model, a task and settings, and all that follows from them before anything is scored.
+
+    Args:
+        model: alias, Hub name, directory, GGUF file, transformers model, peft.PeftModel or
+            TransformerBridge.
+        task: name, see `headspex.tasks.load_task`; a `headspex.tasks.Task`; or with `prompts` a
+            metric of the logits, `metric(logits, batch) -> [batch]`, see `headspex.tasks.game`.
+        prompts, corrupted: of the metric: texts or token ids; the corrupted ones, as long as their
+            clean ones, serve `ablation="resample"`.
+        tokenizer: of a model given as an object.
+        settings: see `Settings`.
+
+    Attributes:
+        by_name: whether model and task were named, so that a command can repeat the run.
+        seconds: of each stage of the run.
+        watch: told how far the run is.
+
+    Raises:
+        UsageError: a setting, model or task that cannot be; also from the properties, which load
+            on first use.
+    """
+
+    def __init__(
+        self,
+        model: Any = "tiny",
+        task: str | os.PathLike[str] | Task | Metric = "mini",
+        *,
+        prompts: Sequence[str | Sequence[int]] | None = None,
+        corrupted: Sequence[str | Sequence[int]] | None = None,
+        tokenizer: Any = None,
+        **settings: Any,
+    ) -> None:
+        model = os.fspath(model) if isinstance(model, os.PathLike) else model
+        if callable(task):
+            task = game(task, prompts or (), corrupted=corrupted)
+        elif prompts is not None or corrupted is not None:
+            raise UsageError(
+                f"prompts go with a metric, a function of logits, but task is {task!r}; pass "
+                "Study(model, metric, prompts=...)"
+            )
+        self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
+        self.by_name = isinstance(model, str) and not isinstance(task, Task)
+        known = [field.name for field in fields(Settings)]
+        for name in settings:
+            if name not in known:
+                raise UsageError(
+                    f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}"
+                )
+        named = {
+            "model": model if isinstance(model, str) else type(model).__name__,
+            "task": task.name if isinstance(task, Task) else task,
+            **settings,
+        }
+        self.settings = Settings(**named)
+        self.seconds: dict[str, float] = {}
+        self.watch = Watch()
+
+    @classmethod
+    def of_run(cls, identity: Mapping[str, Any]) -> Self:
+        """That of a finished run, with the plan that its budgets bought.
+
+        Args:
+            identity: as in run.json. Whether model and data are still those of the run is not
+                looked at: compare it with this `identity`.
+        """
+        given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
+        setup = cls(**{**given, "subjects": tuple(identity["subjects"])})
+        setup.plan = Plan.of_run(identity)
+        return setup
+
+    @cached_property
+    def task(self) -> Task:
+        """The questions."""
+        settings, task = self.settings, self._given_task
+        if not isinstance(task, Task):
+            task = load_task(
+                settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
+            )
+        # Here, as the task is read before the model, which takes longer.
+        if settings.metric is not None:
+            task.check_metric(settings.metric)
+        return task
+
+    @cached_property
+    def metric(self) -> str:
+        """The value that the spectrum explains."""
+        return self.settings.metric or self.task.metric
+
+    @property
+    def has_slopes(self) -> bool:
+        """Whether a walk takes slopes of the score: they tell enough where it is smooth.
+
+        Where heads are rescaled it is not: each one that goes makes others louder. Nor is the
+        log-probability of a single answer, of which a model is sure until it is not: on `mini`
+        walks with slopes of it left 88 % of the answers right with half of the heads removed, and
+        those without 99 % (4 seeds).
+        """
+        return self.task.kind.sloped and not self.settings.rescale
+
+    @cached_property
+    def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """All questions that may be searched, and all that are held out."""
+        task, settings = self.task, self.settings
+        if settings.protocol != "paper":
+            return split_task(task)
+        # The paper counts the worked examples among the questions, as its prompts show none.
+        if settings.shots == 0:
+            task = replace(task, validation=task.validation + task.dev, dev=())
+        return split_task(task, PAPER_SHARE)
+
+    def questions_of(self, part: str) -> tuple[Question, ...]:
+        """All questions of a split: dev, validation, test, search or heldout."""
+        if part in ("search", "heldout"):
+            return self.halves[part == "heldout"]
+        return self.task.questions(part)
+
+    @cached_property
+    def model(self) -> LoadedModel:
+        """The model under hooks."""
+        import torch
+
+        settings = self.settings
+        torch.set_num_threads(settings.threads)
+        with self.timed("load the model"):
+            return load_model(
+                self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
+                device=settings.device, dtype=settings.dtype, adapter=settings.adapter,
+            )  # fmt: skip
+
+    @cached_property
+    def players(self) -> Players:
+        """The heads, or other parts, that are switched."""
+        layers = self.settings.layers
+        chosen = None if layers is None else parse_layers(layers, self.model.n_layers)
+        return Players.of_unit(
+            self.settings.unit, self.model.n_layers, self.model.n_heads, chosen,
+            n_kv_heads=self.model.n_kv_heads,
+        )  # fmt: skip
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The sizes of the run."""
+        search, heldout = self.halves
+        return make_plan(
+            self.settings, n_players=len(self.players), n_search=len(search),
+            n_heldout=len(heldout), more=self.task.kind.more,
+        )  # fmt: skip
+
+    @cached_property
+    def questions(self) -> tuple[list[Question], list[Question]]:
+        """The search and the held-out questions that are used, subjects in proportion."""
+        seed, plan, halves = self.settings.seed, self.plan, self.halves
+        return (
+            in_proportion(halves[0], plan.n_search, rng=stream(seed, "search questions")),
+            in_proportion(halves[1], plan.n_heldout, rng=stream(seed, "held-out questions")),
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides a score or a choice; equal identities give equal files."""
+        settings = self.settings.to_dict()
+        # What the budgets buy counts, not how they were asked for.
+        del settings["budget"], settings["verify_budget"]
+        return {
+            **settings,
+            "metric": self.metric,
+            **asdict(self.plan),
+            "sizes": list(self.plan.sizes),
+            "device": self.model.device,
+            "dtype": self.model.dtype,
+            "versions": {name: version(name) for name in VERSIONS},
+            "weights": self.model.fingerprint,
+            "quantised": self.model.quantised,
+            "tokenizer": self.model.tokenizer_fingerprint,
+            "questions": self.task.fingerprint,
+            "commit": self.model.revision,
+        }
+
+    def scored_by(self, fill: Float[np.ndarray, "layers heads d_head"] | None) -> dict[str, Any]:
+        """All that decides a score to its last bit, its mask and question aside.
+
+        Args:
+            fill: the heads' means, for mean ablation.
+        """
+        settings, model = self.settings, self.model
+        search, heldout = self.questions
+        return {
+            "weights": model.fingerprint,
+            "tokenizer": model.tokenizer_fingerprint,
+            "questions": _sha256(question.id for question in search + heldout),
+            "prompts": _sha256(map(repr, self.encoded)),
+            "metric_code": self.task.kind.fingerprint,
+            "shots": settings.shots,
+            "dtype": model.dtype,
+            "attention": str(model.bridge.original_model.config._attn_implementation),
+            "device": model.device.split(":")[0],
+            "threads": settings.threads,
+            "ablation": settings.ablation,
+            "fill": None if fill is None else hashlib.sha256(fill.tobytes()).hexdigest(),
+            "rescale": settings.rescale,
+            "unit": settings.unit,
+            "layers": list(self.players.layers),
+            "versions": {name: version(name) for name in VERSIONS},
+        }
+
+    @cached_property
+    def encoded(self) -> list[EncodedQuestion]:
+        """The search questions, then the held-out ones, as tokens."""
+        search, heldout = self.questions
+        return self.encode(search + heldout)
+
+    def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
+        """Questions of the task, as this run puts them to the model.
+
+        Raises:
+            UsageError: as the task's, or a token that the model has no embedding for.
+        """
+        settings, model = self.settings, self.model
+        encoded = encode_task(
+            self.task, questions, model.tokenizer, shots=settings.shots,
+            style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
+            chat=settings.chat_template, n_ctx=model.n_ctx,
+        )  # fmt: skip
+        vocabulary = vocabulary_of(model.bridge.original_model)
+        check_questions(questions, encoded, model.tokenizer, vocabulary)
+        return encoded
+
+    def judge(
+        self,
+        store: ScoreStore,
+        *,
+        fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+        workers: Workers | None = None,
+    ) -> Judge:
+        """Scores masks on `encoded`.
+
+        Args:
+            store: keeps every score.
+            fill: the heads' means, for mean ablation.
+            workers: measure in place of this process.
+        """
+        search, heldout = self.questions
+        return Judge(
+            self.model, self.players, self.task, search + heldout, self.encoded, store=store,
+            ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
+            progress=self.watch.progress, workers=workers,
+        )  # fmt: skip
+
+    def costs(self) -> MaskCosts:
+        """What masks and questions of the search cost."""
+        inputs = plan_inputs(self.encoded[: self.plan.n_search], self.model.n_ctx)
+        config = self.model.bridge.original_model.config
+        return mask_costs(
+            config, inputs, first=min(self.players.layers), n_players=len(self.players)
+        )
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add a stage to `seconds`."""
+        self.watch.stage(stage)
+        begin = time.perf_counter()
+        yield
+        spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+        self.seconds[stage] = round(spent, 3)
+
+
+def _sha256(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

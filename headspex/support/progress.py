@@ -1,0 +1,23 @@
+"""Progress of anything that takes longer than two seconds, on standard error."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from headspex.support.interrupt import heed
+
+
+@contextmanager
+def progress(total: int, what: str, *, unit: str = "passes") -> Iterator[Callable[[int], object]]:
+    """A bar with rate and time left; the value is told how many units were finished.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed before, and swallowed.
+    """
+    from tqdm.auto import tqdm  # in a notebook it draws a widget
+
+    heed()  # what comes takes long
+    # A log file gets a line now and then, a terminal a moving bar.
+    every = 0.2 if sys.stderr.isatty() else 10.0
+    with tqdm(total=total, desc=what, unit=f" {unit}", mininterval=every, delay=2) as bar:
+        yield bar.update
