@@ -102,7 +102,7 @@ def _graph(run: RunView) -> Picture:
 def _curve(run: RunView) -> Picture:
     if run.ranges:
         return _ranged_curves(run)
-    own, points = run.own_metric, run.curve
+    own, points = run.task_metric, run.curve
     methods = dict.fromkeys(p.method for p in points if p.n_pruned and p.metric == own)
     curves = {
         method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
@@ -139,7 +139,7 @@ def _ranged_curves(run: RunView) -> Picture:
             for method in dict.fromkeys(p.method for p in own)
         }
     figure = pruning_curves(
-        panels, metric=run.own_metric, chance=run.results["chance"], players=run.heads,
+        panels, metric=run.task_metric, chance=run.results["chance"], players=run.heads,
         unpruned=next(p.score for p in points if not p.n_pruned), theme=run.theme,
     )  # fmt: skip
     return _of_records(figure, RangedPoint, points)

@@ -15,7 +15,7 @@ from headspex.support.validation import (
     TEXTS,
     THREADS,
     TRUTH,
-    Rule,
+    Check,
     either,
     optional,
     text,
@@ -29,7 +29,7 @@ MOST_ROUNDS = 20  # of refinement; each spends about a quarter of the budget aga
 
 _PASSES = whole_number(1, LARGEST_BUDGET)
 
-RULES: Mapping[str, Rule] = {
+CHECKS: Mapping[str, Check] = {
     "model": text("tiny, an alias, a Hub name, a folder or a .gguf file"),
     "revision": optional(text("a branch, tag or commit")),
     "adapter": optional(text("the folder of a PEFT adapter")),
@@ -130,8 +130,8 @@ class Settings:
     threads: int = 2
 
     def __post_init__(self) -> None:
-        for name, rule in RULES.items():
-            taken = rule.take(_flag(name), getattr(self, name))
+        for name, check in CHECKS.items():
+            taken = check.take(_flag(name), getattr(self, name))
             object.__setattr__(self, name, taken)
         object.__setattr__(self, "subjects", tuple(self.subjects))
         if self.protocol is not None:

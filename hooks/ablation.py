@@ -66,22 +66,22 @@ def ablation_hooks(
     Raises:
         UsageError: wrong shape or type (both shapes are named), or options that do not go together.
     """
-    keep = check_switches(bridge, keep_masks, keep_mlps)
-    return hooks_of(keep, check_ablation(bridge, keep, ablation, fill, rescale))
+    masks = check_switches(bridge, keep_masks, keep_mlps)
+    return hooks_of(masks, check_ablation(bridge, masks, ablation, fill, rescale))
 
 
 def hooks_of(
-    keep: Bool[torch.Tensor, "masks layers switches"], ablation: "Ablation"
+    masks: Bool[torch.Tensor, "masks layers switches"], ablation: "Ablation"
 ) -> list[tuple[str, Hook]]:
     """Hooks for the parts that masks touch; arguments are checked ones."""
-    heads, mlps = keep[..., :-1], keep[..., -1]
+    heads, mlps = masks[..., :-1], masks[..., -1]
     return [
         (hook_name(layer), _hook(heads[:, layer], ablation, layer))
-        for layer in range(keep.shape[1])
+        for layer in range(masks.shape[1])
         if not bool(heads[:, layer].all())
     ] + [
         (mlp_hook_name(layer), _mlp_hook(mlps[:, layer]))
-        for layer in range(keep.shape[1])
+        for layer in range(masks.shape[1])
         if not bool(mlps[:, layer].all())
     ]
 
@@ -100,22 +100,22 @@ class Ablation:
     def replaced(
         self,
         z: Float[torch.Tensor, "batch pos head d_head"],
-        keep: Bool[torch.Tensor, "masks head"],
+        masks: Bool[torch.Tensor, "masks head"],
         layer: int,
     ) -> Float[torch.Tensor, "batch pos head d_head"]:
         """Head outputs with the heads that are off replaced; one mask, or one per batch row."""
-        keep = keep.to(z.device)
+        masks = masks.to(z.device)
         if self.fill is not None:
-            return torch.where(keep[:, None, :, None], z, self.fill[layer].to(z))
-        scale = keep.to(z.dtype)
+            return torch.where(masks[:, None, :, None], z, self.fill[layer].to(z))
+        scale = masks.to(z.dtype)
         if self.rescale:
-            scale = scale * keep.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
+            scale = scale * masks.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
         return z * scale[:, None, :, None]
 
 
 def check_ablation(
     bridge: Any,
-    keep: Bool[torch.Tensor, "masks layers switches"],
+    masks: Bool[torch.Tensor, "masks layers switches"],
     ablation: str,
     fill: Any,
     rescale: bool,
@@ -132,7 +132,7 @@ def check_ablation(
         raise UsageError(
             f"rescale goes with zero ablation only, but ablation is {ablation!r}; leave one out"
         )
-    if (rescale or ablation != "zero") and not bool(keep[..., -1].all()):
+    if (rescale or ablation != "zero") and not bool(masks[..., -1].all()):
         raise UsageError(
             "MLPs are set to zero and nothing is rescaled for them, but ablation is "
             f"{ablation!r} and rescale is {rescale}; leave both out, or switch heads only"
@@ -192,11 +192,11 @@ def head_outputs(
     found: dict[int, torch.Tensor] = {}
 
     def keeper(layer: int) -> Hook:
-        def keep(z: torch.Tensor, hook: Any) -> torch.Tensor:
+        def record(z: torch.Tensor, hook: Any) -> torch.Tensor:
             found[layer] = z.detach()
             return z
 
-        return keep
+        return record
 
     layers = range(int(bridge.cfg.n_layers))
     hooks = [(hook_name(layer), keeper(layer)) for layer in layers]
@@ -262,23 +262,23 @@ def _adder(total: torch.Tensor, real: torch.Tensor) -> Hook:
     return add
 
 
-def _hook(keep: torch.Tensor, ablation: Ablation, layer: int) -> Hook:
+def _hook(masks: torch.Tensor, ablation: Ablation, layer: int) -> Hook:
     def ablate(z: torch.Tensor, hook: Any) -> torch.Tensor:
-        if z.ndim != 4 or z.shape[2] != keep.shape[1]:
+        if z.ndim != 4 or z.shape[2] != masks.shape[1]:
             raise UsageError(
-                f"{hook.name} must carry [batch, pos, {keep.shape[1]}, d_head], but it has "
+                f"{hook.name} must carry [batch, pos, {masks.shape[1]}, d_head], but it has "
                 f"{list(z.shape)}; headspex does not know this architecture"
             )
-        _check_rows(len(keep), len(z))
-        return ablation.replaced(z, keep, layer)
+        _check_rows(len(masks), len(z))
+        return ablation.replaced(z, masks, layer)
 
     return ablate
 
 
-def _mlp_hook(keep: Bool[torch.Tensor, " masks"]) -> Hook:
+def _mlp_hook(masks: Bool[torch.Tensor, " masks"]) -> Hook:
     def ablate(out: torch.Tensor, hook: Any) -> torch.Tensor:
-        _check_rows(len(keep), len(out))
-        return out * keep.to(out)[:, None, None]
+        _check_rows(len(masks), len(out))
+        return out * masks.to(out)[:, None, None]
 
     return ablate
 

@@ -20,7 +20,7 @@ class Work:
 
     rows: Int[np.ndarray, " items"]
     inputs: Int[np.ndarray, " items"]
-    keep: Bool[np.ndarray, "rows layers switches"]
+    masks: Bool[np.ndarray, "rows layers switches"]
     codes: Int[np.ndarray, "rows layers"]
     ranks: Int[np.ndarray, " rows"]
     before_last: Int[np.ndarray, " rows"]  # as ranks, the last layer left out
@@ -31,21 +31,21 @@ class Work:
 def plan_work(
     inputs: Inputs,
     questions: Sequence[int] | Int[np.ndarray, " rows"],
-    keep: Bool[np.ndarray, "rows layers switches"],
+    masks: Bool[np.ndarray, "rows layers switches"],
 ) -> Work:
     """What rows need; row i asks question `questions[i]` under `keep[i]`."""
     found = [inputs.of_question[question] for question in questions]
-    packed = np.packbits(keep, axis=2)
-    codes = np.stack([_numbered(packed[:, layer]) for layer in range(keep.shape[1])], axis=1)
-    touched = ~keep.all(axis=(0, 2))
+    packed = np.packbits(masks, axis=2)
+    codes = np.stack([_numbered(packed[:, layer]) for layer in range(masks.shape[1])], axis=1)
+    touched = ~masks.all(axis=(0, 2))
     return Work(
         rows=np.repeat(np.arange(len(found)), [len(one) for one in found]),
         inputs=np.array([index for one in found for index in one], dtype=np.int64),
-        keep=keep,
+        masks=masks,
         codes=codes,
         ranks=_numbered(codes),
         before_last=_numbered(codes[:, :-1]),
-        first=int(touched.argmax()) if touched.any() else keep.shape[1] - 1,
+        first=int(touched.argmax()) if touched.any() else masks.shape[1] - 1,
         n_choices=inputs.n_choices,
     )
 

@@ -86,7 +86,7 @@ class FastPath:
         state: dict[int, np.ndarray] = {}
         parted = forks(np.zeros_like(rows), work.codes[rows, work.first :])
         for index, fork in enumerate(parted[:-1], work.first):
-            x = _parted(x, z, fork, work.keep[rows, index], ablation, llama, index)
+            x = _fork_states(x, z, fork, work.masks[rows, index], ablation, llama, index)
             state[index + 1] = fork.of_item
             if index + 1 == llama.last:
                 found[index + 1] = keys_values(x, llama, index + 1)
@@ -108,7 +108,7 @@ class FastPath:
                 past = None if shared is None else _past(shared, index, work.ranks[rows[member]])
                 places = question.places[question.of_item[member]]
                 x, z, _ = attend(x, llama, index, past, places if index == llama.last else None)
-            x = _parted(x, z, fork, work.keep[rows, index], ablation, llama, index)
+            x = _fork_states(x, z, fork, work.masks[rows, index], ablation, llama, index)
             member = fork.member
         return x, parted[-1].of_item
 
@@ -123,14 +123,14 @@ def _past(shared: Shared, index: int, ranks: np.ndarray) -> KeysValues:
     return k[wanted], v[wanted]
 
 
-def _parted(
-    x: States, z: Heads, fork: Fork, keep: np.ndarray, ablation: Ablation, llama: Llama, index: int
+def _fork_states(
+    x: States, z: Heads, fork: Fork, masks: np.ndarray, ablation: Ablation, llama: Llama, index: int
 ) -> States:
-    """States after a layer whose masks part them; `keep` is bool [items, switches]."""
+    """States after a layer whose masks part them; `masks` is bool [items, switches]."""
     if len(fork.parent) > len(x):
         parent = torch.from_numpy(fork.parent).to(x.device)
         x, z = x[parent], z[parent]
-    heads, mlp = keep[fork.member, :-1], keep[fork.member, -1]
+    heads, mlp = masks[fork.member, :-1], masks[fork.member, -1]
     if not heads.all():
         z = ablation.replaced(z, torch.from_numpy(heads), index)
     return rest_of_layer(x, z, llama, index, None if mlp.all() else torch.from_numpy(mlp))

@@ -17,7 +17,7 @@ from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.llama import llama_weights
 from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.switches import check_switches
-from headspex.hooks.token_budget import Budget, Path, scores, tokens_of
+from headspex.hooks.token_budget import Path, TokenBudget, scores, tokens_of
 from headspex.hooks.trust import disagreement, objection
 from headspex.support.notice import say_once
 from headspex.tasks.prompts import EncodedQuestion
@@ -65,17 +65,17 @@ class Prepared:
         self._inputs = plan_inputs(
             list(self._questions.values()), int(plain.config.max_position_embeddings)
         )
-        self._path, self._budget = path, Budget(batch_tokens)
+        self._path, self._budget = path, TokenBudget(batch_tokens)
         self._plain = PlainPath(self.bridge, self._inputs)
 
     def log_probs(
         self,
         encoded: Sequence[EncodedQuestion],
-        keep: torch.Tensor,
+        masks: torch.Tensor,
         ablation: Ablation,
         progress: Callable[[int], None] | None,
     ) -> Float[np.ndarray, "rows choices"]:
-        """See `answer_log_probs`; `keep` is bool [rows, n_layers, n_heads + 1], MLPs last.
+        """See `answer_log_probs`; `masks` is bool [rows, n_layers, n_heads + 1], MLPs last.
 
         Raises:
             UsageError: a question is not one of those prepared, or the "fast" path does not apply.
@@ -89,7 +89,7 @@ class Prepared:
         if not encoded:
             return np.zeros((0, self._inputs.n_choices))
         asked = [self._number[id(question)] for question in encoded]
-        work = plan_work(self._inputs, asked, keep.cpu().numpy())
+        work = plan_work(self._inputs, asked, masks.cpu().numpy())
         result = scores(
             self._chosen(), work, ablation, self._budget, dtype=torch.float32, progress=progress
         )
@@ -177,11 +177,11 @@ def answer_log_probs(
         else Prepared(model, encoded, batch_tokens=batch_tokens, path=path)
     )
     refuse_resample(ablation)
-    keep = check_switches(prepared.bridge, keep_masks, keep_mlps)
-    how = check_ablation(prepared.bridge, keep, ablation, fill, rescale)
-    if len(keep) not in (1, len(encoded)):
+    masks = check_switches(prepared.bridge, keep_masks, keep_mlps)
+    how = check_ablation(prepared.bridge, masks, ablation, fill, rescale)
+    if len(masks) not in (1, len(encoded)):
         raise UsageError(
-            f"keep_masks hold {len(keep)} masks for {len(encoded)} questions; "
+            f"keep_masks hold {len(masks)} masks for {len(encoded)} questions; "
             "give one mask for all, or one per question"
         )
-    return prepared.log_probs(encoded, keep.expand(len(encoded), -1, -1), how, progress)
+    return prepared.log_probs(encoded, masks.expand(len(encoded), -1, -1), how, progress)

@@ -50,14 +50,14 @@ def gate_gradients(
         RoomError: a single question does not fit into memory.
     """
     n_ctx = int(bridge.original_model.config.max_position_embeddings)
-    keep = check_switches(bridge, keep_masks, keep_mlps).float().expand(len(encoded), -1, -1)
+    masks = check_switches(bridge, keep_masks, keep_mlps).float().expand(len(encoded), -1, -1)
     asked = [passes(one, n_ctx) for one in encoded]
     longest = max((len(one.tokens) for some in asked for one in some), default=1)
     batch = max(1, min(BATCH, TOKENS // longest))
-    found, done = [np.zeros((0, *keep.shape[1:]))], 0
+    found, done = [np.zeros((0, *masks.shape[1:]))], 0
     while done < len(asked):
         part = slice(done, done + batch)
-        gates = keep[part].clone().requires_grad_()
+        gates = masks[part].clone().requires_grad_()
         try:
             answers, log_probs = _log_probs(bridge, asked[part], gates, as_tensor(fill))
             rows, choices = map(list, zip(*answers, strict=True))

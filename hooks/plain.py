@@ -42,7 +42,7 @@ class PlainPath:
             )
             shared = torch.tensor([self._inputs.shared[i] for i in question.inputs])
             places = (question.places + shared[:, None])[question.of_item]
-            hooks = hooks_of(torch.from_numpy(work.keep[rows]), ablation)
+            hooks = hooks_of(torch.from_numpy(work.masks[rows]), ablation)
             logits = self._logits(tokens, question.of_item, places, hooks, work.first)
             found = torch.log_softmax(logits, dim=-1).cpu()
             values = read_off(found, (question.item, question.column), question.token)

@@ -24,7 +24,7 @@ KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
 
 
 @dataclass(frozen=True, eq=False)
-class Stem:
+class PrefixState:
     """Some inputs at the first ablated layer: what its mask does not reach.
 
     At the last layer only the answers' positions are kept.
@@ -54,13 +54,13 @@ class Trunk:
 
     def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
         self._llama, self._inputs = llama, inputs
-        self._companies = _companies(inputs, batch_tokens)
+        self._batches_by_prefix = _batches_by_prefix(inputs, batch_tokens)
         self._place = {
             index: (number, place)
-            for number, company in enumerate(self._companies)
+            for number, company in enumerate(self._batches_by_prefix)
             for place, index in enumerate(company)
         }
-        self._kept: OrderedDict[tuple[int, object], Stem] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, object], PrefixState] = OrderedDict()
         self._bytes = 0
         self._limit = _limit(llama.final_norm.device)
 
@@ -73,17 +73,17 @@ class Trunk:
             pad_sequence([stems[number].z[place] for number, place in places], batch_first=True),
         )
 
-    def beginning(self, tokens: tuple[int, ...], first: int) -> Stem:
+    def beginning(self, tokens: tuple[int, ...], first: int) -> PrefixState:
         """A shared beginning at layer `first`."""
 
-        def grow() -> Stem:
+        def grow() -> PrefixState:
             x, z, kv = self._grow([tokens], first)
-            return Stem((x[0],), (z[0],), kv)
+            return PrefixState((x[0],), (z[0],), kv)
 
         return self._remembered((first, tokens), grow)
 
-    def _company(self, number: int, first: int) -> Stem:
-        company = self._companies[number]
+    def _company(self, number: int, first: int) -> PrefixState:
+        company = self._batches_by_prefix[number]
         beginning = self._inputs.beginning(company[0])
         tokens = [self._inputs.passes[i].tokens[len(beginning) :] for i in company]
         lengths = [len(one) for one in tokens]
@@ -92,10 +92,10 @@ class Trunk:
             at = pad_sequence([torch.tensor(self._inputs.places(i)) for i in company], True)
             lengths = [len(self._inputs.places(i)) for i in company]
 
-        def grow() -> Stem:
+        def grow() -> PrefixState:
             past = self.beginning(beginning, first).kv if beginning else ()
             x, z, _ = self._grow(tokens, first, past, at)
-            return Stem(
+            return PrefixState(
                 tuple(one[:length] for one, length in zip(x, lengths, strict=True)),
                 tuple(one[:length] for one, length in zip(z, lengths, strict=True)),
             )
@@ -118,7 +118,7 @@ class Trunk:
         x, z, kv = attend(x, llama, first, past[first] if past else None, at)
         return x, z, (*found, kv)
 
-    def _remembered(self, key: tuple[int, object], grow: Callable[[], Stem]) -> Stem:
+    def _remembered(self, key: tuple[int, object], grow: Callable[[], PrefixState]) -> PrefixState:
         if key not in self._kept:
             self._kept[key] = grow()
             self._bytes += self._kept[key].nbytes
@@ -128,7 +128,7 @@ class Trunk:
         return self._kept[key]
 
 
-def _companies(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
+def _batches_by_prefix(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
     """Inputs that begin alike, the longest first, in batches."""
     order = sorted(
         range(len(inputs.passes)),

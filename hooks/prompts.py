@@ -14,7 +14,7 @@ from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
 from headspex.hooks.inputs import Inputs, Pass
 from headspex.hooks.switches import check_switches
-from headspex.hooks.token_budget import Budget, out_of_memory, scores, tokens_of
+from headspex.hooks.token_budget import TokenBudget, out_of_memory, scores, tokens_of
 from headspex.tasks.game import Batch, EncodedPrompt
 
 
@@ -72,12 +72,12 @@ class MetricPath:
         corrupted = None
         if all(one.corrupted is not None for one in asked):
             corrupted = torch.tensor([one.corrupted for one in asked], device=device)
-        keep = torch.from_numpy(work.keep[work.rows[batch]])
+        masks = torch.from_numpy(work.masks[work.rows[batch]])
         if self._resample and corrupted is not None:
             distinct, of_row = torch.unique(corrupted, dim=0, return_inverse=True)
             fill = head_outputs(self._bridge, distinct)
             ablation = Ablation(fill=fill[:, of_row])
-        logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks_of(keep, ablation))
+        logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks_of(masks, ablation))
         index = torch.tensor([one.index for one in asked], device=device)
         told = Batch(index, tokens, corrupted, asked[0].tokenizer)
         return _called(asked, logits, told)
@@ -98,7 +98,7 @@ class PreparedPrompts:
         self._bridge = getattr(model, "bridge", model)
         self._prompts = list({id(one): one for one in prompts}.values())
         self._number = {id(one): number for number, one in enumerate(self._prompts)}
-        self._budget = Budget(batch_tokens or tokens_of(self._bridge.original_model.device))
+        self._budget = TokenBudget(batch_tokens or tokens_of(self._bridge.original_model.device))
 
     @torch.no_grad()
     def values(
@@ -118,17 +118,17 @@ class PreparedPrompts:
             UsageError: the metric raises, or gives something else than [batch] finite floats; no
                 corrupted prompts for resample ablation.
         """
-        keep = check_switches(self._bridge, keep_masks, keep_mlps)
+        masks = check_switches(self._bridge, keep_masks, keep_mlps)
         resample = ablation == "resample" and fill is None
         how = (
             Ablation()
             if resample and not rescale
-            else check_ablation(self._bridge, keep, ablation, fill, rescale)
+            else check_ablation(self._bridge, masks, ablation, fill, rescale)
         )
         path = MetricPath(self._bridge, self._prompts, resample=resample)
         work = plan_work(
             path.inputs, [self._number[id(one)] for one in prompts],
-            keep.expand(len(prompts), -1, -1).cpu().numpy(),
+            masks.expand(len(prompts), -1, -1).cpu().numpy(),
         )  # fmt: skip
         found = scores(path, work, how, self._budget, dtype=torch.float32, progress=progress)
         return found.double().numpy()

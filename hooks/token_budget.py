@@ -33,7 +33,7 @@ class Path(Protocol):
         """Free what is kept between calls; keep no more than this together from now on."""
 
 
-class Budget:
+class TokenBudget:
     """Tokens (with padding) of one forward pass; less after memory ran out."""
 
     def __init__(self, batch_tokens: int) -> None:
@@ -57,7 +57,7 @@ def scores(
     path: Path,
     work: Work,
     ablation: Ablation,
-    budget: Budget,
+    budget: TokenBudget,
     *,
     dtype: torch.dtype,
     progress: Callable[[int], None] | None = None,
@@ -71,8 +71,8 @@ def scores(
     Raises:
         UsageError: a single prompt does not fit.
     """
-    result = torch.zeros((len(work.keep), work.n_choices), dtype=dtype)
-    left = np.bincount(work.rows, minlength=len(work.keep))  # items of each row
+    result = torch.zeros((len(work.masks), work.n_choices), dtype=dtype)
+    left = np.bincount(work.rows, minlength=len(work.masks))  # items of each row
     pending = np.ones(len(work.rows), dtype=bool)
     while pending.any():
         try:

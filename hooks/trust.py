@@ -18,7 +18,7 @@ from headspex.hooks.batching import Work, plan_work
 from headspex.hooks.exact import can_be_exact, exactly
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.llama import refusal
-from headspex.hooks.token_budget import Budget, Path, scores
+from headspex.hooks.token_budget import Path, TokenBudget, scores
 from headspex.support.seeds import stream
 
 KEEPS = (1.0, 0.8, 0.5, 0.1)  # of the masks that both are asked under
@@ -79,7 +79,7 @@ def _compare(
     model = bridge.original_model
 
     def ask(path: Path, dtype: torch.dtype, tokens: int) -> torch.Tensor:
-        return scores(path, work, Ablation(), Budget(tokens), dtype=dtype)
+        return scores(path, work, Ablation(), TokenBudget(tokens), dtype=dtype)
 
     found, expected = (ask(path, torch.float32, batch_tokens) for path in (fast, plain))
     if not can_be_exact(model.device):
@@ -112,5 +112,5 @@ def _sample(inputs: Inputs, layers: int, heads: int) -> Work:
 
     short = sorted(range(len(inputs.of_question)), key=lambda n: (length(n), n))[:2]
     drawn = stream(0, "trust").random((len(KEEPS), layers, heads + 1))
-    keep = drawn < np.array(KEEPS)[:, None, None]
-    return plan_work(inputs, [short[n % len(short)] for n in range(len(KEEPS))], keep)
+    masks = drawn < np.array(KEEPS)[:, None, None]
+    return plan_work(inputs, [short[n % len(short)] for n in range(len(KEEPS))], masks)

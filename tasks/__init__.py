@@ -27,6 +27,6 @@ from headspex.tasks.task import Task as Task
 from headspex.tasks.task import encode_task as encode_task
 from headspex.tasks.task import in_proportion as in_proportion
 from headspex.tasks.task import split as split
-from headspex.tasks.task_types import Kind as Kind
 from headspex.tasks.task_types import Prompting as Prompting
+from headspex.tasks.task_types import TaskType as TaskType
 from headspex.tasks.text import text as text

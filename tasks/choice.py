@@ -10,7 +10,7 @@ import numpy as np
 from headspex.tasks.prompts import EncodedQuestion, encode
 from headspex.tasks.questions import Question
 from headspex.tasks.scoring import METRICS
-from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
+from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
 
 def _encode(
@@ -34,4 +34,4 @@ def _score(
     return METRICS[metric](values, np.array([question.answer for question in questions]))
 
 
-CHOICE = Kind(metrics=tuple(METRICS), encode=_encode, score=_score, guessing=True)
+CHOICE = TaskType(metrics=tuple(METRICS), encode=_encode, score=_score, guessing=True)

@@ -15,7 +15,7 @@ from headspex.errors import UsageError
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
-from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
+from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
 Metric = Callable[[Any, "Batch"], Any]  # (logits [batch, pos, vocab], batch) -> floats [batch]
 
@@ -136,7 +136,9 @@ def game(
         )  # fmt: skip
 
     told = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
-    kind = Kind(metrics=("value",), encode=encode, score=_score, fingerprint=told, more="prompts")
+    kind = TaskType(
+        metrics=("value",), encode=encode, score=_score, fingerprint=told, more="prompts"
+    )
     return checked(called, (), (), questions, kind=kind)
 
 

@@ -16,7 +16,7 @@ from headspex.tasks.harness_loading import documents, loaded
 from headspex.tasks.prompts import EncodedQuestion, encode_pairs
 from headspex.tasks.questions import Question, near
 from headspex.tasks.task import Task, checked
-from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
+from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
 SEED = 1234  # lm-eval's own, of the draw of worked examples
 TYPES = ("multiple_choice", "loglikelihood")
@@ -85,7 +85,7 @@ class _Harness:
             )
         metrics.sort(key=lambda metric: metric != "acc")  # the first is what the task is told in
         choices = all(task.OUTPUT_TYPE == "multiple_choice" for task in self._tasks.values())
-        kind = Kind(
+        kind = TaskType(
             metrics=tuple(metrics), encode=self._encode, score=self._score, guessing=choices,
             summary=self._summary,
         )  # fmt: skip

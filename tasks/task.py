@@ -16,7 +16,7 @@ from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
-from headspex.tasks.task_types import Kind, Prompting, Scores, Values
+from headspex.tasks.task_types import Prompting, Scores, TaskType, Values
 
 HALF = Fraction(1, 2)
 _STEP = 1e-3  # nats; scores have kinks where log-likelihoods are nearer to each other than that
@@ -37,7 +37,7 @@ class Task:
     test: tuple[Question, ...]
     validation: tuple[Question, ...] = ()
     dev: tuple[Question, ...] = ()
-    kind: Kind = CHOICE
+    kind: TaskType = CHOICE
 
     def __post_init__(self) -> None:
         """Refuse questions that no tokenizer takes, before a model is loaded for them."""
@@ -230,7 +230,7 @@ def checked(
     validation: Sequence[Question],
     test: Sequence[Question],
     *,
-    kind: Kind = CHOICE,
+    kind: TaskType = CHOICE,
 ) -> Task:
     """A task that has at least one question to ask."""
     task = Task(name, tuple(test), tuple(validation), tuple(dev), kind)

@@ -36,7 +36,7 @@ class Prompting:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TaskType:
     """A kind of task.
 
     Attributes:

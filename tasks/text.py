@@ -16,7 +16,7 @@ from headspex.errors import UsageError
 from headspex.tasks.prompts import EncodedQuestion, encode_texts
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
-from headspex.tasks.task_types import Kind, Prompting, Scores, Values, WorkedExamples
+from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 from headspex.tasks.text_file import read_utf8
 
 PASSAGE = 1_000  # characters, about 250 tokens of English
@@ -79,7 +79,7 @@ def _score(
     return np.asarray(values[:, 0] / lengths, dtype=np.float64)
 
 
-TEXT = Kind(
+TEXT = TaskType(
     metrics=("logprob",), encode=_encode, score=_score, sloped=True,
     more=f"text, of which {PASSAGE:,} characters make a question",
 )  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.schedules.combination import mean_spectrum, worst_case_schedule
-from headspex.schedules.constraints import Limit, Rules
+from headspex.schedules.constraints import Constraints, Limit
 from headspex.schedules.schedule import prune_schedule
 
 
@@ -39,9 +39,9 @@ def test_the_mean_of_spectra_is_the_mean_of_their_values(seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_the_worst_case_is_asked_about_every_next_mask(seed: int) -> None:
     spectra = [random_spectrum(seed), random_spectrum(seed + 1)]
-    rules = Rules(7, (Limit((0, 1, 2), 1),))
-    found = worst_case_schedule(spectra, rules)
-    assert len(found.order) == rules.most() == 5
+    constraints = Constraints(7, (Limit((0, 1, 2), 1),))
+    found = worst_case_schedule(spectra, constraints)
+    assert len(found.order) == constraints.most() == 5
     whole = np.array([s.predict(np.ones((1, 7), dtype=bool))[0] for s in spectra])
     mask = np.ones(7, dtype=bool)
     for step, column in enumerate(found.order):
@@ -49,7 +49,7 @@ def test_the_worst_case_is_asked_about_every_next_mask(seed: int) -> None:
         for other in np.flatnonzero(mask):
             trial = mask.copy()
             trial[other] = False
-            if rules.allows(trial):
+            if constraints.allows(trial):
                 lost = np.array([s.predict(trial[None])[0] for s in spectra]) - whole
                 worst[int(other)] = float(lost.min())
         assert worst[column] == pytest.approx(max(worst.values()), abs=1e-9)

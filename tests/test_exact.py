@@ -11,7 +11,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.shapes import Shape, shape_of
 from headspex.players import Players
-from headspex.schedules.constraints import Limit, Rules
+from headspex.schedules.constraints import Constraints, Limit
 from headspex.schedules.exact import best_mask, best_sets
 from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram
@@ -34,20 +34,22 @@ def all_masks(n: int, n_pruned: int) -> np.ndarray:
     return np.asarray(masks[(~masks).sum(axis=1) == n_pruned])
 
 
-def brute_force(spectrum: Spectrum, n_pruned: int, rules: Rules | None = None) -> float:
+def brute_force(spectrum: Spectrum, n_pruned: int, constraints: Constraints | None = None) -> float:
     masks = all_masks(spectrum.n_players, n_pruned)
-    if rules is not None:
-        masks = masks[[rules.allows(mask) for mask in masks]]
+    if constraints is not None:
+        masks = masks[[constraints.allows(mask) for mask in masks]]
     return float(spectrum.predict(masks).max())
 
 
-def random_rules(seed: int, n: int) -> Rules:
+def random_rules(seed: int, n: int) -> Constraints:
     """One protected player, and halves that may lose a few."""
     rng = np.random.default_rng(seed)
     half = n // 2
     first, second = tuple(range(half)), tuple(range(half, n))
     protected = Limit((int(rng.integers(n)),), 0)
-    return Rules(n, (protected, Limit(first, int(rng.integers(1, half))), Limit(second, half - 1)))
+    return Constraints(
+        n, (protected, Limit(first, int(rng.integers(1, half))), Limit(second, half - 1))
+    )
 
 
 @given(seeds, st.integers(4, 10), st.data())
@@ -79,15 +81,15 @@ def test_the_program_equals_brute_force_on_hundreds_of_spectra_to_sixteen_player
 @given(seeds, st.integers(4, 9), st.sampled_from([0, 1_000]))
 @settings(max_examples=30, deadline=None)
 def test_rules_hold_and_the_best_mask_within_them_is_found(seed: int, n: int, masks: int) -> None:
-    spectrum, rules = random_spectrum(seed, n), random_rules(seed, n)
-    schedule = prune_schedule(spectrum, rules=rules)
+    spectrum, constraints = random_spectrum(seed, n), random_rules(seed, n)
+    schedule = prune_schedule(spectrum, constraints=constraints)
     for size in range(1, len(schedule.order) + 1):
-        assert rules.allows(schedule.mask(size))
-        found = best_mask(spectrum, size, rules=rules, masks=masks)
-        assert rules.allows(found.mask)
-        assert found.value == pytest.approx(brute_force(spectrum, size, rules), abs=1e-6)
+        assert constraints.allows(schedule.mask(size))
+        found = best_mask(spectrum, size, constraints=constraints, masks=masks)
+        assert constraints.allows(found.mask)
+        assert found.value == pytest.approx(brute_force(spectrum, size, constraints), abs=1e-6)
     with pytest.raises(UsageError, match="are to go; protect fewer"):
-        best_mask(spectrum, n, rules=rules, masks=masks)
+        best_mask(spectrum, n, constraints=constraints, masks=masks)
 
 
 def test_sixteen_players_are_proven_whatever_the_number_of_terms() -> None:
@@ -105,21 +107,21 @@ def test_sixteen_players_are_proven_whatever_the_number_of_terms() -> None:
 
 def test_what_is_removed_already_stays_so_and_counts_against_the_rules() -> None:
     spectrum = random_spectrum(7, 8)
-    rules = Rules(8, (Limit((0, 1, 2), 1), Limit((7,), 0)))
-    found = best_mask(spectrum, 3, rules=rules, removed=[1])
+    constraints = Constraints(8, (Limit((0, 1, 2), 1), Limit((7,), 0)))
+    found = best_mask(spectrum, 3, constraints=constraints, removed=[1])
     masks = all_masks(8, 3)
-    allowed = masks[[rules.allows(mask) and not mask[1] for mask in masks]]
+    allowed = masks[[constraints.allows(mask) and not mask[1] for mask in masks]]
     assert found.value == pytest.approx(float(spectrum.predict(allowed).max()), abs=1e-9)
     assert not found.mask[1]
     with pytest.raises(UsageError, match="are to go; protect fewer"):
-        best_mask(spectrum, 1, rules=rules, removed=[1, 3])
+        best_mask(spectrum, 1, constraints=constraints, removed=[1, 3])
 
 
 def test_a_set_that_greedy_removal_cannot_reach_is_found_where_limits_overlap() -> None:
     # Player 1 is the best to go, and its two limits are full then; only 0 and 2 go together.
     spectrum = Spectrum.from_dict({(1,): 1.0}, n_players=3)
-    rules = Rules(3, (Limit((0, 1), 1), Limit((1, 2), 1)))
-    assert best_mask(spectrum, 2, rules=rules).mask.tolist() == [False, True, False]
+    constraints = Constraints(3, (Limit((0, 1), 1), Limit((1, 2), 1)))
+    assert best_mask(spectrum, 2, constraints=constraints).mask.tolist() == [False, True, False]
 
 
 def test_of_equal_masks_the_one_that_removes_the_lower_columns_is_taken() -> None:
@@ -155,7 +157,7 @@ def test_exchanges_end_where_no_exchange_helps(seed: int, n: int, data: st.DataO
     size = data.draw(st.integers(1, n - 1))
     start = np.ones(n, dtype=bool)
     start[:size] = False
-    found = exchanged(spectrum, start, Rules(n))
+    found = exchanged(spectrum, start, Constraints(n))
     assert (~found).sum() == size
     value = float(spectrum.predict(found[None])[0])
     assert value >= float(spectrum.predict(start[None])[0])
@@ -206,19 +208,21 @@ def test_the_best_mask_of_a_shape_is_that_of_brute_force(
 
 def test_rules_of_players_protect_and_limit_layers() -> None:
     players = Players.heads(3, 4, [0, 2])
-    rules = Rules.of(players, protect=[1], per_layer=2)
-    assert rules.most() == 4
+    constraints = Constraints.of(players, protect=[1], per_layer=2)
+    assert constraints.most() == 4
     mask = np.ones(8, dtype=bool)
     mask[[0, 2]] = False
-    assert rules.allows(mask)
+    assert constraints.allows(mask)
     for column in (1, 3):
         other = mask.copy()
         other[column] = False
-        assert not rules.allows(other)
+        assert not constraints.allows(other)
     with pytest.raises(UsageError, match=r"within 0\.\.7, but got \[8\]"):
-        Rules.of(players, protect=[8])
+        Constraints.of(players, protect=[8])
     with pytest.raises(UsageError, match="limits go with removal"):
-        prune_schedule(Spectrum.from_dict({}, n_players=8), rules=rules, direction="build-up")
+        prune_schedule(
+            Spectrum.from_dict({}, n_players=8), constraints=constraints, direction="build-up"
+        )
 
 
 @pytest.mark.slow

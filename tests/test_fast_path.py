@@ -18,7 +18,7 @@ from headspex.hooks.exact import exactly
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath
-from headspex.hooks.token_budget import Budget, scores
+from headspex.hooks.token_budget import TokenBudget, scores
 from headspex.support.notice import say_once
 from headspex.tasks import EncodedQuestion
 
@@ -380,7 +380,7 @@ def test_in_float64_both_paths_are_equal_to_its_rounding(prefix: int, llama_brid
         weights = llama.llama_weights(llama_bridge.original_model, 96)
         paths = FastPath(weights, inputs, 4096), PlainPath(llama_bridge, inputs)
         fast, slow = (
-            scores(path, work, Ablation(), Budget(4096), dtype=torch.float64) for path in paths
+            scores(path, work, Ablation(), TokenBudget(4096), dtype=torch.float64) for path in paths
         )
     assert fast.dtype == torch.float64
     assert 0 < float((fast - slow).abs().max()) < 1e-12

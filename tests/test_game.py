@@ -120,7 +120,7 @@ def test_a_study_of_ones_own_metric_runs_to_its_end(llama_bridge: Any, tmp_path:
         ablation="resample", budget=1_000, verify_budget=6_000, threads=1,
     )  # fmt: skip
     findings = study.run(tmp_path / "run")
-    assert findings.own_metric == "value"
+    assert findings.task_metric == "value"
     assert findings.chance is None
     assert {point.metric for point in findings.curve} == {"value"}
     results = json.loads((tmp_path / "run/run.json").read_text())["results"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headspex.walk.posterior import (
+from headspex.walk.memory import (
     LEAST_OWN,
     MOST_OWN,
     OWN_RANGE,
@@ -32,7 +32,7 @@ def noisy(n_players: int, n_questions: int, *, variance: float = 4.0) -> Memory:
     """One that has met noise of two players more, who taught it nothing else."""
     memory = Memory(n_players + 2, n_questions)
     look = NOISE * np.sqrt(variance / 4)
-    memory.see(np.array([n_players, n_players + 1]), np.arange(2), look, now=0.0)
+    memory.update(np.array([n_players, n_players + 1]), np.arange(2), look, now=0.0)
     return memory
 
 
@@ -85,7 +85,7 @@ def test_memory_is_the_posterior_of_the_process_given_the_latest_answers(
         alike = np.average(above - means, axis=0, weights=1 / np.maximum(1e-6, variances))
         for one, answers in zip(latest, above - alike, strict=True):
             one |= {q: (now, z) for q, z in zip(asked.tolist(), answers.tolist(), strict=True)}
-        memory.see(np.arange(2), asked, above, now=now)
+        memory.update(np.arange(2), asked, above, now=now)
     now += later
     means, spread = memory.own(np.arange(3), now=now)
     unit = spread[2] ** 2 / memory.variance  # nobody asked about the last one
@@ -109,11 +109,11 @@ def test_of_a_player_never_asked_nothing_is_known() -> None:
 
 def test_questions_never_asked_tell_most_and_old_answers_more_than_fresh_ones() -> None:
     memory = Memory(2, 4)
-    memory.see(np.array([0]), np.array([0]), np.zeros((1, 1)), now=0.0)
-    memory.see(np.array([0]), np.array([1]), np.zeros((1, 1)), now=0.4)
-    news = memory.news(np.array([0]), now=0.5)
-    assert 0 < news[1] < news[0] < news[2] == news[3] == 1
-    np.testing.assert_allclose(memory.news(np.array([0, 1]), now=0.5), news + 1)
+    memory.update(np.array([0]), np.array([0]), np.zeros((1, 1)), now=0.0)
+    memory.update(np.array([0]), np.array([1]), np.zeros((1, 1)), now=0.4)
+    information = memory.information(np.array([0]), now=0.5)
+    assert 0 < information[1] < information[0] < information[2] == information[3] == 1
+    np.testing.assert_allclose(memory.information(np.array([0, 1]), now=0.5), information + 1)
 
 
 def test_what_a_question_gives_every_player_does_not_count() -> None:
@@ -122,8 +122,8 @@ def test_what_a_question_gives_every_player_does_not_count() -> None:
     players, questions = np.arange(4), np.arange(5)
     plain, shifted = Memory(4, 9), Memory(4, 9)
     for _ in range(2):
-        plain.see(players, questions, above, now=0.0)
-        shifted.see(players, questions, above + alike, now=0.0)
+        plain.update(players, questions, above, now=0.0)
+        shifted.update(players, questions, above + alike, now=0.0)
     np.testing.assert_allclose(
         plain.own(players, now=0.1), shifted.own(players, now=0.1), atol=1e-12
     )
@@ -137,7 +137,7 @@ def test_the_spread_of_own_parts_is_learnt_from_first_answers() -> None:
             own = np.sqrt(true) * rng.normal(size=(5, 1))
             players = np.arange(first, first + 5)
             above = 3 * (own + rng.normal(size=(5, 12)))
-            memory.see(players, np.arange(12), above, now=first / 300)
+            memory.update(players, np.arange(12), above, now=first / 300)
         expected = np.clip(true, LEAST_OWN, MOST_OWN)
         np.testing.assert_allclose(memory.variance, expected, rtol=0.3, atol=0.03)
 
@@ -145,11 +145,11 @@ def test_the_spread_of_own_parts_is_learnt_from_first_answers() -> None:
 def test_answers_are_believed_as_long_as_all_questions_agree() -> None:
     memory, players = Memory(3, 4), np.arange(3)
     own = np.array([[1.0], [-3.0], [2.0]])
-    memory.see(players, np.arange(2), np.repeat(own, 2, axis=1), now=0.0)
+    memory.update(players, np.arange(2), np.repeat(own, 2, axis=1), now=0.0)
     means, spread = memory.own(players, now=0.0)
     np.testing.assert_allclose(means, own[:, 0], rtol=0.01)
     np.testing.assert_array_equal(spread, 0)  # of no noise
-    memory.see(players, np.arange(2), own + 2 * np.array([[1, -1], [-1, 1], [0, 0]]), now=0.0)
+    memory.update(players, np.arange(2), own + 2 * np.array([[1, -1], [-1, 1], [0, 0]]), now=0.0)
     believed, spread = memory.own(players, now=0.0)
     assert (np.abs(believed) < 0.7 * np.abs(means)).all()
     assert (spread > 0).all()
@@ -158,13 +158,13 @@ def test_answers_are_believed_as_long_as_all_questions_agree() -> None:
 def test_noise_is_how_far_questions_disagree_about_players() -> None:
     rng = np.random.default_rng(0)
     noise = Noise()
-    noise.see(np.add.outer(rng.normal(size=3), rng.normal(size=4)))  # no disagreement at all
-    noise.see(np.ones((3, 4)))
-    noise.see(np.zeros((3, 4)))
-    noise.see(rng.normal(size=(1, 4)))  # of a single player
-    noise.see(rng.normal(size=(3, 1)))  # on a single question
+    noise.update(np.add.outer(rng.normal(size=3), rng.normal(size=4)))  # no disagreement at all
+    noise.update(np.ones((3, 4)))
+    noise.update(np.zeros((3, 4)))
+    noise.update(rng.normal(size=(1, 4)))  # of a single player
+    noise.update(rng.normal(size=(3, 1)))  # on a single question
     assert noise.variance == 0
     for _ in range(200):
         alike = np.add.outer(rng.normal(size=5), rng.normal(size=8))
-        noise.see(alike + 3 * rng.normal(size=(5, 8)))
+        noise.update(alike + 3 * rng.normal(size=(5, 8)))
     assert noise.variance == pytest.approx(9, rel=0.5)

@@ -4,7 +4,7 @@ import numpy as np
 
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.methods.growth import grow
-from headspex.engine.methods.proof import beyond_chance, promise, solved
+from headspex.engine.methods.proof import beyond_chance, fits_exactly, gcv_r2
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
@@ -15,7 +15,7 @@ GAME = Spectrum.from_dict(TABLE, n_players=30)
 
 def test_an_exact_spectrum_with_many_masks_is_solved() -> None:
     masks = np.random.default_rng(0).random((200, 30)) < 0.5
-    assert solved(GAME, observe(masks, GAME.predict(masks)))
+    assert fits_exactly(GAME, observe(masks, GAME.predict(masks)))
 
 
 def test_a_noisy_one_is_beyond_chance_but_not_solved() -> None:
@@ -24,8 +24,8 @@ def test_a_noisy_one_is_beyond_chance_but_not_solved() -> None:
     values = GAME.predict(masks) + 0.1 * np.sqrt(GAME.variance) * rng.normal(size=200)
     data = observe(masks, values)
     assert beyond_chance(GAME, data)
-    assert not solved(GAME, data)
-    assert 0.98 < promise(GAME, data) < 1
+    assert not fits_exactly(GAME, data)
+    assert 0.98 < gcv_r2(GAME, data) < 1
 
 
 def test_as_many_terms_as_masks_prove_nothing() -> None:

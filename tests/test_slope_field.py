@@ -47,8 +47,8 @@ def test_gains_and_parts_are_the_posterior_of_the_process(seed: int, n: int, row
     questions[0] = 3
     slopes, mask = rng.normal(size=(rows, n)), rng.random(n) < 0.7
     field = SlopeField(n, 4)
-    field.see(masks[:2], questions[:2], slopes[:2])  # in two looks
-    field.see(masks[2:], questions[2:], slopes[2:])
+    field.update(masks[:2], questions[:2], slopes[:2])  # in two looks
+    field.update(masks[2:], questions[2:], slopes[2:])
     gain, parts = posterior(masks, questions, slopes[:, 0], mask)
     assert field.gains(mask)[0] == pytest.approx(gain, rel=1e-4, abs=1e-4)
     np.testing.assert_allclose(field.parts(mask)[0], parts, rtol=1e-4, atol=1e-4)
@@ -59,7 +59,7 @@ def test_gains_and_parts_are_the_posterior_of_the_process(seed: int, n: int, row
 def test_looking_ahead_is_the_mean_over_who_may_go(seed: int, stay: float) -> None:
     rng, n = np.random.default_rng(seed), 6
     field = SlopeField(n, 3)
-    field.see(rng.random((9, n)) < 0.6, rng.integers(0, 3, 9), rng.normal(size=(9, n)))
+    field.update(rng.random((9, n)) < 0.6, rng.integers(0, 3, 9), rng.normal(size=(9, n)))
     mask = np.arange(n) != seed % n
     subsets = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
     subsets = subsets[(subsets <= mask).all(axis=1)]
@@ -78,7 +78,7 @@ def test_slopes_at_random_masks_tell_what_a_curved_game_gains() -> None:
     # Of sum_i worth_i off_i + curved_i off_i^2 / 2 + the pairs, for gates between on and off.
     slopes = worth + curved * off + off @ pairs + own[questions]
     field = SlopeField(n, 40)
-    field.see(masks, questions, slopes)
+    field.update(masks, questions, slopes)
     mask = np.arange(n) % 5 > 0
     gains = (worth + curved / 2 + pairs @ (~mask).astype(float))[mask]
     found = field.gains(mask)[mask]
@@ -91,5 +91,5 @@ def test_slopes_at_random_masks_tell_what_a_curved_game_gains() -> None:
 
 def test_what_is_the_same_everywhere_is_found_exactly() -> None:
     field = SlopeField(3, 2)
-    field.see(np.ones((2, 3), dtype=bool), np.arange(2), np.tile([1.0, 2.0, -3.0], (2, 1)))
+    field.update(np.ones((2, 3), dtype=bool), np.arange(2), np.tile([1.0, 2.0, -3.0], (2, 1)))
     np.testing.assert_allclose(field.gains(np.arange(3) > 0), [1, 2, -3], atol=1e-9)

@@ -26,15 +26,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headspex.rescheduling.outcome import Wish
+    from headspex.rescheduling.outcome import ScheduleRequest
     from headspex.rescheduling.reschedule import schedule_runs
 
-    wish = Wish(
+    request = ScheduleRequest(
         method=options.method, protect=tuple(options.protect), per_layer=options.per_layer,
         combine=options.combine, weights=None if options.weights is None else
         tuple(options.weights), keep_only=options.keep_only, text=options.text,
     )  # fmt: skip
-    found = schedule_runs(options.runs, wish, options.to)
+    found = schedule_runs(options.runs, request, options.to)
     if options.json:
         print(json.dumps({"to": str(options.to), **found.to_dict()}))
         return 0

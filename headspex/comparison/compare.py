@@ -110,7 +110,7 @@ def compare(
         unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
-        own_metric=setup.task.metric,
+        task_metric=setup.task.metric,
         at_chance=content["results"]["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),

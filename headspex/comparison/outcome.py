@@ -26,8 +26,8 @@ class Comparison:
     Attributes:
         n_fresh, n_heldout: masks that are predicted, questions that schedules are judged on.
         n_players, sizes: heads (or other units) in all, and numbers of them removed.
-        metric: of the values that are predicted; schedules are judged in the task's own,
-            `own_metric`, which is accuracy for multiple choice and stands under that name in files.
+        metric: of the values that are predicted; schedules are judged in `task_metric`, the task's
+            own, which is accuracy for multiple choice.
         at_chance: whether the whole model cannot be told from guessing.
         standings: of each method, fitted to the whole search.
         predicts, prunes: the best; `predicts` is None where all fresh masks score the same.
@@ -49,7 +49,7 @@ class Comparison:
     faithfulness: list[FaithfulnessPoint]
     curve: list[CurvePoint]
     left_out: Mapping[str, str]
-    own_metric: str = "accuracy"
+    task_metric: str = "accuracy"
 
     def to_dict(self) -> dict[str, Any]:
         """The content of compare.json; `--json` adds the folder."""
@@ -60,7 +60,7 @@ class Comparison:
             "players": self.n_players,
             "sizes": list(self.sizes),
             "metric": self.metric,
-            "own_metric": self.own_metric,
+            "own_metric": self.task_metric,
             "at_chance": self.at_chance,
             "predicts_best": or_null(self.predicts),
             "prunes_best": self.prunes.to_dict(),
@@ -94,7 +94,7 @@ class Comparison:
         scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
         lines += [
             "",
-            f"Held-out {self.own_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
+            f"Held-out {self.task_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
             f"from {self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
             *_table((told(s.title), score, s.accuracy_difference) for s, score in scores),
             told(_without_r2(self.standings)),
@@ -115,7 +115,7 @@ class Comparison:
             f"R² {self.predicts.best.faithfulness}: {self.predicts}"
         )
         sentence = (
-            f"{predicts};\n{best.title} prunes best, {self.own_metric} {best.accuracy:.3f} "
+            f"{predicts};\n{best.title} prunes best, {self.task_metric} {best.accuracy:.3f} "
             f"[{best.low:.3f}, {best.high:.3f}]: {prunes}."
         )
         if self.at_chance:

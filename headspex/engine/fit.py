@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headspex.engine.characters import Keep, keep_vector
-from headspex.engine.methods.select import refine, sources
+from headspex.engine.methods.select import fit_methods, select_spectrum
 from headspex.engine.observations import as_vector, connected_blocks, observe
 from headspex.engine.sampling import draw_masks
 from headspex.engine.scaling import in_own_unit
@@ -63,8 +63,8 @@ def fit_spectrum(
     seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)
     blocks = connected_blocks(data.masks, groups)
-    methods = sources(seed, threads)
-    return in_own_unit(data, lambda scaled: refine(scaled, blocks, methods, seed=seed))
+    methods = fit_methods(seed, threads)
+    return in_own_unit(data, lambda scaled: select_spectrum(scaled, blocks, methods, seed=seed))
 
 
 def explain(

@@ -38,7 +38,9 @@ from headspex.support.validation import whole, whole_seed
 
 FEWEST_MASKS = 3  # all players, none, and one between
 PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell players apart
-PULL = 0.3  # of relevances to each other; squared errors 13-20 % below those of the kernel's own
+PRIOR_PRECISION = (
+    0.3  # of relevances to each other; squared errors 13-20 % below those of the kernel's own
+)
 ROUNDS = 100  # of drawing before the pairs that are missing count as not to be had
 
 
@@ -95,7 +97,7 @@ def shapley_values(
             return exact_spectrum(data.values)
         if data.constant:
             return Spectrum.from_dict({(): data.mean}, n_players=n_players)
-        return kernel_ridge(data, pull=PULL, seed=seed)
+        return kernel_ridge(data, prior_precision=PRIOR_PRECISION, seed=seed)
 
     spectrum = in_own_unit(observe(masks, values), fitted)
     sizes = masks.sum(axis=1)

@@ -23,10 +23,10 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from headspex.engine.characters import Keep, characters
-from headspex.engine.methods.cross_validation import Contest, Method, hold
+from headspex.engine.methods.cross_validation import CrossValidation, Method, cross_validate
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.kernel import kernel_ridge
-from headspex.engine.methods.saturation import linked
+from headspex.engine.methods.saturation import saturating_fit
 from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
@@ -104,33 +104,33 @@ def intervals(
     order = np.argsort(blocks, kind="stable")
     data, blocks = data.rows(order), blocks[order]
     folds = (stream(seed, "interval folds").permutation(n_blocks) % FOLDS)[blocks]
-    # The method that selects stands first: `hold` keeps it, and its spectra tell `selected`.
+    # The method that selects stands first, so that it is kept; its spectra tell `selected`.
     cheap: dict[str, Method] = {
         "sparse": grow,
-        "link": linked,
+        "link": saturating_fit,
         "kernel": partial(kernel_ridge, seed=seed),
     }
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
     misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
     with threadpool_limits(1):  # as in `in_own_unit`
-        return _one_step(hold(data, folds, methods), blocks, wanted, misses)
+        return _one_step(cross_validate(data, folds, methods), blocks, wanted, misses)
 
 
 def _one_step(
-    contest: Contest,
+    cv: CrossValidation,
     blocks: Int[np.ndarray, " masks"],
     terms: list[Term],
     misses: Float[np.ndarray, " terms"],
 ) -> Intervals:
     """Adds to the best fits what their residuals still know; `blocks` must ascend."""
-    data, folds = contest.data, contest.folds
-    best = max(contest.held_out, key=lambda name: contest.r2(contest.held_out[name]))
-    found = [spectrum.to_dict() for spectrum in contest.spectra[best]]
+    data, folds = cv.data, cv.folds
+    best = max(cv.held_out, key=lambda name: cv.r2(cv.held_out[name]))
+    found = [spectrum.to_dict() for spectrum in cv.spectra[best]]
     fitted = np.array([[table.get(term, 0.0) for term in terms] for table in found])
     share = data.weights / data.weights.sum()
     starts = np.flatnonzero(np.diff(blocks, prepend=-1))
     share_of_block, fold_of_block = np.add.reduceat(share, starts), folds[starts]
-    pull = share * (data.values - contest.held_out[best])
+    weighted_residual = share * (data.values - cv.held_out[best])
     coefficient = np.bincount(folds, share) @ fitted
     deviation = np.zeros(len(terms))
     step = max(1, _PRODUCTS // len(data))
@@ -138,18 +138,18 @@ def _one_step(
         part = slice(start, start + step)
         design = characters(data.masks, terms[part], data.keep)
         # A block's share of the estimate, [terms, blocks]; a slice of masks is a block.
-        parts = np.add.reduceat(design.T * pull, starts, axis=1)
+        parts = np.add.reduceat(design.T * weighted_residual, starts, axis=1)
         coefficient[part] += parts.sum(axis=1)
         parts += share_of_block * (fitted[:, part] - coefficient[part])[fold_of_block].T
         deviation[part] = np.sqrt(np.square(parts).sum(axis=1))
     # Characters of small keep products are rarely large: few masks may hold none of the rare ones
     # that make up the variance. Theirs is 1 over all masks, which bounds it from below.
-    deviation = np.maximum(deviation, np.sqrt(np.square(pull).sum()))
+    deviation = np.maximum(deviation, np.sqrt(np.square(weighted_residual).sum()))
     # Blocks of unequal weight tell as much as `equal` ones of the same weight (Kish).
     equal = max(2.0, 1 / float(np.square(share_of_block).sum()))
     deviation *= np.sqrt(equal / (equal - 1))
     half = -student.ppf(misses / 2, equal - 1) * deviation
-    first = next(iter(contest.spectra.values()))
+    first = next(iter(cv.spectra.values()))
     kept = [set(spectrum.terms) for spectrum in first]
     selected = np.array([np.mean([term in some for some in kept]) for term in terms])
     return Intervals(coefficient, coefficient - half, coefficient + half, selected)

@@ -127,12 +127,12 @@ def evaluation(
         UsageError: a mask of another model, or one that the task cannot be asked under.
     """
     model, how = setup.model, {}
-    keep, keep_mlps = None, None
+    grid, keep_mlps = None, None
     if mask is not None:
         mask.check_fits(
             model.fingerprint, setup.settings.model, n_layers=model.n_layers, n_heads=model.n_heads
         )
-        keep, keep_mlps = mask.keep_grid(), mask.keep_mlps()
+        grid, keep_mlps = mask.keep_grid(), mask.keep_mlps()
         fill = None if mask_path is None else read_fill(mask, mask_path)
         how = {"ablation": mask.ablation, "fill": fill, "rescale": mask.rescale}
     metric = setup.metric
@@ -141,13 +141,13 @@ def evaluation(
     if batch_size is None or are_prompts(encoded):
         with progress(len(encoded), "questions") as tell:
             values = measure(
-                prepare(model, encoded), encoded, keep, keep_mlps=keep_mlps,
+                prepare(model, encoded), encoded, grid, keep_mlps=keep_mlps,
                 progress=_steps(tell), **how,
             )  # fmt: skip
     else:
         with progress(sum(len(one.continuations) for one in encoded), "answers") as tell:
             values = harness_log_probs(
-                model, encoded, keep, keep_mlps=keep_mlps, batch_size=batch_size, progress=tell,
+                model, encoded, grid, keep_mlps=keep_mlps, batch_size=batch_size, progress=tell,
                 **how,
             )  # fmt: skip
     summary = setup.task.kind.summary

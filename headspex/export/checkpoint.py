@@ -88,13 +88,13 @@ def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
     width = checkpoint.d_head
     for layer in np.flatnonzero(~removal.heads.all(axis=1)).tolist():
         name = f"model.layers.{layer}.self_attn.o_proj"
-        weight, keep = state[f"{name}.weight"], removal.heads[layer]
+        weight, mask = state[f"{name}.weight"], removal.heads[layer]
         if removal.fill is not None:
-            means = np.where(keep[:, None], 0.0, removal.fill[layer]).reshape(-1)
+            means = np.where(mask[:, None], 0.0, removal.fill[layer]).reshape(-1)
             added = weight.double() @ torch.from_numpy(means).double()
             bias = state[f"{name}.bias"]
             state[f"{name}.bias"] = (bias.double() + added).to(bias.dtype)
-        scale = keep * (len(keep) / keep.sum() if removal.rescale else 1.0)
+        scale = mask * (len(mask) / mask.sum() if removal.rescale else 1.0)
         columns = torch.from_numpy(np.repeat(scale, width)).double()
         state[f"{name}.weight"] = (weight.double() * columns).to(weight.dtype)
     for layer in np.flatnonzero(~removal.mlps).tolist():

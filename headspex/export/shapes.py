@@ -68,12 +68,12 @@ def nearest_shapes(whole: Shape, per_layer: float, *, whole_groups: bool = False
     return [shape for shape in possible if shape.per_layer == best[1]]
 
 
-def shape_of(keep: Grid, n_kv_heads: int) -> Shape | None:
+def shape_of(mask: Grid, n_kv_heads: int) -> Shape | None:
     """The shape of a mask; None where its layers, or the groups in them, differ.
 
     Layers without any head fit every shape, as they stay as zeros.
     """
-    counts = _per_group(keep, n_kv_heads)
+    counts = _per_group(mask, n_kv_heads)
     found = {Shape(int((row > 0).sum()), int(row.max())) for row in counts if row.any()}
     even = all(len(set(row[row > 0].tolist())) <= 1 for row in counts)
     if not even or len(found) > 1:
@@ -81,31 +81,31 @@ def shape_of(keep: Grid, n_kv_heads: int) -> Shape | None:
     return found.pop() if found else Shape(1, 1)
 
 
-def kept_heads(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
+def kept_heads(mask: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
     """The heads that each layer keeps, ascending; those of a layer without any only take room.
 
     Raises:
         UsageError: the mask has no shape.
     """
-    shape = shape_of(keep, n_kv_heads)
+    shape = shape_of(mask, n_kv_heads)
     if shape is None:
-        raise UsageError(_ragged(keep, n_kv_heads))
-    size = keep.shape[1] // n_kv_heads
+        raise UsageError(_ragged(mask, n_kv_heads))
+    size = mask.shape[1] // n_kv_heads
     placeholder = [
         group * size + head for group in range(shape.groups) for head in range(shape.heads)
     ]
-    return np.array([np.flatnonzero(row) if row.any() else placeholder for row in keep])
+    return np.array([np.flatnonzero(row) if row.any() else placeholder for row in mask])
 
 
-def _per_group(keep: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
-    return np.asarray(keep.reshape(len(keep), n_kv_heads, -1).sum(axis=2))
+def _per_group(mask: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers groups"]:
+    return np.asarray(mask.reshape(len(mask), n_kv_heads, -1).sum(axis=2))
 
 
-def _ragged(keep: Grid, n_kv_heads: int) -> str:
-    whole = Shape(n_kv_heads, keep.shape[1] // n_kv_heads)
-    busy = keep[keep.any(axis=1)]
+def _ragged(mask: Grid, n_kv_heads: int) -> str:
+    whole = Shape(n_kv_heads, mask.shape[1] // n_kv_heads)
+    busy = mask[mask.any(axis=1)]
     near = nearest_shapes(whole, float(busy.sum(axis=1).mean()))[-1]  # the smallest cache
-    counts = ", ".join(map(str, keep.sum(axis=1)[:12])) + (", ..." if len(keep) > 12 else "")
+    counts = ", ".join(map(str, mask.sum(axis=1)[:12])) + (", ..." if len(mask) > 12 else "")
     return (
         "a smaller model has as many KV groups, and heads in each, in every layer, but this mask "
         f"keeps {counts} heads of its layers, unevenly; the nearest such shape is {near}: use "

@@ -160,7 +160,7 @@ def _schedule(run: RunView) -> str:
     judged = {
         point.n_pruned: point.score
         for point in run.curve
-        if (point.method, point.metric) == ("proxyspex", run.own_metric)
+        if (point.method, point.metric) == ("proxyspex", run.task_metric)
     }
     rows = []
     for size, column, value in zip(sizes, schedule.order, left, strict=True):
@@ -181,7 +181,7 @@ def _schedule(run: RunView) -> str:
             head,
             "effect alone",
             f"{run.metric} predicted then",
-            f"held-out {run.own_metric}",
+            f"held-out {run.task_metric}",
         ),
         rows,
     )

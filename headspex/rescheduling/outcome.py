@@ -20,7 +20,7 @@ TEXT_LOSS = "text loss"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ScheduleRequest:
     """What kind of schedule is wanted.
 
     Attributes:
@@ -43,7 +43,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class HeldoutResult:
     """A schedule on the held-out questions of one run.
 
     Attributes:
@@ -62,13 +62,13 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Scheduled:
+class ScheduleResult:
     """What came out; `write` it, or print it."""
 
-    wish: Wish
+    request: ScheduleRequest
     players: Players
     found: Schedule | BestSets
-    judged: list[Judged]
+    judged: list[HeldoutResult]
     sizes: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Scheduled:
         if isinstance(self.found, BestSets):
             gaps = {size: best.gap for size, best in self.found.optima.items()}
         return {
-            "method": self.wish.method,
+            "method": self.request.method,
             "sizes": list(self.sizes),
             "gaps": {str(size): gap for size, gap in gaps.items()},
             "runs": [
@@ -120,7 +120,7 @@ class Scheduled:
         return "\n".join(lines).strip()
 
 
-def _table(one: Judged) -> list[str]:
+def _table(one: HeldoutResult) -> list[str]:
     methods = list(dict.fromkeys(p.method for p in one.curve if p.method != WHOLE))
     lines = []
     for metric in dict.fromkeys(p.metric for p in one.curve):

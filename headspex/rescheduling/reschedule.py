@@ -16,14 +16,21 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.evaluation.text_loss import text_loss, text_windows
 from headspex.players import Players
-from headspex.rescheduling.outcome import METHODS, RUNS_OWN, TEXT_LOSS, Judged, Scheduled, Wish
+from headspex.rescheduling.outcome import (
+    METHODS,
+    RUNS_OWN,
+    TEXT_LOSS,
+    HeldoutResult,
+    ScheduleRequest,
+    ScheduleResult,
+)
 from headspex.runs.curve import CurvePoint, write_curve
 from headspex.runs.reopening import setup_to_judge
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, judged_run
 from headspex.runs.verification import WHOLE, HasMasks, verify, verify_whole
 from headspex.schedules.combination import WAYS, mean_spectrum, worst_case_schedule
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.exact import BestSets, best_sets
 from headspex.schedules.schedule import Schedule, prune_schedule
 from headspex.scores.fill import fill_of_run, write_fill
@@ -37,7 +44,7 @@ from headspex.units import counted, plural
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
 
 
-def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
+def schedule_runs(paths: Sequence[Path], request: ScheduleRequest, to: Path) -> ScheduleResult:
     """Make the schedule, judge it on all held-out questions of each run, and write a new folder.
 
     The folder holds `masks/NNN.json`, `curve.csv` (`curve-2.csv`, ... of further runs) and, where
@@ -46,7 +53,7 @@ def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
     Raises:
         UsageError: no finished runs, runs of other models or players, or a wish that cannot be.
     """
-    _check(wish, len(paths))
+    _check(request, len(paths))
     opened = [judged_run(path) for path in paths]
     contents = [content for _, content in opened]
     players = Players.of_run(contents[0]["results"])
@@ -63,69 +70,78 @@ def schedule_runs(paths: Sequence[Path], wish: Wish, to: Path) -> Scheduled:
                 f"each run counts once, but {path} and {other} are the same run; leave one out"
             )
     spectra = [Spectrum.from_json(read_text(f.pruning_spectrum)) for f, _ in opened]
-    protect = [players.parse_label(label) for label in wish.protect]
-    rules = Rules.of(players, protect=protect, per_layer=wish.per_layer)
-    sizes = _sizes(wish, players, contents[0], rules)
-    found = _found(spectra, wish, rules, sizes)
+    protect = [players.parse_label(label) for label in request.protect]
+    constraints = Constraints.of(players, protect=protect, per_layer=request.per_layer)
+    sizes = _sizes(request, players, contents[0], constraints)
+    found = _found(spectra, request, constraints, sizes)
     with new_folder(to) as folder:
         judged = [
-            _judged(path, run, content, found, sizes, wish, folder / f"scores-{number}.sqlite")
+            _judged(path, run, content, found, sizes, request, folder / f"scores-{number}.sqlite")
             for number, (path, (run, content)) in enumerate(zip(paths, opened, strict=True), 1)
         ]
         _write(folder, opened[0], found, judged, players, sizes)
-    return Scheduled(wish, players, found, judged, sizes)
+    return ScheduleResult(request, players, found, judged, sizes)
 
 
-def _check(wish: Wish, n_runs: int) -> None:
-    if wish.method not in METHODS:
-        raise UsageError(f"--method must be one of {', '.join(METHODS)}, but is {wish.method!r}")
-    if wish.combine not in WAYS:
-        raise UsageError(f"--combine must be one of {', '.join(WAYS)}, but is {wish.combine!r}")
-    if wish.combine == "worst" and wish.method != "greedy":
+def _check(request: ScheduleRequest, n_runs: int) -> None:
+    if request.method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}, but is {request.method!r}")
+    if request.combine not in WAYS:
+        raise UsageError(f"--combine must be one of {', '.join(WAYS)}, but is {request.combine!r}")
+    if request.combine == "worst" and request.method != "greedy":
         raise UsageError(
-            f"--combine worst goes with --method greedy, but --method is {wish.method}; leave one "
-            "out"
+            f"--combine worst goes with --method greedy, but --method is {request.method}; "
+            "leave one out"
         )
-    if wish.combine == "worst" and n_runs == 1:
+    if request.combine == "worst" and n_runs == 1:
         raise UsageError("--combine worst is of several runs, but there is one; leave it out")
-    if wish.weights is not None and (wish.combine == "worst" or len(wish.weights) != n_runs):
+    if request.weights is not None and (
+        request.combine == "worst" or len(request.weights) != n_runs
+    ):
         raise UsageError(
             f"--weights are one number for each of {counted(n_runs, 'run')} under --combine mean, "
-            f"but there are {len(wish.weights)} under --combine {wish.combine}"
+            f"but there are {len(request.weights)} under --combine {request.combine}"
         )
-    if wish.per_layer is not None and wish.per_layer < 1:
-        raise UsageError(f"--per-layer must be at least 1, but is {wish.per_layer}")
+    if request.per_layer is not None and request.per_layer < 1:
+        raise UsageError(f"--per-layer must be at least 1, but is {request.per_layer}")
 
 
-def _sizes(wish: Wish, players: Players, content: dict[str, Any], rules: Rules) -> tuple[int, ...]:
-    most = rules.most()
-    if wish.keep_only:
+def _sizes(
+    request: ScheduleRequest, players: Players, content: dict[str, Any], constraints: Constraints
+) -> tuple[int, ...]:
+    most = constraints.most()
+    if request.keep_only:
         sizes = {len(players) - kept for kept in KEPT if kept < len(players)}
     else:
         sizes = set(content["identity"]["sizes"])
     possible = tuple(sorted(size for size in sizes if 0 < size <= most))
     if not possible:
         raise UsageError(
-            f"the rules leave {most} of {len(players)} {plural(players.unit)} to remove, fewer "
-            "than the smallest size; protect fewer"
+            f"the constraints leave {most} of {len(players)} {plural(players.unit)} to remove, "
+            "fewer than the smallest size; protect fewer"
         )
     return possible
 
 
 def _found(
-    spectra: Sequence[Spectrum], wish: Wish, rules: Rules, sizes: Sequence[int]
+    spectra: Sequence[Spectrum],
+    request: ScheduleRequest,
+    constraints: Constraints,
+    sizes: Sequence[int],
 ) -> Schedule | BestSets:
-    if wish.combine == "worst":
-        return worst_case_schedule(spectra, rules)
-    spectrum = mean_spectrum(spectra, wish.weights)
-    if wish.method in ("exact", "nested"):
-        return best_sets(spectrum, sizes, rules=rules, nested=wish.method == "nested")
-    if wish.method == "build-up":
-        if wish.per_layer is not None:
+    if request.combine == "worst":
+        return worst_case_schedule(spectra, constraints)
+    spectrum = mean_spectrum(spectra, request.weights)
+    if request.method in ("exact", "nested"):
+        return best_sets(
+            spectrum, sizes, constraints=constraints, nested=request.method == "nested"
+        )
+    if request.method == "build-up":
+        if request.per_layer is not None:
             raise UsageError("--per-layer goes with removal, not with --method build-up")
-        protect = [column for limit in rules.limits for column in limit.columns]
+        protect = [column for limit in constraints.limits for column in limit.columns]
         return prune_schedule(spectrum, protect=protect, direction="build-up")
-    return prune_schedule(spectrum, rules=rules)
+    return prune_schedule(spectrum, constraints=constraints)
 
 
 def _judged(
@@ -134,9 +150,9 @@ def _judged(
     content: dict[str, Any],
     found: Schedule | BestSets,
     sizes: Sequence[int],
-    wish: Wish,
+    request: ScheduleRequest,
     scores: Path,
-) -> Judged:
+) -> HeldoutResult:
     setup = setup_to_judge(path, content["identity"])
     # Few masks are judged here, so that each can be asked every question that was held out.
     setup.plan = replace(setup.plan, n_heldout=len(setup.halves[1]))
@@ -145,18 +161,18 @@ def _judged(
     own = Schedule.from_json(read_text(run.schedule), setup.players)
     ablation = setup.settings.ablation
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
-    schedules: dict[str, list[HasMasks]] = {wish.method: [found], RUNS_OWN: [own]}
+    schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
         judge, metrics = setup.judge(store, fill=fill), [setup.task.metric]
         curve, whole = verify_whole(judge, asked, metrics=metrics)
         points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points
     scores.unlink()
-    mine, theirs = verified[wish.method][0], verified[RUNS_OWN][0]
+    mine, theirs = verified[request.method][0], verified[RUNS_OWN][0]
     may_cost = free_loss(setup.settings.may_cost, setup.task.metric, float(whole.mean()))
-    if wish.text is not None:
-        curve += _text_points(setup, wish.text, schedules, sizes, fill)
-    return Judged(
+    if request.text is not None:
+        curve += _text_points(setup, request.text, schedules, sizes, fill)
+    return HeldoutResult(
         path=path,
         curve=curve,
         differences={
@@ -203,7 +219,7 @@ def _write(
     folder: Path,
     opened: tuple[RunFolder, dict[str, Any]],
     found: Schedule | BestSets,
-    judged: Sequence[Judged],
+    judged: Sequence[HeldoutResult],
     players: Players,
     sizes: Sequence[int],
 ) -> None:

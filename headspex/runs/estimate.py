@@ -34,7 +34,7 @@ from headspex.scores.judge import try_out
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
 from headspex.setup import Setup
-from headspex.support.interrupt import heed
+from headspex.support.interrupt import raise_if_interrupted
 from headspex.support.seeds import stream
 from headspex.walk.walk import CANDIDATES
 
@@ -225,7 +225,7 @@ class Meter:
         return found / SLOPE_PASSES if part == "slope" else found
 
     def _ask(self, part: str, block: Block) -> None:
-        heed()  # a block may take seconds
+        raise_if_interrupted()  # a block may take seconds
         if part == "slope":
             metric = self._setup.metric
             self._judge.gate_gradients(block.masks, block.questions, metric=metric)

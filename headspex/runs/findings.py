@@ -51,7 +51,7 @@ class Findings:
         transfer: the same predictions on held-out questions, mean difference removed.
         allocation: how the search was spent.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
-        own_metric: the task's own, in which schedules are judged.
+        task_metric: the task's own, in which schedules are judged.
         refinement: of the schedule; None without it.
         chance: score of guessing; None where there is nothing to guess.
         at_chance: whether the whole model cannot be told from guessing.
@@ -71,7 +71,7 @@ class Findings:
     allocation: Allocation
     passes: int
     passes_total: int
-    own_metric: str
+    task_metric: str
     refinement: Refined | None
     chance: float | None
     at_chance: bool
@@ -103,9 +103,9 @@ class Findings:
 
     @property
     def _line(self) -> str:
-        whole, n = whole_model(self.curve, self.own_metric), self.spectrum.n_players
+        whole, n = whole_model(self.curve, self.task_metric), self.spectrum.n_players
         chance = "" if self.chance is None else f" (chance {self.chance:.2f})"
-        parts = [f"{n} players", f"{self.own_metric} of the whole model {whole.score:.3f}{chance}"]
+        parts = [f"{n} players", f"{self.task_metric} of the whole model {whole.score:.3f}{chance}"]
         if self.losses:
             parts.append(f"{self.free or 'none'} can go at a loss below {self.may_cost:.2g}")
         if self.faithfulness is not None:
@@ -198,7 +198,7 @@ def find(
         passes_total=allocation.passes
         + plan.verify_passes
         + (0 if refinement is None else refinement.passes),
-        own_metric=task.metric,
+        task_metric=task.metric,
         refinement=refinement,
         chance=task.chance,
         at_chance=at_chance,

@@ -79,7 +79,7 @@ class FinishedRun:
         return metric
 
     @property
-    def own_metric(self) -> str:
+    def task_metric(self) -> str:
         """In which schedules are judged."""
         own: str = self.results.get("own_metric", "accuracy")
         return own
@@ -87,7 +87,7 @@ class FinishedRun:
     @property
     def judged(self) -> bool:
         """Whether schedules were judged; `headspex explain` judges none."""
-        return bool(of_method(self.curve, "proxyspex", self.own_metric))
+        return bool(of_method(self.curve, "proxyspex", self.task_metric))
 
     @property
     def answer(self) -> list[str]:

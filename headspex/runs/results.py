@@ -38,7 +38,7 @@ def write_results(
     text = schedule.to_json(players, fingerprint=setup.identity["weights"])
     write_text(folder.schedule, text + "\n")
     write_curve(folder.curve, findings.curve)
-    judged = of_method(findings.curve, "proxyspex", findings.own_metric)
+    judged = of_method(findings.curve, "proxyspex", findings.task_metric)
     for point in judged:
         mask = schedule.mask(point.n_pruned)
         file = mask_of(setup.identity, players, mask, score=point.score, fill=fill)
@@ -86,7 +86,7 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
     """What `run.json` keeps under "results"; `--json` adds the folder."""
     energy = layer_energy(findings.spectrum, setup.players)
     report = findings.spectrum.report
-    whole = whole_model(findings.curve, findings.own_metric)
+    whole = whole_model(findings.curve, findings.task_metric)
     return {
         "command": command_of(setup),
         "players": len(setup.players),
@@ -104,7 +104,7 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
         "n_search": setup.plan.n_search,
         "n_heldout": setup.plan.n_heldout,
         "metric": setup.metric,
-        "own_metric": findings.own_metric,
+        "own_metric": findings.task_metric,
         "allocation": findings.allocation.to_dict(),
         "faithfulness": _or_null(findings.faithfulness),
         "transfer": _or_null(findings.transfer),

@@ -29,12 +29,12 @@ from headspex.scores.judge import Judge, mean_fill, say_what_is_cut, try_out
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 from headspex.support.files import write_json
-from headspex.support.interrupt import heed
+from headspex.support.interrupt import raise_if_interrupted
 from headspex.support.watch import Watch
 
 
 @dataclass(frozen=True, eq=False)
-class AtWork:
+class OpenRun:
     """A run's folder, held by this process.
 
     Attributes:
@@ -68,7 +68,7 @@ def run(
         ray, cpus_per_worker: see there.
         publish: draws what people look at from the numbers, and returns the files.
     """
-    with at_work(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
+    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
         folder = here.folder
         spent = searched(
             setup, here.judge, allocation_of(setup, here),
@@ -85,9 +85,9 @@ def run(
 
 
 @contextmanager
-def at_work(
+def open_run(
     setup: Setup, out: Path, *, ray: str | None, cpus_per_worker: int | None
-) -> Iterator[AtWork]:
+) -> Iterator[OpenRun]:
     """Hold and claim the folder of a run, with a judge that keeps its scores there.
 
     Raises:
@@ -97,7 +97,7 @@ def at_work(
     check_workers(ray, cpus_per_worker)
     folder = RunFolder(out)
     try_out(setup.model, setup.encoded, setup.settings.ablation)
-    heed()
+    raise_if_interrupted()
     with locked(folder.path):
         say_what_is_cut(setup.encoded, setup.model.n_ctx)
         if setup.settings.protocol == "paper" and (
@@ -122,10 +122,10 @@ def at_work(
             sloped = ScoreStore(folder.slopes, {**scored_by, "slopes_of": setup.metric})
         with ScoreStore(folder.scores, scored_by) as store, sloped as slopes, workers as measuring:
             judge = setup.judge(store, fill=fill, workers=measuring)
-            yield AtWork(folder, judge, slopes, fill_entry, earlier)
+            yield OpenRun(folder, judge, slopes, fill_entry, earlier)
 
 
-def allocation_of(setup: Setup, here: AtWork) -> Allocation:
+def allocation_of(setup: Setup, here: OpenRun) -> Allocation:
     """As the folder has it; chosen now, and stored before it is used, where it has none."""
     known = here.folder.allocation()
     if known is not None:

@@ -17,7 +17,7 @@ from headspex.budget.sample import draw_sample
 from headspex.errors import UsageError
 from headspex.runs.findings import search_passes
 from headspex.runs.lock import locked
-from headspex.runs.run import allocation_of, at_work
+from headspex.runs.run import allocation_of, open_run
 from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.block import Block
 from headspex.scores.evaluate import Passes
@@ -58,7 +58,7 @@ def score_shard(
     Returns:
         How many passes the share has.
     """
-    with at_work(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
+    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
         allocation = allocation_of(setup, here)
         every = _blocks(setup.plan, allocation, setup.settings.seed)
         blocks = list(islice(every, shard.number - 1, None, shard.count))

@@ -9,7 +9,7 @@ import numpy as np
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.local_search import Flips
 from headspex.schedules.schedule import Schedule
 from headspex.units import counted
@@ -41,7 +41,9 @@ def mean_spectrum(spectra: Sequence[Spectrum], weights: Sequence[float] | None =
     return Spectrum.from_dict(table, n_players=spectra[0].n_players, keep=spectra[0].keep)
 
 
-def worst_case_schedule(spectra: Sequence[Spectrum], rules: Rules | None = None) -> Schedule:
+def worst_case_schedule(
+    spectra: Sequence[Spectrum], constraints: Constraints | None = None
+) -> Schedule:
     """Remove, one by one, the player whose removal leaves the most to the task that loses most.
 
     What a task loses is the whole model's value less that of the mask; tasks are to be in one unit.
@@ -53,11 +55,11 @@ def worst_case_schedule(spectra: Sequence[Spectrum], rules: Rules | None = None)
     """
     _check(spectra)
     n = spectra[0].n_players
-    rules = rules or Rules(n)
+    constraints = constraints or Constraints(n)
     flips = [Flips(spectrum) for spectrum in spectra]
     mask, lost = np.ones(n, dtype=np.bool_), np.zeros(len(spectra))
     order, values = list[int](), [0.0]
-    while len(possible := np.flatnonzero(mask & rules.free(mask))):
+    while len(possible := np.flatnonzero(mask & constraints.free(mask))):
         left = lost[:, None] + np.stack([one.gains(mask)[possible] for one in flips])
         best = np.lexsort((-left.mean(axis=0), -left.min(axis=0)))[0]
         lost = left[:, best]

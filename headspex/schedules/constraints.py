@@ -21,7 +21,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Rules:
+class Constraints:
     """What every mask of a schedule keeps to.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rules:
         *,
         protect: Iterable[int] = (),
         per_layer: int | None = None,
-    ) -> Rules:
+    ) -> Constraints:
         """Columns that stay, and the most players that a layer may lose."""
         limits = [Limit(tuple(sorted(set(protect))), 0)]
         if per_layer is not None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.local_search import LEAST
 
 _AT_ONCE = 4096  # masks in memory
@@ -19,14 +19,19 @@ _PRODUCTS = 200_000_000  # masks x terms, at most: some two seconds on one core
 
 
 def best_of_all(
-    spectrum: Spectrum, n_pruned: int, rules: Rules, removed: Sequence[int], *, most: int
+    spectrum: Spectrum,
+    n_pruned: int,
+    constraints: Constraints,
+    removed: Sequence[int],
+    *,
+    most: int,
 ) -> Bool[np.ndarray, " players"] | None:
     """The mask of the highest value; None where there are too many to look at, or none at all.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         n_pruned: players to remove.
-        rules: what the mask keeps to.
+        constraints: what the mask keeps to.
         removed: columns that are off in any case.
         most: masks to look at; fewer where the spectrum has so many terms that it takes long.
 
@@ -34,7 +39,7 @@ def best_of_all(
     """
     start = np.ones(spectrum.n_players, dtype=np.bool_)
     start[list(removed)] = False
-    may_go = np.flatnonzero(start & rules.free(start))
+    may_go = np.flatnonzero(start & constraints.free(start))
     left = n_pruned - int((~start).sum())
     count = comb(len(may_go), left) if left >= 0 else 0
     if not 0 < count <= min(most, _PRODUCTS // len(spectrum.terms)):
@@ -43,7 +48,7 @@ def best_of_all(
     every = combinations(may_go.tolist(), left)
     for first in range(0, count, _AT_ONCE):
         masks = _without(start, list(islice(every, _AT_ONCE)))
-        predicted = np.where(_allowed(rules, masks), spectrum.predict(masks), -np.inf)
+        predicted = np.where(_allowed(constraints, masks), spectrum.predict(masks), -np.inf)
         values[first : first + _AT_ONCE] = predicted
     best = float(values.max())
     if best == -np.inf:
@@ -61,7 +66,7 @@ def _without(start: Bool[np.ndarray, " players"], sets: Sequence[tuple[int, ...]
     return masks
 
 
-def _allowed(rules: Rules, masks: Masks) -> Bool[np.ndarray, " masks"]:
-    """As `rules.allows`, of many masks."""
-    lost = (~masks).astype(np.int64) @ rules.members.T.astype(np.int64)
-    return np.asarray((lost <= rules.room).all(axis=1))
+def _allowed(constraints: Constraints, masks: Masks) -> Bool[np.ndarray, " masks"]:
+    """As `constraints.allows`, of many masks."""
+    lost = (~masks).astype(np.int64) @ constraints.members.T.astype(np.int64)
+    return np.asarray((lost <= constraints.room).all(axis=1))

@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.enumeration import best_of_all
 from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram, size_rows
@@ -69,7 +69,7 @@ def best_sets(
     spectrum: Spectrum,
     sizes: Sequence[int],
     *,
-    rules: Rules | None = None,
+    constraints: Constraints | None = None,
     nested: bool = False,
     nodes: int = NODES,
 ) -> BestSets:
@@ -78,18 +78,20 @@ def best_sets(
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         sizes: numbers of players removed.
-        rules: what every mask keeps to.
+        constraints: what every mask keeps to.
         nested: whether what is removed at one size stays removed at the larger ones; each mask is
             then the best that its predecessor allows.
         nodes: of the solver's search tree, for each size.
 
     Raises:
-        UsageError: a size that the rules do not allow.
+        UsageError: a size that the constraints do not allow.
     """
     optima: dict[int, Optimum] = {}
     removed: list[int] = []
     for size in sorted(set(sizes) - {0}):
-        optima[size] = best_mask(spectrum, size, rules=rules, removed=removed, nodes=nodes)
+        optima[size] = best_mask(
+            spectrum, size, constraints=constraints, removed=removed, nodes=nodes
+        )
         if nested:
             removed = np.flatnonzero(~optima[size].mask).tolist()
     return BestSets(spectrum.n_players, optima)
@@ -99,7 +101,7 @@ def best_mask(
     spectrum: Spectrum,
     n_pruned: int,
     *,
-    rules: Rules | None = None,
+    constraints: Constraints | None = None,
     removed: Iterable[int] = (),
     masks: int = MASKS,
     nodes: int = NODES,
@@ -113,26 +115,26 @@ def best_mask(
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         n_pruned: players to remove.
-        rules: what the mask keeps to.
+        constraints: what the mask keeps to.
         removed: columns that are off in any case.
         masks: to look at one by one, at most; 0 leaves that out.
         nodes: of the solver's search tree; 0 leaves the program out.
 
     Raises:
-        UsageError: fewer removals than `removed`, or more than the rules allow.
+        UsageError: fewer removals than `removed`, or more than the constraints allow.
     """
-    rules = rules or Rules(spectrum.n_players)
+    constraints = constraints or Constraints(spectrum.n_players)
     forced = sorted(set(removed))
-    best = best_of_all(spectrum, n_pruned, rules, forced, most=masks)
+    best = best_of_all(spectrum, n_pruned, constraints, forced, most=masks)
     if best is not None:
         return Optimum(best, _value(spectrum, best), gap=0.0, proven=True)
-    start = greedy_mask(spectrum, n_pruned, rules=rules, removed=forced)
-    mask = exchanged(spectrum, start, rules, removed=forced)
+    start = greedy_mask(spectrum, n_pruned, constraints=constraints, removed=forced)
+    mask = exchanged(spectrum, start, constraints, removed=forced)
     value = _value(spectrum, mask)
     program = RemovalProgram.of(spectrum)
     bound = program.loose_bound(n_pruned)
     if nodes > 0 and len(program.products) <= PRODUCTS:
-        found, solved = program.maximise(size_rows(rules, n_pruned, forced), nodes=nodes)
+        found, solved = program.maximise(size_rows(constraints, n_pruned, forced), nodes=nodes)
         bound = min(bound, solved)
         if found is not None and _value(spectrum, found) > value:
             mask, value = found, _value(spectrum, found)

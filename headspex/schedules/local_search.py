@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.engine.spectrum import Spectrum
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.schedule import padded_terms
 
 LEAST = 1e-9  # of all terms' magnitude: gains below it are rounding
@@ -18,7 +18,7 @@ LEAST = 1e-9  # of all terms' magnitude: gains below it are rounding
 def exchanged(
     spectrum: Spectrum,
     mask: Bool[np.ndarray, " players"],
-    rules: Rules,
+    constraints: Constraints,
     *,
     removed: Sequence[int] = (),
     rounds: int = 10_000,
@@ -27,8 +27,8 @@ def exchanged(
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
-        mask: where to begin; it keeps to the rules.
-        rules: every mask on the way keeps to them.
+        mask: where to begin; it keeps to the constraints.
+        constraints: every mask on the way keeps to them.
         removed: columns that stay off.
         rounds: of exchanges, at most.
 
@@ -43,7 +43,7 @@ def exchanged(
         if not len(off) or not len(on):
             break
         gains = flips.pair_gains(mask)[np.ix_(off, on)]
-        gains[~_allowed(rules, mask, off, on)] = -np.inf
+        gains[~_allowed(constraints, mask, off, on)] = -np.inf
         row, column = np.unravel_index(int(gains.argmax()), gains.shape)
         if not gains[row, column] > least:
             break
@@ -105,12 +105,12 @@ class Flips:
 
 
 def _allowed(
-    rules: Rules,
+    constraints: Constraints,
     mask: Bool[np.ndarray, " players"],
     off: Int[np.ndarray, " off"],
     on: Int[np.ndarray, " on"],
 ) -> Bool[np.ndarray, "off on"]:
-    members, room = rules.members, rules.room
+    members, room = constraints.members, constraints.room
     full = (members & ~mask).sum(axis=1) >= room
     allowed = np.ones((len(off), len(on)), dtype=np.bool_)
     for row in members[full]:

@@ -21,7 +21,7 @@ from scipy.sparse import coo_array
 
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term, substitute
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 
 _ZERO = 1e-12  # of the largest coefficient: what cancels in the change of variables
 
@@ -138,12 +138,13 @@ class RemovalProgram:
         return rows
 
 
-def size_rows(rules: Rules, n_pruned: int, removed: Sequence[int]) -> list[Row]:
-    """So many players go, these among them, within the rules."""
-    everyone = range(rules.n_players)
-    rows = [Row(everyone, [1] * rules.n_players, n_pruned, n_pruned)]
+def size_rows(constraints: Constraints, n_pruned: int, removed: Sequence[int]) -> list[Row]:
+    """So many players go, these among them, within the constraints."""
+    everyone = range(constraints.n_players)
+    rows = [Row(everyone, [1] * constraints.n_players, n_pruned, n_pruned)]
     rows += [Row((column,), (1,), 1, 1) for column in removed]
     rows += [
-        Row(limit.columns, [1] * len(limit.columns), 0, limit.removed) for limit in rules.limits
+        Row(limit.columns, [1] * len(limit.columns), 0, limit.removed)
+        for limit in constraints.limits
     ]
     return rows

@@ -16,7 +16,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks, Players
 from headspex.schedules import schedule_json
-from headspex.schedules.constraints import Rules
+from headspex.schedules.constraints import Constraints
 from headspex.schedules.schedule_json import check_players
 from headspex.support.html_table import TOP, html_table
 from headspex.support.validation import whole
@@ -120,7 +120,7 @@ def prune_schedule(
     *,
     protect: Iterable[int] = (),
     direction: str = "removal",
-    rules: Rules | None = None,
+    constraints: Constraints | None = None,
 ) -> Schedule:
     """Remove, one by one, the player whose removal leaves the highest predicted value.
 
@@ -130,7 +130,7 @@ def prune_schedule(
         protect: columns that are never removed.
         direction: "removal", or "build-up": start from the protected players alone, add the
             player that helps most, and remove in the reverse sequence.
-        rules: limits for groups of players; the schedule ends where they leave none to remove.
+        constraints: limits for groups of players; the schedule ends where none may be removed.
 
     Ties go to the lower column (in "build-up", to be added). Cost is linear in the squared sizes of
     the terms: a second for 1,024 players and 20,000 terms.
@@ -143,7 +143,7 @@ def prune_schedule(
         check_players(spectrum.n_players, players)
     if direction not in ("removal", "build-up"):
         raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
-    if rules is not None and rules.limits and direction == "build-up":
+    if constraints is not None and constraints.limits and direction == "build-up":
         raise UsageError(
             "limits go with removal, as build-up begins with nothing but protected players; "
             "leave one out"
@@ -158,7 +158,7 @@ def prune_schedule(
     start = np.ones(spectrum.n_players, dtype=np.bool_)
     if direction == "build-up":
         start = ~free
-    flips = _greedy_flips(spectrum, start, free, rules or Rules(spectrum.n_players))
+    flips = _greedy_flips(spectrum, start, free, constraints or Constraints(spectrum.n_players))
     schedule = Schedule(
         order=tuple(flips if direction == "removal" else reversed(flips)),
         n_players=spectrum.n_players,
@@ -167,23 +167,23 @@ def prune_schedule(
 
 
 def greedy_mask(
-    spectrum: Spectrum, n_pruned: int, *, rules: Rules, removed: Iterable[int] = ()
+    spectrum: Spectrum, n_pruned: int, *, constraints: Constraints, removed: Iterable[int] = ()
 ) -> Bool[np.ndarray, " players"]:
-    """The mask of greedy removal at one size, within the rules.
+    """The mask of greedy removal at one size, within the constraints.
 
     Args:
         removed: columns that go first.
 
     Raises:
-        UsageError: fewer removals than `removed`, or more than the rules allow.
+        UsageError: fewer removals than `removed`, or more than the constraints allow.
     """
     mask = np.ones(spectrum.n_players, dtype=np.bool_)
     mask[sorted(set(removed))] = False
     left = n_pruned - int((~mask).sum())
-    flips = _greedy_flips(spectrum, mask, mask, rules, steps=left) if left >= 0 else []
-    if left != len(flips) or not rules.allows(mask):
+    flips = _greedy_flips(spectrum, mask, mask, constraints, steps=left) if left >= 0 else []
+    if left != len(flips) or not constraints.allows(mask):
         raise UsageError(
-            f"the rules and what is removed already leave {int((~mask).sum())} to "
+            f"the constraints and what is removed already leave {int((~mask).sum())} to "
             f"{int((~mask).sum()) + len(flips)} of {spectrum.n_players} players to remove, but "
             f"{n_pruned} are to go; protect fewer, or take another sparsity"
         )
@@ -242,12 +242,12 @@ def _greedy_flips(
     spectrum: Spectrum,
     start: Bool[np.ndarray, " players"],
     free: Bool[np.ndarray, " players"],
-    rules: Rules,
+    constraints: Constraints,
     steps: int | None = None,
 ) -> list[int]:
     """Flip free players once each, every time the one that leaves the highest value.
 
-    It ends after `steps`, or where the rules leave none.
+    It ends after `steps`, or where the constraints leave none.
 
     `current` holds coefficient * prod chi_i of every term at the present mask. Flipping player i
     multiplies the terms with i by ratio_i, so its gain is (ratio_i - 1) * sum of their `current`.
@@ -268,7 +268,10 @@ def _greedy_flips(
 
     candidates = free.copy()
     flips: list[int] = []
-    members, room = rules.members, rules.room - (rules.members & ~start).sum(axis=1)
+    members, room = (
+        constraints.members,
+        constraints.room - (constraints.members & ~start).sum(axis=1),
+    )
     for step in range(int(free.sum()) if steps is None else steps):
         candidates &= ~members[room <= 0].any(axis=0) if len(members) else True
         if not candidates.any():

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.store import ScoreStore
-from headspex.support.interrupt import patiently
+from headspex.support.interrupt import defer_sigint
 
 LogProbs = Float[np.ndarray, "rows choices"]
 
@@ -120,10 +120,10 @@ def evaluate(
             progress(len(block))
     progress(0)
     lacking = (number for number in range(len(blocks)) if number not in found)
-    with patiently() as breath:
+    with defer_sigint() as checkpoint:
         for number, scores in workers.measure((number, blocks[number]) for number in lacking):
             found[number] = np.asarray(scores, dtype=np.float32)
             store.add(blocks[number], found[number])
             progress(len(found[number]))
-            breath()
+            checkpoint()
     return np.concatenate([found[number] for number in range(len(blocks))])

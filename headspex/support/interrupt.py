@@ -13,8 +13,8 @@ _pressed = False  # since the command began
 
 
 @contextmanager
-def noted() -> Iterator[None]:
-    """Inside, Ctrl-C raises KeyboardInterrupt as ever, and `heed` raises it again.
+def record_sigint() -> Iterator[None]:
+    """Inside, Ctrl-C raises KeyboardInterrupt as ever, and `raise_if_interrupted` raises it again.
 
     Python drops what is raised in a `__del__` or in a callback of C code, of which there are many
     while large packages are imported; the command would go on.
@@ -38,14 +38,14 @@ def noted() -> Iterator[None]:
         _pressed = False
 
 
-def heed() -> None:
-    """Raise KeyboardInterrupt where Ctrl-C was pressed inside `noted` and has been swallowed."""
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C was pressed inside `record_sigint` and got lost."""
     if _pressed:
         raise KeyboardInterrupt
 
 
 @contextmanager
-def patiently() -> Iterator[Callable[[], None]]:
+def defer_sigint() -> Iterator[Callable[[], None]]:
     """Inside, Ctrl-C takes effect when the value is called; a second one takes effect at once.
 
     The value raises KeyboardInterrupt if Ctrl-C was pressed, as does the end of the block. In
@@ -59,16 +59,16 @@ def patiently() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print("headspex: stopping after this batch; Ctrl-C again stops at once", file=sys.stderr)
 
-    def breath() -> None:
+    def checkpoint() -> None:
         if pressed:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield breath
+        yield checkpoint
         return
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield breath
-        breath()
+        yield checkpoint
+        checkpoint()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from headspex.support.interrupt import heed
+from headspex.support.interrupt import raise_if_interrupted
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def progress(total: int, what: str, *, unit: str = "passes") -> Iterator[Callabl
     """
     from tqdm.auto import tqdm  # in a notebook it draws a widget
 
-    heed()  # what comes takes long
+    raise_if_interrupted()  # what comes takes long
     # A log file gets a line now and then, a terminal a moving bar.
     every = 0.2 if sys.stderr.isatty() else 10.0
     with tqdm(total=total, desc=what, unit=f" {unit}", mininterval=every, delay=2) as bar:

@@ -16,7 +16,7 @@ MOST_THREADS = 1_024  # more than machines have; many times as many cannot be st
 
 
 @dataclass(frozen=True)
-class Rule:
+class Check:
     """What values are taken.
 
     Attributes:
@@ -56,46 +56,46 @@ def _plain(given: Any) -> Any:
     return given
 
 
-def whole_number(least: int, most: int | None = None) -> Rule:
+def whole_number(least: int, most: int | None = None) -> Check:
     """A whole number within bounds, both included; truth values and 1e2 are none."""
     within = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
-    return Rule(
+    return Check(
         f"a whole number, {within}",
         lambda given: type(given) is int and least <= given and (most is None or given <= most),
     )
 
 
-def word(*words: str) -> Rule:
+def word(*words: str) -> Check:
     """One of some words."""
-    return Rule(" or ".join(words), lambda given: isinstance(given, str) and given in words)
+    return Check(" or ".join(words), lambda given: isinstance(given, str) and given in words)
 
 
-def text(said: str) -> Rule:
+def text(said: str) -> Check:
     """Any text, said to be something."""
-    return Rule(said, lambda given: isinstance(given, str))
+    return Check(said, lambda given: isinstance(given, str))
 
 
-def either(*rules: Rule) -> Rule:
+def either(*rules: Check) -> Check:
     """What keeps to one of the rules."""
-    return Rule(
-        ", or ".join(rule.said for rule in rules),
-        lambda given: any(rule.fits(given) for rule in rules),
+    return Check(
+        ", or ".join(check.said for check in rules),
+        lambda given: any(check.fits(given) for check in rules),
     )
 
 
-def optional(rule: Rule) -> Rule:
+def optional(check: Check) -> Check:
     """None too."""
-    return Rule(rule.said, lambda given: given is None or rule.fits(given))
+    return Check(check.said, lambda given: given is None or check.fits(given))
 
 
-PROBABILITY = Rule(
+PROBABILITY = Check(
     "a number strictly between 0 and 1", lambda given: type(given) is float and 0 < given < 1
 )
-POSITIVE = Rule(
+POSITIVE = Check(
     "a number above 0", lambda given: type(given) in (int, float) and 0 < given < math.inf
 )
-TRUTH = Rule("True or False", lambda given: type(given) is bool)
-TEXTS = Rule(
+TRUTH = Check("True or False", lambda given: type(given) is bool)
+TEXTS = Check(
     "texts in a list or tuple",
     lambda given: isinstance(given, list | tuple) and all(isinstance(one, str) for one in given),
 )

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.engine.spectrum import Spectrum
 from headspex.schedules.local_search import Flips
-from headspex.walk.gate_gradients import Tangent
+from headspex.walk.gate_gradients import GateGradients
 
 # How far a spectrum counts, alone and beside slopes, and how far these. On stories260k true gains
 # rose by .3 to .7 of what a spectrum predicts, as masks near a schedule are far from those of a
@@ -27,7 +27,7 @@ class Forecast:
         tangent: of the score, where it has slopes.
     """
 
-    def __init__(self, spectrum: Spectrum, tangent: Tangent | None = None) -> None:
+    def __init__(self, spectrum: Spectrum, tangent: GateGradients | None = None) -> None:
         self._flips, self._tangent = Flips(spectrum), tangent
 
     def gains(
@@ -45,10 +45,10 @@ class Forecast:
         by_slopes = self._tangent.gains(mask, stay=stay)
         return TRUST_BESIDE * by_spectrum + TRUST_SLOPES * by_slopes
 
-    def renew(self, mask: Bool[np.ndarray, " players"]) -> None:
+    def move_to(self, mask: Bool[np.ndarray, " players"]) -> None:
         """Come to a mask: slopes are taken if they are due."""
         if self._tangent is not None:
-            self._tangent.renew(mask)
+            self._tangent.move_to(mask)
 
     def missed(
         self,

@@ -35,7 +35,7 @@ BELIEVED = 2.0  # looks that the first guess of the factor, 1, counts
 OLDER = 0.8  # of what a look counts for the factor, at the next one
 
 
-class Tangent:
+class GateGradients:
     """Slopes that a walk takes, and by what factor differences between questions follow them.
 
     Args:
@@ -62,7 +62,7 @@ class Tangent:
         self._slopes, self._rng = slopes, rng
         times = min(times, most_looks(n_questions))
         self._scattered = int(SCATTERED * times)
-        self._due = due(n_players, steps, times - self._scattered)
+        self._due = gradient_steps(n_players, steps, times - self._scattered)
         self._n_questions = n_questions
         self._field = SlopeField(n_players, n_questions)
         self._parts = np.zeros((n_players, n_questions))
@@ -74,7 +74,7 @@ class Tangent:
         """Of differences in slopes, that measured ones have; 0 where slopes tell nothing."""
         return max(0.0, self._products / self._squares)
 
-    def renew(self, mask: Bool[np.ndarray, " players"]) -> None:
+    def move_to(self, mask: Bool[np.ndarray, " players"]) -> None:
         """Come to this mask: slopes are taken if they are due."""
         on = int(mask.sum())
         if self._due and on <= self._due[0]:
@@ -84,7 +84,7 @@ class Tangent:
             shape = len(here) * self._scattered, len(mask)
             masks = np.concatenate([self._rng.random(shape) < SCATTERED_KEEP, here])
             questions, self._scattered = np.concatenate(looks), 0
-            self._field.see(masks, questions, self._slopes(masks, questions))
+            self._field.update(masks, questions, self._slopes(masks, questions))
             self.taken += len(questions)
         self._parts = self._field.parts(mask)
 
@@ -134,7 +134,7 @@ def most_looks(n_questions: int) -> int:
     return MOST // sloped_questions(n_questions)
 
 
-def due(n_players: int, steps: int, times: int) -> list[int]:
+def gradient_steps(n_players: int, steps: int, times: int) -> list[int]:
     """Numbers of players on at which a walk takes slopes, so that as large a share left each time.
 
     Args:

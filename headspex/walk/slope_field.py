@@ -45,7 +45,7 @@ class SlopeField:
         self._constant = np.zeros(n_players)  # b + c / 2
         self._weights = np.zeros((0, n_players))  # inverse covariance times what is not b and c
 
-    def see(
+    def update(
         self,
         masks: Bool[np.ndarray, "rows players"],
         questions: Int[np.ndarray, " rows"],

@@ -3,7 +3,7 @@
 Greedy removal on the model itself asks every remaining player about every question at every step.
 Here a step asks only about the players that are most promising, about the few questions that would
 tell most about them. What was measured of a player on a question is remembered, as it changes
-little while others go: `headspex.walk.posterior` says what all of it means for the present mask.
+little while others go: `headspex.walk.memory` says what all of it means for the present mask.
 Where the score has slopes, `headspex.walk.gate_gradients` makes a few answers stand for all.
 
 Promising is who costs least now and later: predicted gains are means over what may be removed next.
@@ -23,8 +23,8 @@ from headspex.engine.spectrum import Spectrum
 from headspex.players import Masks
 from headspex.schedules.schedule import Schedule
 from headspex.walk.forecast import Forecast
-from headspex.walk.gate_gradients import Slopes, Tangent
-from headspex.walk.posterior import Memory
+from headspex.walk.gate_gradients import GateGradients, Slopes
+from headspex.walk.memory import Memory
 
 CANDIDATES = 5  # asked about at each step
 # A player that is on stays on later, at the first step with this probability, at the last surely.
@@ -92,27 +92,29 @@ def walk(
     mask = np.ones(spectrum.n_players, dtype=np.bool_)
     tangent = None
     if slopes is not None and n_slopes:
-        tangent = Tangent(slopes, len(mask), n_questions, steps=steps, times=n_slopes, rng=rng)
+        tangent = GateGradients(
+            slopes, len(mask), n_questions, steps=steps, times=n_slopes, rng=rng
+        )
     forecast, memory = Forecast(spectrum, tangent), Memory(len(mask), n_questions)
     order, seen = list[int](), [_nothing(len(mask), min(per_candidate, n_questions))]
     for step in range(len(mask)):
         possible = np.flatnonzero(mask)
         asks = step < steps and len(possible) > 1
         if asks:
-            forecast.renew(mask)
+            forecast.move_to(mask)
         on = float(mask.mean())
         ahead = forecast.gains(mask, stay=1 - (1 - stay) * on)[possible]
         if asks:
             means, spread = memory.own(possible, now=1 - on)
             top = possible[np.argsort(-(ahead + means + BOLD * spread), kind="stable")[:candidates]]
             shuffled = rng.permutation(n_questions)
-            news = memory.news(top, now=1 - on)[shuffled]
-            asked = np.sort(shuffled[np.argsort(-news, kind="stable")[:per_candidate]])
+            information = memory.information(top, now=1 - on)[shuffled]
+            asked = np.sort(shuffled[np.argsort(-information, kind="stable")[:per_candidate]])
             tried = np.repeat(mask[None], len(top), axis=0)
             tried[np.arange(len(top)), top] = False
             scores = measure(tried, asked)
             seen.append((tried, np.tile(asked, (len(top), 1)), scores))
-            memory.see(top, asked, forecast.missed(mask, top, asked, scores), now=1 - on)
+            memory.update(top, asked, forecast.missed(mask, top, asked, scores), now=1 - on)
         means, _ = memory.own(possible, now=1 - on)
         order.append(int(possible[int((ahead + means).argmax())]))
         mask[order[-1]] = False

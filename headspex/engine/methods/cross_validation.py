@@ -28,7 +28,7 @@ HOPELESS = 4.0  # standard errors behind the leader after one fold at which a me
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class CrossValidation:
     """Predictions of held-out masks, and the spectra that made them."""
 
     data: Observations
@@ -64,7 +64,7 @@ def split(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, " mas
     return np.asarray(order[blocks] % min(n_folds, n_blocks), dtype=np.int64)
 
 
-def split_late(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, " masks"]:
+def split_narrow(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, " masks"]:
     """Some narrow folds: fits see nearly all masks, for the price of judging by fewer; else -1."""
     n_blocks = int(blocks.max()) + 1
     order = stream(seed, "narrow contest").permutation(n_blocks)
@@ -72,12 +72,12 @@ def split_late(blocks: Int[np.ndarray, " masks"], seed: int) -> Int[np.ndarray, 
     return np.asarray(np.where(fold < NARROW_HELD, fold, -1), dtype=np.int64)
 
 
-def hold(
+def cross_validate(
     data: Observations,
     folds: Int[np.ndarray, " masks"],
     methods: Mapping[str, Method],
     ceilings: Mapping[str, float] | None = None,
-) -> Contest:
+) -> CrossValidation:
     """Runs the methods in their order until one has solved the data.
 
     After its first fold a method far behind the leader drops out and is not reported; so does,
@@ -89,28 +89,28 @@ def hold(
         methods: by name.
         ceilings: R² that a method will hardly reach, where that is known.
     """
-    contest = Contest(data, folds, {}, {})
+    cv = CrossValidation(data, folds, {}, {})
     with progress(len(methods), "methods on folds", unit="methods") as tell:
         for name, method in methods.items():
-            leader = max(contest.scores.values(), default=-np.inf)
+            leader = max(cv.scores.values(), default=-np.inf)
             if leader < SOLVED and (ceilings or {}).get(name, np.inf) >= leader:
-                _enter(contest, name, method)
+                _add_method(cv, name, method)
             tell(1)
-    return contest
+    return cv
 
 
-def _enter(contest: Contest, name: str, method: Method) -> None:
+def _add_method(cv: CrossValidation, name: str, method: Method) -> None:
     """Adds a method's predictions, unless it drops out after its first fold."""
-    data, folds = contest.data, contest.folds
+    data, folds = cv.data, cv.folds
     predictions = np.full(len(data), data.mean)
     spectra: list[Spectrum] = []
     for fold in range(int(folds.max()) + 1):
         test = folds == fold
         spectra.append(fit_or_constant(method, data.rows(np.flatnonzero(~test))))
         predictions[test] = spectra[-1].predict(data.masks[test])
-        if fold == 0 and _hopeless(contest, predictions, test):
+        if fold == 0 and _hopeless(cv, predictions, test):
             return
-    contest.held_out[name], contest.spectra[name] = predictions, spectra
+    cv.held_out[name], cv.spectra[name] = predictions, spectra
 
 
 def fit_or_constant(method: Method, data: Observations) -> Spectrum:
@@ -120,26 +120,28 @@ def fit_or_constant(method: Method, data: Observations) -> Spectrum:
     return method(data)
 
 
-def _hopeless(contest: Contest, predictions: Float[np.ndarray, " masks"], test: np.ndarray) -> bool:
-    if not contest.held_out or test.sum() < 20:
+def _hopeless(
+    cv: CrossValidation, predictions: Float[np.ndarray, " masks"], test: np.ndarray
+) -> bool:
+    if not cv.held_out or test.sum() < 20:
         return False
-    mine = contest.squares(predictions)[0][test]
-    others = [contest.squares(held_out)[0][test] for held_out in contest.held_out.values()]
+    mine = cv.squares(predictions)[0][test]
+    others = [cv.squares(held_out)[0][test] for held_out in cv.held_out.values()]
     leader = min(others, key=lambda error: float(error.sum()))
     behind = mine - leader
     return bool(behind.mean() > HOPELESS * behind.std() / np.sqrt(len(behind)))
 
 
-def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
+def stack(cv: CrossValidation) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
     """Weights of a sum of the methods, and its predictions by weights of the other folds."""
-    names = list(contest.held_out)
-    root = np.sqrt(contest.data.weights)
-    centre = contest.data.mean
-    design = np.stack([contest.held_out[name] - centre for name in names], axis=1)
-    target = contest.data.values - centre
+    names = list(cv.held_out)
+    root = np.sqrt(cv.data.weights)
+    centre = cv.data.mean
+    design = np.stack([cv.held_out[name] - centre for name in names], axis=1)
+    target = cv.data.values - centre
     predictions = np.full(len(target), centre)  # stays where never held out
-    for fold in range(int(contest.folds.max()) + 1):
-        test = contest.folds == fold
+    for fold in range(int(cv.folds.max()) + 1):
+        test = cv.folds == fold
         weights = nnls((design * root[:, None])[~test], (target * root)[~test])[0]
         predictions[test] = centre + design[test] @ weights
     weights = nnls(design * root[:, None], target * root)[0]
@@ -147,10 +149,10 @@ def stack(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks
 
 
 def interval(
-    contest: Contest, predictions: Float[np.ndarray, " masks"], blocks: Int[np.ndarray, " masks"]
+    cv: CrossValidation, predictions: Float[np.ndarray, " masks"], blocks: Int[np.ndarray, " masks"]
 ) -> tuple[float, float]:
     """95 % interval of the R² over the blocks that were held out."""
-    held = contest.folds >= 0
-    error, total = contest.squares(predictions)
+    held = cv.folds >= 0
+    error, total = cv.squares(predictions)
     left = ratio_by_cluster(error[held], total[held], blocks[held])
     return 1 - left.high, min(1.0, 1 - left.low)

@@ -30,7 +30,7 @@ Sets = Int[np.ndarray, "sets order"]
 
 def families(
     data: Observations,
-    pull: Float[np.ndarray, " masks"],
+    residual: Float[np.ndarray, " masks"],
     precision: float,
     known: Collection[Term],
 ) -> list[Term]:
@@ -38,14 +38,14 @@ def families(
 
     Args:
         data: what is explained.
-        pull: C^-1 y, float32; a term's squared signal is (chi_T @ pull)² / precision.
+        residual: C^-1 y, float32; a term's squared signal is (chi_T @ pull)² / precision.
         precision: mean of chi_T^T C^-1 chi_T.
         known: terms that need no evidence; they count for nothing.
     """
     widest = min(MAX_ORDER, data.tame_order(MASKS_PER_MOMENT), data.n_players)
     if widest < 2:
         return []
-    signals = _Signals(data, pull, precision, frozenset(known))
+    signals = _Signals(data, residual, precision, frozenset(known))
     chosen: list[Term] = []
     covered: list[set[int]] = []
     candidates = sorted(signals.candidates(widest), reverse=True)
@@ -72,17 +72,17 @@ class _Signals:
     def __init__(
         self,
         data: Observations,
-        pull: Float[np.ndarray, " masks"],
+        residual: Float[np.ndarray, " masks"],
         precision: float,
         known: frozenset[Term],
     ) -> None:
-        self.data, self.pull, self.precision, self.known = data, pull, precision, known
+        self.data, self.residual, self.precision, self.known = data, residual, precision, known
         first = data.characters()
-        singles = (first.T @ pull) ** 2 / precision
+        singles = (first.T @ residual) ** 2 / precision
         for term in known:
             singles[list(term)] += 1.0
         wide = np.argsort(-singles, kind="stable")[:SCREENED]
-        pairs = (first[:, wide].T @ (first[:, wide] * pull[:, None])) ** 2 / precision
+        pairs = (first[:, wide].T @ (first[:, wide] * residual[:, None])) ** 2 / precision
         np.fill_diagonal(pairs, 0.0)
         promise = singles[wide] + np.sort(pairs, axis=1)[:, -4:].sum(axis=1)
         best = np.argsort(-promise, kind="stable")[:PLAYERS]
@@ -92,14 +92,14 @@ class _Signals:
         n = len(self.players)
         self.squares: list[np.ndarray] = [
             np.zeros(()),
-            (chosen.T @ pull) ** 2 / precision,
+            (chosen.T @ residual) ** 2 / precision,
             pairs[np.ix_(best, best)],
             np.zeros((n, n, n), dtype=np.float32),
         ]
         triples = self.squares[3]
         for i in range(n - 2):
             later = chosen[:, i + 1 :]
-            block = (later.T @ (later * (chosen[:, i] * pull)[:, None])) ** 2 / precision
+            block = (later.T @ (later * (chosen[:, i] * residual)[:, None])) ** 2 / precision
             triples[i, i + 1 :, i + 1 :] = block
         self.new = [np.ones(square.shape, dtype=bool) for square in self.squares]
         place = {int(player): column for column, player in enumerate(self.players)}
@@ -159,7 +159,7 @@ class _Signals:
             _, first, place = np.unique(code, return_index=True, return_inverse=True)
             terms = list(map(tuple, self.players[chosen[first]].tolist()))
             new = np.array([term not in self.known for term in terms])
-            signal = characters(self.data.masks, terms, self.data.keep).T @ self.pull
+            signal = characters(self.data.masks, terms, self.data.keep).T @ self.residual
             signal = np.where(new, signal**2 / self.precision, 0.0)
             squares += signal[place]
             counts += new[place]

@@ -56,8 +56,8 @@ def _improved(model: "_Model", terms: list[Term]) -> bool:
 
 
 def _families(model: "_Model") -> list[Term]:
-    pull = model.weighted_residual.astype(np.float32)
-    return families(model.data, pull, model.precision, model.terms)
+    residual = model.weighted_residual.astype(np.float32)
+    return families(model.data, residual, model.precision, model.terms)
 
 
 class _Model:
@@ -106,8 +106,8 @@ class _Model:
         if not terms:
             return False
         new = characters(self.data.masks, terms, self.data.keep)
-        pull = new.T @ self.weighted_residual
-        prior = np.maximum((pull**2 / self.precision - 1) / self.precision, 1e-3 / len(self.data))
+        signal = new.T @ self.weighted_residual
+        prior = np.maximum((signal**2 / self.precision - 1) / self.precision, 1e-3 / len(self.data))
         # In float64: aliased terms leave a Gram matrix that float32 sums make indefinite.
         self.columns = np.concatenate([self.columns[:, self.place], new], axis=1, dtype=np.float64)
         self.place = np.arange(self.columns.shape[1])
@@ -143,16 +143,16 @@ def _worth_adding(model: _Model) -> list[Term]:
     A term's price is 2 log(number of its rivals). A term whose subsets are in the model has few
     rivals, so hierarchies are followed on weaker evidence than strangers need.
     """
-    pull = model.weighted_residual.astype(np.float32)
+    residual = model.weighted_residual.astype(np.float32)
     first = model.first_order
     n = first.shape[1]
     known = set(model.terms)
     active = np.zeros(n, dtype=bool)
     active[[term[0] for term in model.terms if len(term) == 1]] = True
-    singles = (first.T @ pull) ** 2 / model.precision
+    singles = (first.T @ residual) ** 2 / model.precision
     strongest = np.sort(np.argsort(-(singles + n * n * active), kind="stable")[:SCREENED])
     wide = first[:, strongest]
-    pairs = (wide.T @ (wide * pull[:, None])) ** 2 / model.precision
+    pairs = (wide.T @ (wide * residual[:, None])) ** 2 / model.precision
     left, right = np.triu_indices(len(strongest), 1)
     gains = pairs[left, right]
     left, right = strongest[left], strongest[right]
@@ -164,18 +164,18 @@ def _worth_adding(model: _Model) -> list[Term]:
     for order in range(2, min(MAX_ORDER, max(2, model.data.tame_order(MASKS_PER_MOMENT)))):
         family = np.array([term for term in model.terms if len(term) == order], dtype=np.intp)
         if len(family):
-            found += _best(*_children(model, family, pull))
+            found += _best(*_children(model, family, residual))
     fresh = sorted((-gain, term) for gain, term in found if term not in known)
     return [term for _, term in fresh[: max(10, len(model.data) // 12)]]
 
 
 def _children(
-    model: _Model, family: Int[np.ndarray, "parents order"], pull: Float[np.ndarray, " masks"]
+    model: _Model, family: Int[np.ndarray, "parents order"], residual: Float[np.ndarray, " masks"]
 ) -> tuple[Float[np.ndarray, " children"], Int[np.ndarray, "children order_plus_one"]]:
     """Surplus evidence of every term that has one player more than a term of `family`."""
     n, order = model.data.n_players, family.shape[1]
     parents = characters(model.data.masks, [tuple(row) for row in family.tolist()], model.data.keep)
-    gains = ((parents * pull[:, None]).T @ model.first_order) ** 2 / model.precision
+    gains = ((parents * residual[:, None]).T @ model.first_order) ** 2 / model.precision
     own = np.zeros(gains.shape, dtype=bool)
     np.put_along_axis(own, family, True, axis=1)
     row, player = np.nonzero((gains > 4) & ~own)  # below 4 no price is ever met

@@ -27,7 +27,7 @@ Columns = Int[np.ndarray, "terms order"]
 EVIDENCE_MASKS = 800  # masks used to learn relevances; the cost of a step is their cube
 STEPS = 25  # of L-BFGS
 MAX_RELEVANCE = 0.9  # the kernel of two masks that differ would turn negative at 1
-PULL = 0.02  # precision of the relevances' common log-normal prior
+PRIOR_PRECISION = 0.02  # precision of the relevances' common log-normal prior
 NOISE_FLOOR = -9.5  # log of the least noise; float32 inverts nothing worse conditioned
 MAX_ORDER = 4
 BEAM = (10_000, 20_000, 4_000, 2_000)  # terms of order 1, 2, 3, 4 that are looked at
@@ -47,16 +47,18 @@ class Relevances:
     noise: float  # variance of a value of weight 1
 
 
-def kernel_ridge(data: Observations, *, pull: float = PULL, seed: int = 0) -> Spectrum:
+def kernel_ridge(
+    data: Observations, *, prior_precision: float = PRIOR_PRECISION, seed: int = 0
+) -> Spectrum:
     """The posterior mean under learned relevances, its largest terms.
 
     Args:
         data: masks and values.
-        pull: of the relevances to each other, see `learn_relevances`.
+        prior_precision: of the relevances to each other, see `learn_relevances`.
         seed: chooses the masks that relevances are learned from, where they are many.
     """
     chosen = stream(seed, "evidence").permutation(len(data))[:EVIDENCE_MASKS]
-    relevances = learn_relevances(data.rows(np.sort(chosen)), pull=pull)
+    relevances = learn_relevances(data.rows(np.sort(chosen)), prior_precision=prior_precision)
     if len(data) <= DUAL_MASKS:
         return _from_all_terms(data, relevances)
     return _from_widest_terms(data, relevances)
@@ -81,12 +83,12 @@ def product_kernel(
     return np.asarray(np.exp(logs, out=logs))
 
 
-def learn_relevances(data: Observations, *, pull: float = PULL) -> Relevances:
+def learn_relevances(data: Observations, *, prior_precision: float = PRIOR_PRECISION) -> Relevances:
     """Maximises the log evidence of `data`, relevances being pulled to each other.
 
     Args:
         data: masks and values.
-        pull: precision of the relevances' common log-normal prior.
+        prior_precision: precision of the relevances' common log-normal prior.
     """
     n, m = data.n_players, len(data)
     on = data.masks.astype(np.float32)
@@ -110,7 +112,7 @@ def learn_relevances(data: Observations, *, pull: float = PULL) -> Relevances:
         diagonal = np.log(np.diag(factor).astype(np.float64)).sum()
         slope, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
         drift = z[:n] - centre
-        value = 0.5 * float(target @ solved) + diagonal + 0.5 * pull * drift @ drift
+        value = 0.5 * float(target @ solved) + diagonal + 0.5 * prior_precision * drift @ drift
         by_noise = 0.5 * noise * float(((np.diag(slope) - solved**2) * spread).sum())
         slope = slope.T  # C order; the upper triangle now holds the inverse
         slope -= np.outer(solved, solved)
@@ -125,7 +127,7 @@ def learn_relevances(data: Observations, *, pull: float = PULL) -> Relevances:
             + (total - 2 * one + both) * ratio_off / (1 + theta * ratio_off)
             - 2 * (one - both) / (1 - theta)
         )
-        by_z = by_theta * theta * (1 - theta / MAX_RELEVANCE) + pull * drift
+        by_z = by_theta * theta * (1 - theta / MAX_RELEVANCE) + prior_precision * drift
         return float(value), np.concatenate([by_z, [total, by_noise]])
 
     centre = np.log(start / (MAX_RELEVANCE - start))
@@ -190,21 +192,21 @@ def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
     """Solves for the masks, with the covariance of all 2^n terms."""
     covariance = relevances.scale * product_kernel(data.masks, relevances.players, data.keep)
     covariance.flat[:: len(data) + 1] += relevances.noise / data.weights
-    pull = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
-    narrow = pull.astype(np.float32)
+    dual = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
+    narrow = dual.astype(np.float32)
     families, priors = zip(*_widest(relevances), strict=True)
     coefficients = [
         prior * _moments(data, family, narrow)
         for family, prior in zip(families, priors, strict=True)
     ]
-    constant = data.mean + relevances.scale * float(pull.sum())
+    constant = data.mean + relevances.scale * float(dual.sum())
     return _spectrum(data, families, np.concatenate(coefficients), constant)
 
 
 def _moments(
-    data: Observations, family: Columns, pull: Float[np.ndarray, " masks"]
+    data: Observations, family: Columns, dual: Float[np.ndarray, " masks"]
 ) -> Float[np.ndarray, " terms"]:
-    """Sums of each term's character times `pull`; terms share their products but for one player."""
+    """Sums of each term's character times `dual`; terms share their products but for one player."""
     first = data.characters()
     stems, stem = np.unique(family[:, :-1], axis=0, return_inverse=True)
     stem, player = stem.reshape(-1), family[:, -1]
@@ -212,7 +214,7 @@ def _moments(
     step = max(1, SUMMED_AT_ONCE // data.n_players)
     for start in range(0, len(stems), step):
         terms = list(map(tuple, stems[start : start + step].tolist()))
-        products = pull[:, None] * characters(data.masks, terms, data.keep)
+        products = dual[:, None] * characters(data.masks, terms, data.keep)
         of_these = np.flatnonzero((stem >= start) & (stem < start + step))
         moments[of_these] = (products.T @ first)[stem[of_these] - start, player[of_these]]
     return moments

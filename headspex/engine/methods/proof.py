@@ -15,7 +15,7 @@ SOLVED = 5e-4  # share of the variance left over, at most
 MARGIN = 10.0  # nats by which chance must fall short: odds of 1 in 20,000
 
 
-def solved(spectrum: Spectrum, data: Observations) -> bool:
+def fits_exactly(spectrum: Spectrum, data: Observations) -> bool:
     """Whether next to nothing is left over, and that not by chance.
 
     Such a spectrum needs no held-out masks to be believed, so that none need be spared.
@@ -36,7 +36,7 @@ def beyond_chance(spectrum: Spectrum, data: Observations) -> bool:
     return bool(free / 2 * -np.log(max(_left_over(spectrum, data), 1e-12)) > needed)
 
 
-def promise(spectrum: Spectrum, data: Observations) -> float:
+def gcv_r2(spectrum: Spectrum, data: Observations) -> float:
     """R² that generalised cross-validation expects of the fit: too high where terms were chosen."""
     free = 1 - min(len(spectrum.terms), len(data) - 1) / len(data)
     return 1 - _left_over(spectrum, data) / free**2

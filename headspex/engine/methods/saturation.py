@@ -49,7 +49,7 @@ class Index:
         return np.asarray(self.constant + self.slope * sums + waves)
 
 
-def linked(data: Observations) -> Spectrum:
+def saturating_fit(data: Observations) -> Spectrum:
     """A curve of a weighted sum, plus the sparse spectrum of what it leaves over."""
     index = fit_index(data)
     for _ in range(TURNS):
@@ -88,8 +88,10 @@ def fit_index(data: Observations, start: Index | None = None) -> Index:
         numbers = _fit_curve(curve, target, data.weights, float(sums.var()))
         if step < steps:
             tilt = slopes @ numbers
-            pull = target - curve @ numbers + tilt * sums
-            weights = ridge(first * tilt[:, None].astype(np.float32), pull, data.weights)
+            working_response = target - curve @ numbers + tilt * sums
+            weights = ridge(
+                first * tilt[:, None].astype(np.float32), working_response, data.weights
+            )
     harmonics = spread * numbers[2:].reshape(2, HARMONICS)
     return Index(
         weights,

@@ -10,20 +10,20 @@ from jaxtyping import Float, Int
 from headspex.engine.fit_report import FitReport
 from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.methods.cross_validation import (
-    Contest,
+    CrossValidation,
     Method,
+    cross_validate,
     fit_or_constant,
-    hold,
     interval,
     split,
-    split_late,
+    split_narrow,
     stack,
 )
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.kernel import kernel_ridge
-from headspex.engine.methods.proof import beyond_chance, promise, solved
+from headspex.engine.methods.proof import beyond_chance, fits_exactly, gcv_r2
 from headspex.engine.methods.proxy import boosted_trees
-from headspex.engine.methods.saturation import linked
+from headspex.engine.methods.saturation import saturating_fit
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 
@@ -33,18 +33,18 @@ PROMISING = 0.1  # R² by which a fit's own estimate must exceed the contest's t
 GAIN = 5e-4  # share of the explained variance that a sum of methods must gain over the best
 
 
-def sources(seed: int, threads: int) -> dict[str, Method]:
+def fit_methods(seed: int, threads: int) -> dict[str, Method]:
     """The ways to fit a spectrum, cheapest first."""
     return {
         "linear": partial(lasso_heads, seed=seed),
-        "link": linked,
+        "link": saturating_fit,
         "sparse": grow,
         "kernel": partial(kernel_ridge, seed=seed),
         "trees": partial(boosted_trees, seed=seed, threads=threads),
     }
 
 
-def refine(
+def select_spectrum(
     data: Observations,
     blocks: Int[np.ndarray, " masks"],
     methods: Mapping[str, Method],
@@ -62,55 +62,55 @@ def refine(
         return _constant(data, {})
     folds = split(blocks, seed)
     sparse = fit_or_constant(methods["sparse"], data)
-    if solved(sparse, data):
-        contest = hold(data, folds, {"sparse": methods["sparse"]})
-        return _reported(contest, blocks, sparse, {"sparse": sparse}, contest.held_out["sparse"])
+    if fits_exactly(sparse, data):
+        cv = cross_validate(data, folds, {"sparse": methods["sparse"]})
+        return _reported(cv, blocks, sparse, {"sparse": sparse}, cv.held_out["sparse"])
     # A fit's own estimate is too high where terms were chosen, so it bounds what folds will show.
-    ceiling = promise(sparse, data)
-    contest = hold(data, folds, methods, {"sparse": ceiling})
-    shares, predictions = _choice(contest)
-    if ceiling > contest.r2(predictions) + PROMISING and beyond_chance(sparse, data):
-        contest = hold(data, split_late(blocks, seed), methods)
-        shares, predictions = _choice(contest)
-    if contest.r2(predictions) <= 0:
-        return _constant(data, contest.scores)
-    size = _smallest_size(contest, shares)
+    ceiling = gcv_r2(sparse, data)
+    cv = cross_validate(data, folds, methods, {"sparse": ceiling})
+    shares, predictions = _choice(cv)
+    if ceiling > cv.r2(predictions) + PROMISING and beyond_chance(sparse, data):
+        cv = cross_validate(data, split_narrow(blocks, seed), methods)
+        shares, predictions = _choice(cv)
+    if cv.r2(predictions) <= 0:
+        return _constant(data, cv.scores)
+    size = _smallest_size(cv, shares)
     parts = {
         name: sparse if name == "sparse" else fit_or_constant(methods[name], data)
         for name in shares
     }
     spectrum = _add(data, parts, shares).truncate(max_terms=size)
-    return _reported(contest, blocks, spectrum, parts, predictions)
+    return _reported(cv, blocks, spectrum, parts, predictions)
 
 
-def _choice(contest: Contest) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
+def _choice(cv: CrossValidation) -> tuple[dict[str, float], Float[np.ndarray, " masks"]]:
     """Methods and their shares in the sum, and its predictions of held-out masks."""
-    scores = contest.scores
+    scores = cv.scores
     best = max(scores, key=lambda name: scores[name])
     if len(scores) > 1:
-        weights, stacked = stack(contest)
+        weights, stacked = stack(cv)
         shares = {name: share for name, share in weights.items() if share > 0.01}
-        if shares and contest.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
+        if shares and cv.r2(stacked) > scores[best] + GAIN * abs(scores[best]):
             return shares, stacked
-    return {best: 1.0}, contest.held_out[best]
+    return {best: 1.0}, cv.held_out[best]
 
 
 def _reported(
-    contest: Contest,
+    cv: CrossValidation,
     blocks: Int[np.ndarray, " masks"],
     spectrum: Spectrum,
     parts: Mapping[str, Spectrum],
     predictions: Float[np.ndarray, " masks"],
 ) -> Spectrum:
     """The spectrum with what is known of it."""
-    method, score = "+".join(parts), contest.r2(predictions)
-    low, high = interval(contest, predictions, blocks)
+    method, score = "+".join(parts), cv.r2(predictions)
+    low, high = interval(cv, predictions, blocks)
     named = {name: set(part.terms) for name, part in parts.items()}
     found = tuple(
         "+".join(name for name, terms in named.items() if term in terms) if term else "constant"
         for term in spectrum.terms
     )
-    scores = {**contest.scores, method: score}
+    scores = {**cv.scores, method: score}
     return replace(spectrum, report=FitReport(score, low, high, method, scores, found))
 
 
@@ -128,26 +128,26 @@ def _add(
     return Spectrum.weighted_sum([(1 - sum(shares.values()), constant), *parts])
 
 
-def _smallest_size(contest: Contest, shares: Mapping[str, float]) -> int | None:
+def _smallest_size(cv: CrossValidation, shares: Mapping[str, float]) -> int | None:
     """The fewest terms that lose nothing on held-out masks; None keeps all of them."""
-    data = contest.data
+    data = cv.data
     sums = []
-    for fold in range(int(contest.folds.max()) + 1):
-        train = data.rows(np.flatnonzero(contest.folds != fold))
-        spectra = {name: contest.spectra[name][fold] for name in shares}
+    for fold in range(int(cv.folds.max()) + 1):
+        train = data.rows(np.flatnonzero(cv.folds != fold))
+        spectra = {name: cv.spectra[name][fold] for name in shares}
         sums.append(_add(train, spectra, shares))
-    score, chosen = _score_at(contest, sums, None), None
+    score, chosen = _score_at(cv, sums, None), None
     for size in SIZES:
         if size < max(len(spectrum.terms) for spectrum in sums):
-            if _score_at(contest, sums, size) < score - TOLERANCE * abs(score):
+            if _score_at(cv, sums, size) < score - TOLERANCE * abs(score):
                 break
             chosen = size
     return chosen
 
 
-def _score_at(contest: Contest, sums: list[Spectrum], size: int | None) -> float:
-    predictions = np.full(len(contest.data), contest.data.mean)  # stays where never held out
+def _score_at(cv: CrossValidation, sums: list[Spectrum], size: int | None) -> float:
+    predictions = np.full(len(cv.data), cv.data.mean)  # stays where never held out
     for fold, spectrum in enumerate(sums):
-        test = contest.folds == fold
-        predictions[test] = spectrum.truncate(max_terms=size).predict(contest.data.masks[test])
-    return contest.r2(predictions)
+        test = cv.folds == fold
+        predictions[test] = spectrum.truncate(max_terms=size).predict(cv.data.masks[test])
+    return cv.r2(predictions)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from headspex.engine.fit_report import FitReport
 from headspex.engine.methods.baselines import lasso_heads
-from headspex.engine.methods.cross_validation import Contest, interval
+from headspex.engine.methods.cross_validation import CrossValidation, interval
 from headspex.engine.observations import Observations, observe
 from headspex.engine.scaling import in_own_unit
 from headspex.engine.spectrum import Spectrum
@@ -72,7 +72,7 @@ def _judged(design: SpexDesign, data: Observations, seed: int) -> Spectrum:
             test = folds == fold
             predictions[test] = fitted(name, ~test).predict(data.masks[test])
         held_out[name] = predictions[tested]
-    contest = Contest(data.rows(tested), folds[tested], held_out, {})
+    contest = CrossValidation(data.rows(tested), folds[tested], held_out, {})
     scores = {name: contest.r2(predictions) for name, predictions in held_out.items()}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] <= 0:

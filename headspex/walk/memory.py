@@ -45,7 +45,7 @@ class Noise:
 
     variance: float = 0.0
 
-    def see(self, scores: Float[np.ndarray, "players questions"]) -> None:
+    def update(self, scores: Float[np.ndarray, "players questions"]) -> None:
         """Learn from one look; a single player or question says nothing."""
         players, questions = scores.shape
         if min(players, questions) < 2:
@@ -119,7 +119,7 @@ class Memory:
             return MOST_OWN
         return float(np.clip(self._squares / self._count, LEAST_OWN, MOST_OWN))
 
-    def see(
+    def update(
         self,
         players: Int[np.ndarray, " players"],
         questions: Int[np.ndarray, " asked"],
@@ -140,7 +140,7 @@ class Memory:
         expected = [self.on_questions(player, questions, now=now) for player in players.tolist()]
         means, variances = (np.array(part) for part in zip(*expected, strict=True))
         deviations = above - np.average(above - means, axis=0, weights=1 / variances)
-        self._noise.see(above)
+        self._noise.update(above)
         new = np.isnan(self._deviations[players]).all(axis=1)
         freedom = int(new.sum()) - int(new.all())
         if self._noise.variance and freedom:
@@ -183,7 +183,7 @@ class Memory:
         variances[asked] -= left * (2 * shared[at] - left * own.covariance[at, at]) + left**2
         return means, np.maximum(LEAST, variances)
 
-    def news(
+    def information(
         self, players: Int[np.ndarray, " players"], *, now: float
     ) -> Float[np.ndarray, " questions"]:
         """How much each question would tell about these players: 1 each where never asked."""

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from headspex.engine.methods.baselines import lasso_heads
-from headspex.engine.methods.cross_validation import hold, interval, split, split_late, stack
+from headspex.engine.methods.cross_validation import (
+    cross_validate,
+    interval,
+    split,
+    split_narrow,
+    stack,
+)
 from headspex.engine.observations import Observations, connected_blocks, observe
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
@@ -42,8 +48,8 @@ def test_a_method_that_memorises_is_found_out() -> None:
         table: dict[Term, float] = {(i,): float(s) for i, s in enumerate(slopes)}
         return Spectrum.from_dict(table, n_players=30, keep=0.5)
 
-    contest = hold(data, split(np.arange(200), seed=0), {"mean": mean_only, "fit": memorise})
-    scores = {name: contest.r2(held_out) for name, held_out in contest.held_out.items()}
+    cv = cross_validate(data, split(np.arange(200), seed=0), {"mean": mean_only, "fit": memorise})
+    scores = {name: cv.r2(held_out) for name, held_out in cv.held_out.items()}
     assert scores["fit"] < scores["mean"] <= 0
 
 
@@ -56,10 +62,10 @@ def test_stacking_weighs_a_biased_method_back() -> None:
     def halved(train: Observations) -> Spectrum:  # the true coefficient is -1
         return Spectrum.from_dict({(): train.mean, (0,): -0.5}, n_players=3)
 
-    contest = hold(data, split(np.arange(400), seed=0), {"halved": halved})
-    weights, predictions = stack(contest)
+    cv = cross_validate(data, split(np.arange(400), seed=0), {"halved": halved})
+    weights, predictions = stack(cv)
     assert weights["halved"] == pytest.approx(2, rel=0.02)
-    assert contest.r2(predictions) > 0.98 > contest.r2(contest.held_out["halved"])
+    assert cv.r2(predictions) > 0.98 > cv.r2(cv.held_out["halved"])
 
 
 def test_intervals_cover_the_true_r2_at_their_rate() -> None:
@@ -73,8 +79,8 @@ def test_intervals_cover_the_true_r2_at_their_rate() -> None:
         def exact(train: Observations) -> Spectrum:
             return Spectrum.from_dict({(0,): 1.0}, n_players=40)
 
-        contest = hold(data, split(np.arange(150), seed=0), {"exact": exact})
-        low, high = interval(contest, contest.held_out["exact"], np.arange(150))
+        cv = cross_validate(data, split(np.arange(150), seed=0), {"exact": exact})
+        low, high = interval(cv, cv.held_out["exact"], np.arange(150))
         covered += low <= truth <= high
     assert covered >= 180  # 190 expected, standard deviation 3
 
@@ -83,11 +89,11 @@ def test_masks_that_narrow_folds_never_hold_out_count_for_nothing() -> None:
     rng = np.random.default_rng(8)
     masks = rng.random((240, 5)) < 0.5
     data = observe(masks, masks @ np.arange(1.0, 6.0) + rng.normal(size=240))
-    folds = split_late(np.arange(240), seed=0)
+    folds = split_narrow(np.arange(240), seed=0)
     assert sorted(np.unique(folds)) == [-1, 0, 1, 2, 3]
-    contest = hold(data, folds, {"one": mean_only, "two": lasso_heads})
+    cv = cross_validate(data, folds, {"one": mean_only, "two": lasso_heads})
     never = folds == -1
-    for predictions in (*contest.held_out.values(), stack(contest)[1]):
+    for predictions in (*cv.held_out.values(), stack(cv)[1]):
         assert (predictions[never] == data.mean).all()
-        assert (contest.squares(predictions)[0][never] == 0).all()
-        assert 0 <= contest.r2(predictions) + 1e-2 < 1.01
+        assert (cv.squares(predictions)[0][never] == 0).all()
+        assert 0 <= cv.r2(predictions) + 1e-2 < 1.01

@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.walk import gate_gradients as module
-from headspex.walk.gate_gradients import LOOK, Tangent, centred, due
+from headspex.walk.gate_gradients import LOOK, GateGradients, centred, gradient_steps
 
 PLAYERS, QUESTIONS = np.arange(5), np.arange(8)
 WHOLE = np.ones(5, dtype=bool)
 
 
-def tangent(slopes: np.ndarray, times: int = 1) -> Tangent:
+def tangent(slopes: np.ndarray, times: int = 1) -> GateGradients:
     """With the same slopes at every mask, seen at the whole one."""
-    one = Tangent(
+    one = GateGradients(
         lambda masks, questions: slopes[:, questions].T, 5, 8,
         steps=4, times=times, rng=np.random.default_rng(0),
     )  # fmt: skip
-    one.renew(WHOLE)
+    one.move_to(WHOLE)
     return one
 
 
@@ -26,7 +26,7 @@ def tangent(slopes: np.ndarray, times: int = 1) -> Tangent:
 def test_slopes_are_due_at_the_beginning_and_no_more_often_than_is_afforded(
     players: int, steps: int, times: int
 ) -> None:
-    found = due(players, min(steps, players), times)
+    found = gradient_steps(players, min(steps, players), times)
     assert found[0] == players
     assert len(found) <= times
     assert found == sorted(set(found), reverse=True)
@@ -34,8 +34,8 @@ def test_slopes_are_due_at_the_beginning_and_no_more_often_than_is_afforded(
 
 
 def test_slopes_are_due_after_as_large_a_share_of_the_players_left() -> None:
-    assert due(1000, 900, 2) == [1000, 317]  # 1000 * (1/10)^(1/2)
-    assert due(8, 8, 3) == [8, 4, 2]
+    assert gradient_steps(1000, 900, 2) == [1000, 317]  # 1000 * (1/10)^(1/2)
+    assert gradient_steps(8, 8, 3) == [8, 4, 2]
 
 
 def test_slopes_are_taken_at_random_masks_first_and_on_the_way_when_due() -> None:
@@ -46,9 +46,9 @@ def test_slopes_are_taken_at_random_masks_first_and_on_the_way_when_due() -> Non
         asked.extend(masks.reshape(-1, 8, 5))
         return np.zeros(masks.shape)
 
-    one = Tangent(slopes, 5, 8, steps=2, times=4, rng=np.random.default_rng(0))
+    one = GateGradients(slopes, 5, 8, steps=2, times=4, rng=np.random.default_rng(0))
     for on in (5, 5, 2, 2, 1):  # 4 went by with protected players, say
-        one.renew(on > PLAYERS)
+        one.move_to(on > PLAYERS)
     assert len(asked) == 3
     assert len(np.unique(asked[0], axis=0)) > 4  # each question at a mask of its own
     assert asked[0].mean() == pytest.approx(0.8, abs=0.15)
@@ -64,8 +64,8 @@ def test_of_many_questions_some_have_slopes_taken() -> None:
         asked.extend(questions.reshape(-1, LOOK))
         return np.ones(masks.shape)
 
-    one = Tangent(slopes, 5, 3 * LOOK, steps=4, times=3, rng=np.random.default_rng(0))
-    one.renew(WHOLE)
+    one = GateGradients(slopes, 5, 3 * LOOK, steps=4, times=3, rng=np.random.default_rng(0))
+    one.move_to(WHOLE)
     assert [len(set(questions.tolist())) for questions in asked] == [LOOK, LOOK]
     assert one.taken == 2 * LOOK
     np.testing.assert_allclose(one.gains(WHOLE), 1, atol=1e-9)
@@ -83,9 +83,9 @@ def test_no_more_slopes_are_asked_than_are_remembered(
         asked.append(len(masks))
         return np.zeros(masks.shape)
 
-    one = Tangent(slopes, 200, questions, steps=180, times=300, rng=np.random.default_rng(0))
+    one = GateGradients(slopes, 200, questions, steps=180, times=300, rng=np.random.default_rng(0))
     for on in range(200, 20, -1):
-        one.renew(np.arange(200) < on)
+        one.move_to(np.arange(200) < on)
         assert len(one._field._slopes) == sum(asked)  # every one of them is used
     assert 128 < sum(asked) == one.taken <= 256
 
@@ -100,7 +100,7 @@ def test_parts_are_what_differs_from_question_to_question() -> None:
 
 
 def test_before_the_first_slopes_nothing_is_known() -> None:
-    one = Tangent(
+    one = GateGradients(
         lambda masks, questions: 1.0 * masks, 5, 8, steps=4, times=3, rng=np.random.default_rng(0)
     )
     np.testing.assert_array_equal(one.gains(WHOLE), 0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.engine.methods.baselines import lasso_heads
-from headspex.engine.methods.saturation import Index, index_spectrum, linked
+from headspex.engine.methods.saturation import Index, index_spectrum, saturating_fit
 from headspex.engine.observations import observe
 
 
@@ -56,7 +56,7 @@ def test_a_saturating_accuracy_is_predicted_far_better_than_by_a_sum_of_heads(ke
     def lost(spectrum) -> float:  # type: ignore[no-untyped-def]
         return float(np.mean((spectrum.predict(fresh) - truth) ** 2) / truth.var())
 
-    assert lost(linked(data)) < 0.5 * lost(lasso_heads(data))
+    assert lost(saturating_fit(data)) < 0.5 * lost(lasso_heads(data))
 
 
 def test_weights_tell_the_curve_which_values_to_trust() -> None:
@@ -66,7 +66,10 @@ def test_weights_tell_the_curve_which_values_to_trust() -> None:
     noisy = rng.random(600) < 0.5
     values[noisy] += rng.normal(size=noisy.sum())
     errors = [
-        np.mean((linked(observe(masks, values, keep=0.6, weights=w)).predict(fresh) - truth) ** 2)
+        np.mean(
+            (saturating_fit(observe(masks, values, keep=0.6, weights=w)).predict(fresh) - truth)
+            ** 2
+        )
         for w in (None, np.where(noisy, 1e-3, 1.0))
     ]
     assert errors[1] < 0.5 * errors[0]
@@ -76,13 +79,13 @@ def test_few_masks_and_few_players_are_no_problem() -> None:
     for n, m in ((1, 3), (2, 4), (3, 5), (30, 4)):
         masks = np.random.default_rng(5).random((m, n)) < 0.5
         masks[0], masks[1] = True, False
-        spectrum = linked(observe(masks, np.arange(m, dtype=float)))
+        spectrum = saturating_fit(observe(masks, np.arange(m, dtype=float)))
         assert np.isfinite(spectrum.coefficients).all()
 
 
 def test_an_exact_sum_of_heads_is_returned_as_one() -> None:
     masks = np.random.default_rng(6).random((300, 20)) < 0.5
     slopes = np.linspace(-1, 1, 20)
-    spectrum = linked(observe(masks, masks @ slopes))
+    spectrum = saturating_fit(observe(masks, masks @ slopes))
     fresh = np.random.default_rng(7).random((300, 20)) < 0.5
     assert np.abs(spectrum.predict(fresh) - fresh @ slopes).max() < 0.02
