@@ -12,7 +12,7 @@ from headspex.data.learners import kernel_scores, rbf_kernel, ridge_scores, usua
 from headspex.errors import UsageError
 from headspex.players import Masks, Values, check_masks
 from headspex.support.progress import progress
-from headspex.support.validation import Check
+from headspex.support.validation import check
 
 # bool [samples] -> model; the model: features [tests, features] -> scores [tests, classes], columns
 # in ascending order of all classes.
@@ -21,7 +21,7 @@ Train = Callable[[Bool[np.ndarray, " samples"]], Callable[[np.ndarray], npt.Arra
 LEARNERS = ("ridge", "rbf")
 LARGEST = 1e100  # its square is a number still
 EQUAL = 1e-7  # of a sample's norm: distances below are rounding
-PENALTY = Check(  # beyond, systems or scores are lost in rounding
+PENALTY = check(  # beyond, systems or scores are lost in rounding
     "a number of 1e-9 to 1e9, in units of a sample's mean squared norm",
     lambda given: type(given) in (int, float) and 1e-9 <= given <= 1e9,
 )

@@ -230,8 +230,8 @@ def read_run(path: Path) -> dict[str, Any]:
     content = read_json(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{file} is no run of this version of headspex (format {FORMAT!r})")
-    for part, kind in PARTS.items():
-        if (part in content or part == "identity") and (where := kind(content.get(part))):
+    for part, check in PARTS.items():
+        if (part in content or part == "identity") and (where := check.misfit(content.get(part))):
             raise UsageError(
                 f"{file} is damaged: {where!r} in its {part} is missing or cannot be; repeat the "
                 "run in a new folder"

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from headspex.settings import LARGEST_BUDGET, MOST_ROUNDS
-from headspex.support.schema import (
+from headspex.support.validation import (
+    NUMBER,
+    TRUTH,
     either,
-    number,
     optional,
     record,
     rows,
     table,
     text,
-    truth,
-    whole,
+    whole_number,
 )
 
-_PASSES = whole(0, LARGEST_BUDGET)
-_COUNT = whole(0, 1 << 24)  # of players, layers, questions, masks that are judged
-_R2 = record({"r2": number, "low": number, "high": number})
+TEXT = text()
+_PASSES = whole_number(0, LARGEST_BUDGET)
+_COUNT = whole_number(0, 1 << 24)  # of players, layers, questions, masks that are judged
+_R2 = record({"r2": NUMBER, "low": NUMBER, "high": NUMBER})
 
 IDENTITY = record(
     {
-        "model": text,
-        "revision": optional(text),
-        "task": text,
-        "subjects": rows(text),
-        "data_dir": optional(text),
-        "shots": whole(0, 5),
-        "unit": text,
-        "layers": optional(text),
-        "questions_per_mask": either(text, _PASSES),
-        "keep": either(text, number),
-        "ablation": text,
-        "rescale": truth,
-        "protocol": optional(text),
-        "metric": text,
-        "chat_template": truth,
-        "prune": truth,
-        "refine": whole(0, MOST_ROUNDS),
-        "seed": whole(0, 1 << 64),
-        "threads": whole(1, 1 << 16),
+        "model": TEXT,
+        "revision": optional(TEXT),
+        "task": TEXT,
+        "subjects": rows(TEXT),
+        "data_dir": optional(TEXT),
+        "shots": whole_number(0, 5),
+        "unit": TEXT,
+        "layers": optional(TEXT),
+        "questions_per_mask": either(TEXT, _PASSES),
+        "keep": either(TEXT, NUMBER),
+        "ablation": TEXT,
+        "rescale": TRUTH,
+        "protocol": optional(TEXT),
+        "metric": TEXT,
+        "chat_template": TRUTH,
+        "prune": TRUTH,
+        "refine": whole_number(0, MOST_ROUNDS),
+        "seed": whole_number(0, 1 << 64),
+        "threads": whole_number(1, 1 << 16),
         "look_every": optional(_PASSES),
-        "stop_at_faithfulness": optional(number),
+        "stop_at_faithfulness": optional(NUMBER),
         "n_players": _COUNT,
         "n_search": _COUNT,
         "n_heldout": _COUNT,
@@ -50,18 +51,18 @@ IDENTITY = record(
         "look_step": _PASSES,
         "sizes": rows(_COUNT),
         "search_budget": _PASSES,
-        "device": text,
-        "dtype": text,
-        "versions": table(text),
-        "weights": text,
-        "tokenizer": text,
-        "questions": text,
-        "commit": optional(text),
+        "device": TEXT,
+        "dtype": TEXT,
+        "versions": table(TEXT),
+        "weights": TEXT,
+        "tokenizer": TEXT,
+        "questions": TEXT,
+        "commit": optional(TEXT),
     },
     later={
-        "adapter": optional(text),
-        "quantised": optional(text),
-        "may_cost": optional(number),
+        "adapter": optional(TEXT),
+        "quantised": optional(TEXT),
+        "may_cost": optional(NUMBER),
         "fresh_search": _COUNT,
         "fresh_heldout": _COUNT,
         "n_compared": _COUNT,
@@ -70,76 +71,76 @@ IDENTITY = record(
 
 ALLOCATION = record(
     {
-        "keep": number,
+        "keep": NUMBER,
         "questions_per_mask": _COUNT,
-        "n_masks": whole(0, 1 << 32),
+        "n_masks": whole_number(0, 1 << 32),
         "n_pilot": _COUNT,
         "pilot_questions": _COUNT,
         "pilot_passes": _PASSES,
         "probes": rows(
             record(
                 {
-                    "keep": number,
+                    "keep": NUMBER,
                     "masks": _COUNT,
-                    "score": number,
-                    "low": number,
-                    "between": number,
-                    "within": number,
+                    "score": NUMBER,
+                    "low": NUMBER,
+                    "between": NUMBER,
+                    "within": NUMBER,
                 }
             )
         ),
-        "reasons": rows(text),
+        "reasons": rows(TEXT),
         "looks": rows(
             record(
                 {
                     "passes": _PASSES,
-                    "r2": optional(number),
-                    "low": optional(number),
-                    "high": optional(number),
+                    "r2": optional(NUMBER),
+                    "low": optional(NUMBER),
+                    "high": optional(NUMBER),
                 }
             )
         ),
-        "ended": truth,
+        "ended": TRUTH,
     }
 )
 
 RESULTS = record(
     {
-        "command": text,
+        "command": TEXT,
         "players": _COUNT,
-        "unit": text,
+        "unit": TEXT,
         "layers": rows(_COUNT),
-        "n_layers": whole(1, 1 << 20),
-        "n_heads": whole(1, 1 << 20),
-        "n_kv_heads": optional(whole(1, 1 << 20)),
+        "n_layers": whole_number(1, 1 << 20),
+        "n_heads": whole_number(1, 1 << 20),
+        "n_kv_heads": optional(whole_number(1, 1 << 20)),
         "passes": _PASSES,
-        "passes_total": whole(0, 4 * LARGEST_BUDGET),
-        "keep": number,
+        "passes_total": whole_number(0, 4 * LARGEST_BUDGET),
+        "keep": NUMBER,
         "questions_per_mask": _COUNT,
         "n_fresh": _COUNT,
         "n_search": _COUNT,
         "n_heldout": _COUNT,
-        "metric": text,
+        "metric": TEXT,
         "allocation": ALLOCATION,
         "faithfulness": optional(_R2),
         "transfer": optional(_R2),
-        "unpruned": number,
-        "unpruned_low": number,
-        "unpruned_high": number,
-        "own_metric": text,
+        "unpruned": NUMBER,
+        "unpruned_low": NUMBER,
+        "unpruned_high": NUMBER,
+        "own_metric": TEXT,
         "refine_passes": _PASSES,
         "free": optional(_COUNT),
         "curve": rows(record({"n_pruned": _COUNT})),
-        "chance": optional(number),
-        "at_chance": truth,
-        "energy": record({"linear": number, "within": number, "across": number, "basis": text}),
+        "chance": optional(NUMBER),
+        "at_chance": TRUTH,
+        "energy": record({"linear": NUMBER, "within": NUMBER, "across": NUMBER, "basis": TEXT}),
     },
-    later={"may_cost": number, "loss_at_most": table(number)},
+    later={"may_cost": NUMBER, "loss_at_most": table(NUMBER)},
 )
 
 PARTS = {
     "identity": IDENTITY,
     "allocation": ALLOCATION,
     "results": RESULTS,
-    "files": table(text),
+    "files": table(TEXT),
 }

@@ -1,31 +1,38 @@
-"""What a value must be: a rule in words, and whether a value keeps to it."""
+"""What a value must be: an argument, a setting, or a part of a JSON file."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any
 
 from headspex.errors import UsageError
 
 MOST_SEED = 2**63 - 1  # xgboost takes no larger one
 MOST_THREADS = 1_024  # more than machines have; many times as many cannot be started
+LONGEST_TEXT = 100_000  # characters of a text in a file
+_WHOLE_VALUE = "itself"  # where a value is wrong as a whole, not in one of its parts
 
 
 @dataclass(frozen=True)
 class Check:
-    """What values are taken.
+    """Which values are taken.
 
     Attributes:
         said: completes "it must be ...".
-        fits: whether a value is one, a number of Python's own or text if it can be.
+        misfit: where a value does not fit, as "[3].low"; "" where it fits.
     """
 
     said: str
-    fits: Callable[[Any], bool]
+    misfit: Callable[[Any], str]
+
+    def fits(self, value: Any) -> bool:
+        """Whether the value is taken."""
+        return not self.misfit(value)
 
     def take(self, name: str, given: Any) -> Any:
         """`given`, as Python's own number or as text where it has such a form.
@@ -34,7 +41,7 @@ class Check:
             name: of the value, in the sentence that refuses it.
 
         Raises:
-            UsageError: it breaks the rule.
+            UsageError: it is not taken.
         """
         taken = _plain(given)
         if not self.fits(taken):
@@ -56,48 +63,104 @@ def _plain(given: Any) -> Any:
     return given
 
 
+def check(said: str, fits: Callable[[Any], bool]) -> Check:
+    """A check of a value as a whole."""
+    return Check(said, lambda value: "" if fits(value) else _WHOLE_VALUE)
+
+
 def whole_number(least: int, most: int | None = None) -> Check:
-    """A whole number within bounds, both included; truth values and 1e2 are none."""
+    """A whole number within bounds, both included; True and 1e2 are refused."""
     within = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
-    return Check(
+    return check(
         f"a whole number, {within}",
-        lambda given: type(given) is int and least <= given and (most is None or given <= most),
+        lambda value: type(value) is int and least <= value and (most is None or value <= most),
     )
 
 
 def word(*words: str) -> Check:
     """One of some words."""
-    return Check(" or ".join(words), lambda given: isinstance(given, str) and given in words)
+    return check(" or ".join(words), lambda value: isinstance(value, str) and value in words)
 
 
-def text(said: str) -> Check:
-    """Any text, said to be something."""
-    return Check(said, lambda given: isinstance(given, str))
+def text(said: str = "text") -> Check:
+    """Any text that is not endless."""
+    return check(said, lambda value: isinstance(value, str) and len(value) <= LONGEST_TEXT)
 
 
-def either(*rules: Check) -> Check:
-    """What keeps to one of the rules."""
-    return Check(
-        ", or ".join(check.said for check in rules),
-        lambda given: any(check.fits(given) for check in rules),
-    )
+def either(*checks: Check) -> Check:
+    """What one of the checks takes."""
+    said = ", or ".join(one.said for one in checks)
+    return check(said, lambda value: any(one.fits(value) for one in checks))
 
 
-def optional(check: Check) -> Check:
+def optional(one: Check) -> Check:
     """None too."""
-    return Check(check.said, lambda given: given is None or check.fits(given))
+    return Check(one.said, lambda value: "" if value is None else one.misfit(value))
 
 
-PROBABILITY = Check(
-    "a number strictly between 0 and 1", lambda given: type(given) is float and 0 < given < 1
+def rows(one: Check, most: int = 1_000_000) -> Check:
+    """A list, not longer than `most`, of values that a check takes."""
+
+    def misfit(value: Any) -> str:
+        if not isinstance(value, list) or len(value) > most:
+            return _WHOLE_VALUE
+        return _first({f"[{i}]": one.misfit(part) for i, part in enumerate(value)})
+
+    return Check(f"a list of {one.said}", misfit)
+
+
+def table(one: Check, most: int = 100_000) -> Check:
+    """An object with any names, and values that a check takes."""
+
+    def misfit(value: Any) -> str:
+        if not isinstance(value, dict) or len(value) > most:
+            return _WHOLE_VALUE
+        return _first({name: one.misfit(part) for name, part in value.items()})
+
+    return Check(f"an object of {one.said}", misfit)
+
+
+def record(
+    checks: Mapping[str, Check], *, later: Mapping[str, Check] = MappingProxyType({})
+) -> Check:
+    """An object that has these fields; others are not looked at.
+
+    Args:
+        checks: of the fields.
+        later: of fields that earlier versions did not write.
+    """
+
+    def misfit(value: Any) -> str:
+        if not isinstance(value, dict):
+            return _WHOLE_VALUE
+        every = {**checks, **later}
+        found = {name: one.misfit(value[name]) for name, one in every.items() if name in value}
+        return next((name for name in checks if name not in value), "") or _first(found)
+
+    return Check(f"an object with {', '.join(checks)}", misfit)
+
+
+def _first(found: Mapping[str, str]) -> str:
+    for name, where in found.items():
+        if where:
+            return name if where == _WHOLE_VALUE else f"{name}.{where}".replace(".[", "[")
+    return ""
+
+
+PROBABILITY = check(
+    "a number strictly between 0 and 1", lambda value: type(value) is float and 0 < value < 1
 )
-POSITIVE = Check(
-    "a number above 0", lambda given: type(given) in (int, float) and 0 < given < math.inf
+POSITIVE = check(
+    "a number above 0", lambda value: type(value) in (int, float) and 0 < value < math.inf
 )
-TRUTH = Check("True or False", lambda given: type(given) is bool)
-TEXTS = Check(
+NUMBER = check(
+    "a number",
+    lambda value: type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value),
+)
+TRUTH = check("True or False", lambda value: type(value) is bool)
+TEXTS = check(
     "texts in a list or tuple",
-    lambda given: isinstance(given, list | tuple) and all(isinstance(one, str) for one in given),
+    lambda value: isinstance(value, list | tuple) and all(isinstance(one, str) for one in value),
 )
 SEED = whole_number(0, MOST_SEED)
 THREADS = whole_number(1, MOST_THREADS)
@@ -107,7 +170,7 @@ def whole(name: str, given: Any, least: int, most: int | None = None) -> int:
     """`given` as a whole number within bounds, both included.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not one.
     """
     return int(whole_number(least, most).take(name, given))
 
