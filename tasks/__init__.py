@@ -20,8 +20,6 @@ from headspex.tasks.questions import Question as Question
 from headspex.tasks.scoring import METRICS as METRICS
 from headspex.tasks.scoring import free_loss as free_loss
 from headspex.tasks.scoring import interval as interval
-from headspex.tasks.scoring import mean_interval as mean_interval
-from headspex.tasks.scoring import wilson as wilson
 from headspex.tasks.task import SPLITS as SPLITS
 from headspex.tasks.task import Task as Task
 from headspex.tasks.task import encode_task as encode_task

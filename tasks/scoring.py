@@ -6,12 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.errors import UsageError
+from headspex.support.intervals import mean_interval, share_interval
 
 LogLikelihoods = Float[np.ndarray, "rows choices"]  # absent choices of shorter questions: -inf
 Answers = Int[np.ndarray, " rows"]
 Scores = Float[np.ndarray, " rows"]
-
-Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 def accuracy(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
@@ -53,50 +52,6 @@ SMOOTH = ("margin", "logprob")  # that change a little where log-likelihoods do
 
 
 FREE = 0.01  # a point of a share; of other scores, this part of the whole model's
-
-
-def wilson(correct: float, total: float) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927); it never leaves 0..1."""
-    if total < 1 or not 0 <= correct <= total:
-        raise UsageError(
-            f"a proportion needs 0 <= correct <= total and total >= 1, "
-            f"but got correct={correct} and total={total}; count the questions again"
-        )
-    share, spread = correct / total, Z95**2 / total
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / (4 * total))
-    # At 0 and at `total` the bounds are exactly 0 and 1; rounding must not push the mean outside.
-    return (
-        0.0 if correct == 0 else float(centre - half),
-        1.0 if correct == total else float(centre + half),
-    )
-
-
-def mean_interval(values: Scores) -> tuple[float, float]:
-    """95 % t interval of a mean of independent values; infinite for a single one."""
-    from scipy.stats import t
-
-    if len(values) == 0:
-        raise UsageError("the mean of no values has no interval; score at least one question")
-    if len(values) == 1:
-        return -np.inf, np.inf
-    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
-
-
-def share_interval(values: Scores) -> tuple[float, float]:
-    """95 % interval of the mean of values within 0..1, such as each question's mean of schedules.
-
-    Wilson's, for as many right-or-wrong answers as would have a mean of the same variance (an
-    effective sample size; Korn & Graubard 1998): it stays within 0..1, and values that are all
-    equal are not taken for certainty. Values of 0 and 1 give Wilson's interval itself.
-    """
-    if len(values) == 0:
-        raise UsageError("the mean of no values has no interval; score at least one question")
-    mean = float(values.mean())
-    variance = float(values.var(ddof=1)) if len(values) > 1 else 0.0
-    equal_to = max(1.0, mean * (1 - mean) / variance) if variance > 0 else 1.0
-    return wilson(float(values.sum()) * equal_to, len(values) * equal_to)
 
 
 def interval(metric: str, values: Scores) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.errors import UsageError
-from headspex.tasks import METRICS, free_loss, interval, mean_interval, wilson
+from headspex.support.intervals import mean_interval, wilson
+from headspex.tasks import METRICS, free_loss, interval
 
 TABLE = np.array([[-1.0, -2.0, -3.0], [-2.0, -2.0, -5.0], [-4.0, -1.5, -np.inf]])
 ANSWERS = np.array([0, 1, 0])

@@ -15,8 +15,8 @@ from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER, Plan
 from headspex.engine.sampling import draw_masks
 from headspex.scores.judge import Judge
 from headspex.scores.spread import assign_questions
+from headspex.support.intervals import mean_interval
 from headspex.support.seeds import stream
-from headspex.tasks import mean_interval
 
 KEEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 QUESTIONS = 8  # asked of each mask: about the ratio of both variances on `mini`

@@ -8,12 +8,14 @@ from itertools import takewhile
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
-from scipy.stats import norm, t
 
 from headspex.engine.faithfulness import Measured, resamples
-
-LEVEL = 0.95  # of the one-sided intervals that say what can go
+from headspex.support.intervals import (
+    LEVEL,
+    mean_interval,
+    paired_loss_bound,
+    paired_shares_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,15 @@ def score_difference(
         looks: differences that are looked at together, all of which the 95 % are to cover
             (Bonferroni).
 
-    Where scores are within 0..1 and every difference is -1, 0 or 1 (right or wrong, once each) half
-    a question is added for either, and one for 0 (Agresti & Min 2005): that two methods agree on a
-    few dozen questions does not mean that they always do. Else it is a t interval.
+    Where scores are within 0..1 and every difference is -1, 0 or 1 (right or wrong, once each) it
+    is the interval of paired proportions, else a t interval.
     """
     differences = mine - other
-    value = float(differences.mean())
+    value, level = float(differences.mean()), 1 - (1 - LEVEL) / looks
     shares = all(((scores >= 0) & (scores <= 1)).all() for scores in (mine, other))
     if not shares or not np.isin(differences, (-1, 0, 1)).all():
-        return Difference(value, *_t_interval(differences, looks))
-    count = len(differences) + 2
-    centre = float(differences.sum()) / count
-    square = (float(np.abs(differences).sum()) + 1) / count
-    half = float(norm.ppf(1 - 0.025 / looks)) * float(np.sqrt((square - centre**2) / count))
-    return Difference(value, max(-1.0, centre - half), min(1.0, centre + half))
+        return Difference(value, *mean_interval(differences, level=level))
+    return Difference(value, *paired_shares_interval(differences, level=level))
 
 
 def loss_bound(
@@ -81,11 +78,9 @@ def loss_bound(
     differences = pruned - whole
     if all(np.isin(scores, (0, 1)).all() for scores in (whole, pruned)):
         lost, won = int((differences < 0).sum()), int((differences > 0).sum())
-        return _tango_bound(lost, won, len(whole))
-    if len(differences) < 2:
-        return np.inf
-    error = differences.std(ddof=1) / np.sqrt(len(differences))
-    return float(t.ppf(LEVEL, len(differences) - 1) * error - differences.mean())
+        return paired_loss_bound(lost, won, len(whole), level=LEVEL)
+    # A bound that fails in 5 % is the lower end of an interval that fails in 5 % on either side.
+    return -mean_interval(differences, level=2 * LEVEL - 1)[0]
 
 
 def free_size(losses: Sequence[float], sizes: Sequence[int], *, may_cost: float) -> int | None:
@@ -103,31 +98,6 @@ def free_size(losses: Sequence[float], sizes: Sequence[int], *, may_cost: float)
     """
     shown = takewhile(lambda pair: pair[1] < may_cost, zip(sizes, losses, strict=True))
     return max((size for size, _ in shown), default=None)
-
-
-def _tango_bound(lost: int, won: int, total: int) -> float:
-    """The largest loss that a one-sided score test at 5 % does not refuse.
-
-    Args:
-        lost, won: questions that only the whole, or only the pruned model answers rightly.
-        total: of all questions.
-    """
-    if lost == total:
-        return 1.0
-    quantile = float(norm.ppf(LEVEL))
-
-    def excess(loss: float) -> float:
-        # The likeliest share of questions that only the pruned model gets right, given the loss.
-        b = (2 * total - lost + won) * loss - lost - won
-        c = -won * loss * (1 - loss)
-        share = (np.sqrt(b * b - 8 * total * c) - b) / (4 * total)
-        variance = total * (2 * share + loss * (1 - loss))
-        return float((won - lost + total * loss) / np.sqrt(variance)) - quantile
-
-    least, most = max((lost - won) / total, 0.0) + 1e-9, 1 - 1e-9
-    if excess(least) >= 0:
-        return max(0.0, (lost - won) / total)
-    return float(brentq(excess, least, most)) if excess(most) > 0 else 1.0
 
 
 def r2_difference(
@@ -154,10 +124,3 @@ def r2_difference(
     differences = (counts @ gain / n) / np.where(total > 0, total, np.nan)
     low, high = np.nanquantile(differences[1:], [0.025, 0.975])
     return Difference(float(differences[0]), float(low), float(high))
-
-
-def _t_interval(values: Float[np.ndarray, " questions"], looks: int) -> tuple[float, float]:
-    if len(values) < 2:
-        return -np.inf, np.inf
-    half = t.ppf(1 - 0.025 / looks, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)

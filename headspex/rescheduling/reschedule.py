@@ -37,8 +37,9 @@ from headspex.scores.fill import fill_of_run, write_fill
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 from headspex.support.files import read_text, write_json, write_text
+from headspex.support.intervals import mean_interval
 from headspex.support.new_folder import new_folder
-from headspex.tasks import free_loss, mean_interval
+from headspex.tasks import free_loss
 from headspex.units import counted, plural
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves

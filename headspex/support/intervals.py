@@ -1,10 +1,4 @@
-"""Intervals of means and ratios where observations come in clusters: seeds, questions, blocks.
-
-Errors may agree within a cluster, and the clusters are what there are several of. With few of them
-the normal distribution is too narrow: Student's t with one degree of freedom less than there are
-clusters, and their number over it as a factor of the variance (Cameron & Miller, A practitioner's
-guide to cluster-robust inference, Journal of Human Resources 2015, section VI).
-"""
+"""Confidence intervals: of means, of proportions, of paired proportions, of clustered ratios."""
 
 from __future__ import annotations
 
@@ -12,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import t
+from scipy.optimize import brentq
+from scipy.stats import norm, t
+
+from headspex.errors import UsageError
 
 LEVEL = 0.95
 
@@ -24,6 +21,110 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def mean_interval(
+    values: Float[np.ndarray, " values"], *, level: float = LEVEL
+) -> tuple[float, float]:
+    """t interval of a mean of independent values; infinite for a single one.
+
+    Raises:
+        UsageError: no values.
+    """
+    if len(values) == 0:
+        raise UsageError("the mean of no values has no interval; score at least one question")
+    if len(values) == 1:
+        return -np.inf, np.inf
+    quantile = t.ppf((1 + level) / 2, len(values) - 1)
+    half = quantile * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def wilson(correct: float, total: float) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927); it never leaves 0..1.
+
+    Raises:
+        UsageError: no proportion.
+    """
+    if total < 1 or not 0 <= correct <= total:
+        raise UsageError(
+            f"a proportion needs 0 <= correct <= total and total >= 1, "
+            f"but got correct={correct} and total={total}; count the questions again"
+        )
+    quantile = float(norm.ppf((1 + LEVEL) / 2))
+    share, spread = correct / total, quantile**2 / total
+    centre = (share + spread / 2) / (1 + spread)
+    half = quantile / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / (4 * total))
+    # At 0 and at `total` the bounds are exactly 0 and 1; rounding must not push the mean outside.
+    return (
+        0.0 if correct == 0 else float(centre - half),
+        1.0 if correct == total else float(centre + half),
+    )
+
+
+def share_interval(values: Float[np.ndarray, " values"]) -> tuple[float, float]:
+    """95 % interval of the mean of values within 0..1, such as each question's mean of schedules.
+
+    Wilson's, for as many right-or-wrong answers as would have a mean of the same variance (an
+    effective sample size; Korn & Graubard 1998): it stays within 0..1, and values that are all
+    equal are not taken for certainty. Values of 0 and 1 give Wilson's interval itself.
+
+    Raises:
+        UsageError: no values.
+    """
+    if len(values) == 0:
+        raise UsageError("the mean of no values has no interval; score at least one question")
+    mean = float(values.mean())
+    variance = float(values.var(ddof=1)) if len(values) > 1 else 0.0
+    equal_to = max(1.0, mean * (1 - mean) / variance) if variance > 0 else 1.0
+    return wilson(float(values.sum()) * equal_to, len(values) * equal_to)
+
+
+def paired_shares_interval(
+    differences: Float[np.ndarray, " pairs"], *, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of the difference of two paired proportions (Agresti & Min 2005).
+
+    Half a pair is added for either, and one that agrees: that two methods agree on a few dozen
+    questions does not mean that they always do.
+
+    Args:
+        differences: -1, 0 or 1.
+        level: how often such intervals are to cover.
+    """
+    count = len(differences) + 2
+    centre = float(differences.sum()) / count
+    square = (float(np.abs(differences).sum()) + 1) / count
+    half = float(norm.ppf((1 + level) / 2)) * float(np.sqrt((square - centre**2) / count))
+    return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+def paired_loss_bound(lost: int, won: int, total: int, *, level: float = LEVEL) -> float:
+    """The largest loss that a one-sided score test does not refuse (Tango 1998, equation 10).
+
+    It keeps its level where nearly all pairs agree.
+
+    Args:
+        lost, won: questions that only the first, or only the second model answers rightly.
+        total: of all questions.
+        level: how often such bounds are to hold.
+    """
+    if lost == total:
+        return 1.0
+    quantile = float(norm.ppf(level))
+
+    def excess(loss: float) -> float:
+        # The likeliest share of questions that only the second model gets right, given the loss.
+        b = (2 * total - lost + won) * loss - lost - won
+        c = -won * loss * (1 - loss)
+        share = (np.sqrt(b * b - 8 * total * c) - b) / (4 * total)
+        variance = total * (2 * share + loss * (1 - loss))
+        return float((won - lost + total * loss) / np.sqrt(variance)) - quantile
+
+    least, most = max((lost - won) / total, 0.0) + 1e-9, 1 - 1e-9
+    if excess(least) >= 0:
+        return max(0.0, (lost - won) / total)
+    return float(brentq(excess, least, most)) if excess(most) > 0 else 1.0
 
 
 def mean_by_cluster(
@@ -49,6 +150,11 @@ def ratio_by_cluster(
     level: float = LEVEL,
 ) -> Interval:
     """The sum of `above` over that of `below` (delta method); no bounds from a single cluster.
+
+    Errors may agree within a cluster: a seed, a question, a block of masks. With few clusters the
+    normal distribution is too narrow: Student's t with one degree of freedom less than there are
+    clusters, and their number over it as a factor of the variance (Cameron & Miller, A
+    practitioner's guide to cluster-robust inference, Journal of Human Resources 2015, section VI).
 
     Clustered in two ways, the variance is the sum of both less that by cells of the two (Cameron,
     Gelbach & Miller 2011), not less than either, and its degrees of freedom are Satterthwaite's.
