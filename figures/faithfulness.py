@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from headspex.figures.methods import colour_of, looks_of
 from headspex.figures.style import LIGHT, WIDTH, Theme, below, say, style
-from headspex.runs.faithfulness_table import FaithfulnessPoint
+from headspex.runs.curve import FaithfulnessPoint
 
 _LABEL = 0.1  # width of a budget's label, as a share of the axis
 _FLOOR = -0.1  # an R² below it says no more than that nothing was learned

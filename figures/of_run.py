@@ -22,10 +22,16 @@ from headspex.figures.orders import Ranked, interaction_orders, ranked
 from headspex.figures.run_view import Picture, RunView
 from headspex.figures.shapiq_plots import PLOTS, shapiq_plot, shapiq_values
 from headspex.players import Players, format_layers
-from headspex.runs.curve import CurvePoint, of_method, whole_model
-from headspex.runs.faithfulness_table import FaithfulnessPoint, read_faithfulness
+from headspex.runs.curve import (
+    FAITHFULNESS,
+    RANGED_CURVE,
+    CurvePoint,
+    FaithfulnessPoint,
+    RangedPoint,
+    of_method,
+    whole_model,
+)
 from headspex.runs.layer_ranges import default_ranges
-from headspex.runs.ranged_curves import RangedPoint, read_ranged
 from headspex.units import plural, singular
 
 
@@ -124,7 +130,9 @@ def _curve(run: RunView) -> Picture:
 
 def _ranged_curves(run: RunView) -> Picture:
     names = [format_layers(layers) for layers in run.ranges]
-    points = [p for p in read_ranged(run.folder) if p.layers in names]
+    path = run.folder.ranged_curves
+    measured = RANGED_CURVE.read(path) if path.is_file() else []
+    points = [p for p in measured if p.layers in names]
     missing = [name for name in names if all(p.layers != name for p in points)]
     if missing:
         raise UsageError(
@@ -159,7 +167,7 @@ def _faithfulness(run: RunView) -> Picture:
             f"the figure faithfulness shows a comparison, but {path} holds none; "
             f"run `headspex compare {path}` first"
         )
-    points = read_faithfulness(table)
+    points = FAITHFULNESS.read(table)
     figure = faithfulness_by_budget(points, players=run.heads, theme=run.theme)
     return _of_records(figure, FaithfulnessPoint, points)
 

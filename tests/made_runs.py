@@ -15,7 +15,7 @@ from headspex.engine.energy import layer_energy
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import Intervals
 from headspex.players import Players
-from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.curve import CURVE, CurvePoint
 from headspex.runs.interactions_table import interaction_table, write_interactions
 from headspex.runs.run_folder import FORMAT, RunFolder
 from headspex.schedules.schedule import prune_schedule
@@ -55,7 +55,7 @@ def made_run(
         points.append(
             CurvePoint(method, size, size / n, "accuracy", score, score - 0.05, score + 0.05, 100)
         )
-    write_curve(folder.curve, points)
+    CURVE.write(folder.curve, points)
     energy = layer_energy(spectrum, players)
     allocation = {
         "keep": 0.8, "questions_per_mask": 2, "n_masks": 400, "n_pilot": 0, "pilot_questions": 0,

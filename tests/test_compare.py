@@ -18,8 +18,7 @@ from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.runs.curve import read_curve
-from headspex.runs.faithfulness_table import read_faithfulness
+from headspex.runs.curve import CURVE, FAITHFULNESS
 from headspex.settings import Settings
 
 # A random model's masks differ little: few questions, of which fresh masks are asked most.
@@ -67,7 +66,7 @@ def _allocation(run: Path) -> Allocation:
 def test_the_methods_are_ours_the_trees_and_every_baseline(run: Path) -> None:
     methods = ["proxyspex", "trees", *BASELINES, *ORDERS]
     assert [m["method"] for m in _compared(run)["methods"]] == methods
-    judged = {point.method for point in read_curve(run / "compare/curve.csv")}
+    judged = {point.method for point in CURVE.read(run / "compare/curve.csv")}
     assert judged == {"whole model", *methods}
 
 
@@ -75,8 +74,8 @@ def test_what_the_run_found_out_itself_is_found_again(run: Path) -> None:
     results = json.loads((run / "run.json").read_text())["results"]
     ours = _compared(run)["methods"][0]
     assert ours["faithfulness"] == pytest.approx(results["faithfulness"])
-    mine = set(read_curve(run / "compare/curve.csv"))
-    assert set(read_curve(run / "curve.csv")) <= mine
+    mine = set(CURVE.read(run / "compare/curve.csv"))
+    assert set(CURVE.read(run / "curve.csv")) <= mine
 
 
 def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
@@ -110,13 +109,13 @@ def test_a_method_is_judged_as_eval_judges_the_mask_of_its_schedule(
     grid = np.broadcast_to(study.players.grid(mask), (len(heldout), 2, 4))
     log_probs = answer_log_probs(study.model, encoded, grid)
     expected = METRICS["accuracy"](log_probs, np.array([q.answer for q in heldout])).mean()
-    points = read_curve(run / "compare/curve.csv")
+    points = CURVE.read(run / "compare/curve.csv")
     (point,) = (p for p in points if (p.method, p.n_pruned, p.metric) == ("trees", 4, "accuracy"))
     assert point.score == pytest.approx(expected, abs=1e-12)
 
 
 def test_each_predicting_method_is_fitted_to_growing_parts_of_the_search(run: Path) -> None:
-    points = read_faithfulness(run / "compare/faithfulness.csv")
+    points = FAITHFULNESS.read(run / "compare/faithfulness.csv")
     results = json.loads((run / "run.json").read_text())["results"]
     budgets = [24, 48, 96, 192, 384]  # of 192 masks with two questions each
     for name in ("proxyspex", "trees", "lasso", "lasso-pairs"):
@@ -167,7 +166,7 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
 def test_other_budgets_go_to_another_folder(run: Path, tmp_path: Path) -> None:
     to = tmp_path / "out"
     assert main(["compare", str(run), "--budgets", "100", "31", "--to", str(to)]) == 0
-    points = read_faithfulness(to / "faithfulness.csv")
+    points = FAITHFULNESS.read(to / "faithfulness.csv")
     assert [p.masks for p in points if p.method == "lasso"] == [15, 50, 192]
     assert (to / "faithfulness.svg").is_file()
     # The whole search is compared as before.
@@ -250,7 +249,7 @@ def test_mean_ablation_is_compared_with_the_means_of_the_run(
     assert main([*words, *QUICK]) == 0
     monkeypatch.setattr("headspex.runs.run.mean_fill", _refuse)
     assert main(["compare", str(out), "--budgets", "384"]) == 0
-    assert set(read_curve(out / "curve.csv")) <= set(read_curve(out / "compare/curve.csv"))
+    assert set(CURVE.read(out / "curve.csv")) <= set(CURVE.read(out / "compare/curve.csv"))
 
 
 def _search(n_masks: int) -> Any:
@@ -321,10 +320,10 @@ def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
     assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "12000"]) == 0
     (spex,) = (one for one in _compared(out)["methods"] if one["method"] == "spex")
     assert spex["faithfulness"] is not None
-    points = read_faithfulness(out / "compare/faithfulness.csv")
+    points = FAITHFULNESS.read(out / "compare/faithfulness.csv")
     (passes,) = (point.passes for point in points if point.method == "spex")
     assert 0 < passes <= 12000
-    judged = [p for p in read_curve(out / "compare/curve.csv") if p.method == "spex"]
+    judged = [p for p in CURVE.read(out / "compare/curve.csv") if p.method == "spex"]
     assert np.mean([point.score for point in judged]) == pytest.approx(spex["accuracy"]["mean"])
 
 

@@ -5,11 +5,7 @@ from pathlib import Path
 import pytest
 
 from headspex.errors import UsageError
-from headspex.runs.faithfulness_table import (
-    FaithfulnessPoint,
-    read_faithfulness,
-    write_faithfulness,
-)
+from headspex.runs.curve import FAITHFULNESS, FaithfulnessPoint
 
 POINTS = [
     FaithfulnessPoint("proxyspex", 250, 125, -0.4, -1.0, 0.1, 100),
@@ -18,18 +14,18 @@ POINTS = [
 
 
 def test_what_is_written_is_read_again_to_the_last_digit(tmp_path: Path) -> None:
-    write_faithfulness(tmp_path / "f.csv", POINTS)
-    assert read_faithfulness(tmp_path / "f.csv") == POINTS
+    FAITHFULNESS.write(tmp_path / "f.csv", POINTS)
+    assert FAITHFULNESS.read(tmp_path / "f.csv") == POINTS
     header = (tmp_path / "f.csv").read_text().splitlines()[0]
     assert header == "method,passes,masks,r2,low,high,n_fresh"
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
-    write_faithfulness(tmp_path / "f.csv", POINTS)
+    FAITHFULNESS.write(tmp_path / "f.csv", POINTS)
     text = (tmp_path / "f.csv").read_text()
     (tmp_path / "f.csv").write_text(text.replace("125", "many"))
     with pytest.raises(UsageError, match="repeat the comparison"):
-        read_faithfulness(tmp_path / "f.csv")
+        FAITHFULNESS.read(tmp_path / "f.csv")
     (tmp_path / "f.csv").write_text(text.replace("passes", "steps"))
     with pytest.raises(UsageError, match="must have the columns"):
-        read_faithfulness(tmp_path / "f.csv")
+        FAITHFULNESS.read(tmp_path / "f.csv")

@@ -27,7 +27,7 @@ from headspex.figures.orders import ranked
 from headspex.figures.run_view import RunView
 from headspex.figures.style import save
 from headspex.players import Players
-from headspex.runs.faithfulness_table import FaithfulnessPoint
+from headspex.runs.curve import FaithfulnessPoint
 from headspex.runs.interactions_table import Interaction
 from headspex.runs.run_folder import finished_run
 

@@ -16,7 +16,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
-from headspex.runs.curve import read_curve
+from headspex.runs.curve import CURVE
 from headspex.runs.finished_run import FinishedRun
 from headspex.runs.interactions_table import read_interactions
 from headspex.runs.run_folder import finished_run
@@ -126,7 +126,7 @@ def _run(folder: Path) -> None:
 
 
 def _curve(folder: Path) -> None:
-    read_curve(folder / "curve.csv")
+    CURVE.read(folder / "curve.csv")
 
 
 def _interactions(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from headspex.figures.exhibition import PICTURES, draw_all
-from headspex.runs.curve import read_curve
+from headspex.runs.curve import CURVE
 from headspex.runs.interactions_table import read_interactions
 from headspex.runs.run_folder import finished_run
 from headspex.runs.summary import summary
@@ -41,7 +41,7 @@ def test_the_gallery_holds_nothing_else_than_these_and_the_benchmark_of_budgets(
 def test_the_readme_shows_what_the_run_of_the_gallery_printed() -> None:
     folder, content = finished_run(GALLERY / "run")
     found = summary(
-        content["results"], read_curve(folder.curve), read_interactions(folder.interactions)
+        content["results"], CURVE.read(folder.curve), read_interactions(folder.interactions)
     )
     assert found in (ROOT / "README.md").read_text(encoding="utf-8"), "paste it after make gallery"
 

@@ -10,8 +10,8 @@ from made_runs import made_run
 
 from headspex.cli.main import main
 from headspex.figures.of_run import FIGURES
+from headspex.runs.curve import RANGED_CURVE, RangedPoint
 from headspex.runs.layer_ranges import default_ranges
-from headspex.runs.ranged_curves import RangedPoint, write_ranged
 from headspex.runs.run_folder import RunFolder
 
 
@@ -95,7 +95,7 @@ def test_curves_that_were_measured_are_drawn_without_the_model(tmp_path: Path) -
         for layers in ("0", "1")
         for method, size in (("whole model", 0), ("proxyspex", 1), ("proxyspex", 2))
     ]
-    write_ranged(folder, points)
+    RANGED_CURVE.write(folder.ranged_curves, points)
     to = tmp_path / "it.svg"
     assert main(["plot", str(folder.path), "curve", "--ranges", "1,0", "--to", str(to)]) == 0
     text = to.read_text()

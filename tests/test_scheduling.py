@@ -11,7 +11,7 @@ import torch
 
 from headspex.cli.main import main
 from headspex.mask_file import read_mask
-from headspex.runs.curve import read_curve
+from headspex.runs.curve import CURVE
 from headspex.runs.run_folder import finished_run
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1", "--metric", "logprob"]
@@ -38,7 +38,7 @@ def test_every_kind_of_schedule_is_judged_on_all_held_out_questions(
 ) -> None:
     to = tmp_path / "out"
     told = schedule(capsys, runs[0], "--method", method, "--protect", "L1H2", "--to", to)
-    curve = read_curve(to / "curve.csv")
+    curve = CURVE.read(to / "curve.csv")
     assert {p.method for p in curve} == {"whole model", method, "the run's schedule"}
     assert {p.n_questions for p in curve} == {120}
     by_size = {p.n_pruned: p.score for p in curve if p.method == method}

@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 from headspex.engine.fit import explain
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.bch import BCHCode, field
-from headspex.engine.spex.peeling import peel, transform
+from headspex.engine.spex.peeling import peel
 from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
 from headspex.engine.terms import Term
+from headspex.engine.walsh import walsh_hadamard
 from headspex.errors import UsageError
 
 
@@ -150,7 +151,7 @@ def test_the_transform_is_the_sum_over_all_strings() -> None:
     values = np.random.default_rng(1).normal(size=(2, 8))
     strings = np.arange(8)
     signs = np.array([[(-1) ** (i & j).bit_count() for i in range(8)] for j in strings])
-    np.testing.assert_allclose(transform(values), values @ signs.T / 8, atol=1e-15)
+    np.testing.assert_allclose(walsh_hadamard(values), values @ signs.T / 8, atol=1e-15)
 
 
 @given(

@@ -15,7 +15,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.figures.of_run import FIGURES
 from headspex.mask_file import read_mask
-from headspex.runs.curve import read_curve
+from headspex.runs.curve import CURVE
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 SAME_EVERY_TIME = [
@@ -106,7 +106,7 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
     run: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     heldout = json.loads((run / "questions.json").read_text())["heldout"]
-    points = {p.n_pruned: p for p in read_curve(run / "curve.csv") if p.method == "proxyspex"}
+    points = {p.n_pruned: p for p in CURVE.read(run / "curve.csv") if p.method == "proxyspex"}
     for path in sorted((run / "masks").glob("*.json"))[::3]:
         mask = read_mask(path)
         result = _json(

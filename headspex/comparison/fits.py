@@ -19,7 +19,7 @@ from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
 from headspex.errors import UsageError
-from headspex.runs.faithfulness_table import FaithfulnessPoint
+from headspex.runs.curve import FaithfulnessPoint
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
 

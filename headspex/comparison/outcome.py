@@ -10,8 +10,7 @@ from typing import Any
 from headspex.comparison.standings import Standing, Verdict, or_null
 from headspex.engine.paired import Difference
 from headspex.errors import UsageError
-from headspex.runs.curve import CurvePoint, write_curve
-from headspex.runs.faithfulness_table import FaithfulnessPoint, write_faithfulness
+from headspex.runs.curve import CURVE, FAITHFULNESS, CurvePoint, FaithfulnessPoint
 from headspex.runs.run_folder import check_can_be_made, is_empty_folder
 from headspex.support.files import write_json
 from headspex.units import plural
@@ -77,8 +76,8 @@ class Comparison:
 
         # First: it marks the folder as one that a later comparison may write to.
         write_json(folder / "compare.json", self.to_dict())
-        write_faithfulness(folder / "faithfulness.csv", self.faithfulness)
-        write_curve(folder / "curve.csv", self.curve)
+        FAITHFULNESS.write(folder / "faithfulness.csv", self.faithfulness)
+        CURVE.write(folder / "curve.csv", self.curve)
         save(faithfulness_by_budget(self.faithfulness, players=plural(self.unit)), figure)
 
     def __str__(self) -> str:

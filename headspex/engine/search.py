@@ -14,6 +14,7 @@ from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.scaling import exponent_of, in_own_unit, scaled_by
 from headspex.engine.spectrum import Spectrum
+from headspex.engine.walsh import walsh_hadamard
 from headspex.players import Masks, Values
 from headspex.support.validation import whole, whole_seed
 
@@ -91,10 +92,7 @@ def exact_spectrum(values: npt.ArrayLike) -> Spectrum:
     table = scaled_by(given, -exponent)
     n_players = len(table).bit_length() - 1
     least = max(NEGLIGIBLE * np.ptp(table), ROUNDING * np.abs(table).max())
-    for player in range(n_players):
-        # The middle axis is the player's bit; its character is 1 when off, -1 when on.
-        off, on = table.reshape(-1, 2, 2**player).transpose(1, 0, 2)
-        table = np.stack([(off + on) / 2, (off - on) / 2], axis=1).reshape(-1)
+    table = walsh_hadamard(table)  # a bit is a player, its character 1 when off and -1 when on
     kept = np.flatnonzero(np.abs(table) > least).tolist()
     members = {k: tuple(i for i in range(n_players) if k >> i & 1) for k in kept}
     table = scaled_by(table, exponent)

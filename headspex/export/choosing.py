@@ -17,7 +17,7 @@ from headspex.errors import UsageError
 from headspex.export.shapes import Shape, nearest_shapes, shapes_within
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
-from headspex.runs.curve import of_method, read_curve
+from headspex.runs.curve import CURVE, of_method
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, finished_run
 from headspex.schedules.schedule import Schedule, n_pruned
@@ -88,7 +88,7 @@ def chosen_mask(
         size = n_pruned(sparsity or 0.0, len(players))
         mask = order.mask(size)
         own = run["results"]["own_metric"]
-        judged = of_method(read_curve(folder.curve), "proxyspex", own)
+        judged = of_method(CURVE.read(folder.curve), "proxyspex", own)
         if schedule is None:
             score = next((p.score for p in judged if p.n_pruned == size), None)
         whole = run["results"]["unpruned"]

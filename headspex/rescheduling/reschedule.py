@@ -24,7 +24,7 @@ from headspex.rescheduling.outcome import (
     ScheduleRequest,
     ScheduleResult,
 )
-from headspex.runs.curve import CurvePoint, write_curve
+from headspex.runs.curve import CURVE, CurvePoint
 from headspex.runs.reopening import setup_to_judge
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, judged_run
@@ -242,4 +242,4 @@ def _write(
         gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
         write_json(folder / "gaps.json", gaps)
     for number, one in enumerate(judged, 1):
-        write_curve(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)
+        CURVE.write(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)

@@ -1,13 +1,12 @@
-"""Pruning curves: the score that is left after each share of the heads is removed."""
+"""Curves of a run: scores by the share of heads removed, and R² by the passes spent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from headspex.errors import UsageError
-from headspex.support.records import read_records, write_records
+from headspex.support.records import Table
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,32 @@ class CurvePoint:
     n_questions: int
 
 
-def write_curve(path: Path, points: Iterable[CurvePoint]) -> None:
-    """Write `curve.csv`."""
-    write_records(path, CurvePoint, points)
+@dataclass(frozen=True)
+class RangedPoint(CurvePoint):
+    """A point of a curve on which only heads of `layers` are removed; sparsity is their share.
 
-
-def read_curve(path: Path) -> list[CurvePoint]:
-    """Read what `write_curve` wrote.
-
-    Raises:
-        UsageError: as `read_records`.
+    The first rows of each range, with 0 removed, are of the whole model.
     """
-    return read_records(path, CurvePoint, again="repeat the run")
+
+    layers: str = ""  # such as "13-15"
+
+
+@dataclass(frozen=True)
+class FaithfulnessPoint:
+    """R² on fresh masks, with its 95 % interval, of a method fitted to some passes."""
+
+    method: str
+    passes: int  # forward passes that it was fitted to
+    masks: int  # on which they were spent
+    r2: float
+    low: float
+    high: float
+    n_fresh: int
+
+
+CURVE = Table(CurvePoint, again="repeat the run")
+RANGED_CURVE = Table(RangedPoint, again="remove it, and plot again")
+FAITHFULNESS = Table(FaithfulnessPoint, again="repeat the comparison")
 
 
 def of_method(points: Iterable[CurvePoint], method: str, metric: str) -> list[CurvePoint]:

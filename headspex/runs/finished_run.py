@@ -13,7 +13,7 @@ import numpy as np
 from headspex.engine.spectrum import Spectrum
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
-from headspex.runs.curve import CurvePoint, of_method, read_curve
+from headspex.runs.curve import CURVE, CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction, read_interactions
 from headspex.runs.run_folder import RunFolder, finished_run, read_run
 from headspex.runs.summary import answer, summary
@@ -65,7 +65,7 @@ class FinishedRun:
     @cached_property
     def curve(self) -> list[CurvePoint]:
         """Held-out scores of every method at every size, the whole model first."""
-        return read_curve(self.folder.curve)
+        return CURVE.read(self.folder.curve)
 
     @cached_property
     def schedule(self) -> Schedule:

@@ -17,8 +17,8 @@ from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.spectrum import Spectrum
 from headspex.players import format_layers
+from headspex.runs.curve import RANGED_CURVE, RangedPoint
 from headspex.runs.findings import search_scores
-from headspex.runs.ranged_curves import RangedPoint, read_ranged, write_ranged
 from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import RunFolder, finished_run
 from headspex.runs.verification import verify, verify_whole
@@ -45,10 +45,11 @@ def measure_ranges(path: Path, ranges: Iterable[Layers]) -> None:
         UsageError: no finished run, or model and data that are not those of the run.
     """
     folder, content = finished_run(path)
-    known = read_ranged(folder)
+    path = folder.ranged_curves
+    known = RANGED_CURVE.read(path) if path.is_file() else []
     new = [r for r in ranges if all(p.layers != format_layers(r) for p in known)]
     if new:
-        write_ranged(folder, [*known, *_measured(folder, content, new)])
+        RANGED_CURVE.write(path, [*known, *_measured(folder, content, new)])
 
 
 def _measured(

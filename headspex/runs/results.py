@@ -12,7 +12,7 @@ from headspex.engine.energy import layer_energy
 from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
 from headspex.presets import PAPER
-from headspex.runs.curve import of_method, whole_model, write_curve
+from headspex.runs.curve import CURVE, of_method, whole_model
 from headspex.runs.findings import Findings
 from headspex.runs.interactions_table import write_interactions
 from headspex.runs.run_folder import RunFolder
@@ -37,7 +37,7 @@ def write_results(
     schedule = findings.schedule
     text = schedule.to_json(players, fingerprint=setup.identity["weights"])
     write_text(folder.schedule, text + "\n")
-    write_curve(folder.curve, findings.curve)
+    CURVE.write(folder.curve, findings.curve)
     judged = of_method(findings.curve, "proxyspex", findings.task_metric)
     for point in judged:
         mask = schedule.mask(point.n_pruned)

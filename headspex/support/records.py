@@ -1,11 +1,11 @@
-"""Rows of a frozen dataclass as a CSV file, one column per field."""
+"""Tables of frozen dataclasses as CSV files, one column per field."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from headspex.errors import UsageError
 from headspex.support.files import read_csv, write_csv
@@ -13,26 +13,38 @@ from headspex.support.files import read_csv, write_csv
 Record = TypeVar("Record")
 
 
-def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> None:
-    """Write records of a dataclass whose fields are text, int or float."""
-    rows: Iterable[Any] = records
-    write_csv(path, _header(kind), (astuple(row) for row in rows))
+@dataclass(frozen=True)
+class Table(Generic[Record]):
+    """A CSV file of records.
 
-
-def read_records(path: Path, kind: type[Record], *, again: str) -> list[Record]:
-    """Read what `write_records` wrote.
-
-    Raises:
-        UsageError: the file is missing, has other columns, or holds what is no number; `again`
-            says how to make it anew.
+    Attributes:
+        record: a dataclass whose fields are text, int or float.
+        again: how the file is made anew, in the sentence about a damaged one.
     """
-    types = get_type_hints(kind)
-    rows = read_csv(path, _header(kind))
-    try:
-        return [kind(**{name: types[name](row[name]) for name in types}) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}; {again}") from error
 
+    record: type[Record]
+    again: str
 
-def _header(kind: Any) -> list[str]:
-    return [field.name for field in fields(kind)]
+    @property
+    def header(self) -> list[str]:
+        """The columns."""
+        kind: Any = self.record
+        return [field.name for field in fields(kind)]
+
+    def write(self, path: Path, records: Iterable[Record]) -> None:
+        """Write the file."""
+        rows: Iterable[Any] = records
+        write_csv(path, self.header, (astuple(row) for row in rows))
+
+    def read(self, path: Path) -> list[Record]:
+        """Read what `write` wrote.
+
+        Raises:
+            UsageError: the file is missing, has other columns, or holds what is not a number.
+        """
+        types = get_type_hints(self.record)
+        rows = read_csv(path, self.header)
+        try:
+            return [self.record(**{name: types[name](row[name]) for name in types}) for row in rows]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path} is damaged: {error}; {self.again}") from error

@@ -19,6 +19,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from headspex.engine.spex.bch import BCHCode, parities
 from headspex.engine.spex.cosets import SpexDesign
+from headspex.engine.walsh import walsh_hadamard
 
 Sets = Bool[np.ndarray, "sets players"]
 Samples = Float[np.ndarray, " samples"]
@@ -79,16 +80,6 @@ def peel(design: SpexDesign, values: Samples, train: Bool[np.ndarray, " samples"
     return replace(best, coefficients=best.coefficients + constant)
 
 
-def transform(values: Float[np.ndarray, "*batch bins"]) -> Float[np.ndarray, "*batch bins"]:
-    """Walsh-Hadamard: the mean over l of value times (-1)^<j, l>, for each bin j."""
-    shape = values.shape
-    for bit in range(shape[-1].bit_length() - 1):
-        pairs = values.reshape(*shape[:-1], -1, 2, 2**bit)
-        low, high = pairs[..., 0, :], pairs[..., 1, :]
-        values = np.stack([low + high, low - high], axis=-2)
-    return np.asarray(values.reshape(shape) / shape[-1])
-
-
 def read_bins(
     design: SpexDesign, residual: Samples, doubts: int
 ) -> tuple[Sets, Int[np.ndarray, " sets"]]:
@@ -97,7 +88,7 @@ def read_bins(
     A set comes once for each bin and for each of the bin's doubtful signs that name it.
     """
     _, n_delays, n_bins = design.rows.shape
-    bins = transform(residual[design.rows]).swapaxes(1, 2).reshape(-1, n_delays)
+    bins = walsh_hadamard(residual[design.rows]).swapaxes(1, 2).reshape(-1, n_delays)
     step = max(1, _WORDS_AT_ONCE >> doubts)
     starts = range(0, len(bins), step)
     parts = [_named(design.code, bins[start : start + step], doubts) for start in starts]

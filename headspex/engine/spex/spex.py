@@ -13,8 +13,9 @@ from headspex.engine.observations import Observations, observe
 from headspex.engine.scaling import in_own_unit
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.cosets import SpexDesign, smallest_budget, spex_design
-from headspex.engine.spex.peeling import EXACT, peel, transform
+from headspex.engine.spex.peeling import EXACT, peel
 from headspex.engine.terms import Term
+from headspex.engine.walsh import walsh_hadamard
 from headspex.support.seeds import stream
 from headspex.support.validation import whole_seed
 
@@ -100,7 +101,7 @@ def _spex(
 
 def _transformed(data: Observations) -> Spectrum:
     """Every coefficient, from all 2^n values in binary order of their masks."""
-    coefficients = transform(data.values)
+    coefficients = walsh_hadamard(data.values)
     # What rounding leaves of an exact zero.
     kept = np.flatnonzero(np.abs(coefficients) > 1e-14 * np.abs(data.values).max())
     players = kept[:, None] >> np.arange(data.n_players) & 1
