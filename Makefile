@@ -36,7 +36,7 @@ check: test-all lint types
 
 # The pictures of the README, drawn by the shipped run.
 gallery: prune
-	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
+	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini docs/gallery
 
 clean:
 	rm -rf .venv .venv-* build *.egg-info

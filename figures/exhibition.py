@@ -1,6 +1,6 @@
 """The gallery: pictures of the shipped run, beside the files they are drawn from.
 
-    python -m headspex.figures.exhibition runs/tiny-mini figures/gallery
+    python -m headspex.figures.exhibition runs/tiny-mini docs/gallery
 
 `make gallery` makes the run first. A test draws the pictures again from the gallery's own files.
 """

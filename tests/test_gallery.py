@@ -14,7 +14,7 @@ from headspex.runs.run_folder import finished_run
 from headspex.runs.summary import summary
 
 ROOT = Path(__file__).resolve().parents[1]
-GALLERY = ROOT / "figures/gallery"
+GALLERY = ROOT / "docs/gallery"
 BUDGET_GAMES = ("mini", "stories260k")  # of tests/benchmarks/budget.py
 
 

@@ -9,7 +9,7 @@ import pytest
 from headspex.cli.main import build_parser, main
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ROOT / "figures/guides"
+GUIDES = ROOT / "docs/guides"
 PAGES = sorted(path.name for path in GUIDES.glob("*.md"))
 # The code of ioi.md has tests of its own; long-runs.md is about models and clusters elsewhere.
 HERE = ["heads.md", "metric.md", "prune-and-export.md"]
@@ -48,7 +48,7 @@ def test_a_guide_runs_from_its_first_block_to_its_last(
 def test_the_readme_names_every_guide_and_links_lead_somewhere() -> None:
     readme = (ROOT / "README.md").read_text()
     for page in PAGES:
-        assert f"figures/guides/{page}" in readme
+        assert f"docs/guides/{page}" in readme
     for path in [ROOT / "README.md", *GUIDES.glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
             assert link.startswith("https://") or (path.parent / link).is_file(), (path, link)

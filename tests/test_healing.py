@@ -12,7 +12,7 @@ from headspex.export.exporting import export_mask
 from headspex.hooks import load_model
 from headspex.mask_file import MaskFile, pruned_heads
 
-GUIDE = (Path(__file__).resolve().parents[1] / "figures/guides/prune-and-export.md").read_text()
+GUIDE = (Path(__file__).resolve().parents[1] / "docs/guides/prune-and-export.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-GUIDES = Path(__file__).resolve().parents[1] / "figures/guides"
+GUIDES = Path(__file__).resolve().parents[1] / "docs/guides"
 
 
 def run_guide(name: str, folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from headspex.evaluation.evaluate import check_held_out
 from headspex.presets import said_of_split
 from headspex.settings import Settings
 
-GALLERY_RUN = Path(__file__).resolve().parents[1] / "figures/gallery/run"
+GALLERY_RUN = Path(__file__).resolve().parents[1] / "docs/gallery/run"
 
 
 def _questions(path: Path, test: int, validation: int, dev: int) -> Path:

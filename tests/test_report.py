@@ -100,7 +100,7 @@ def test_1024_heads_and_thousands_of_interactions_make_less_than_3_mb(tmp_path: 
 
 @needs_browser
 def test_the_report_of_a_real_run_opens_with_every_picture_and_no_error(tmp_path: Path) -> None:
-    gallery = Path(__file__).resolve().parents[1] / "figures/gallery/run"
+    gallery = Path(__file__).resolve().parents[1] / "docs/gallery/run"
     report = write_report(RunView.load(gallery), to=tmp_path / "report.html")
     with browser(tmp_path / "browser") as page:
         page.open(report)

@@ -45,7 +45,10 @@ class FinishedRun:
             UsageError: no run, an unfinished one, or a damaged `run.json`.
         """
         folder, content = finished_run(Path(path))
-        return cls(folder, content["identity"], content["results"])
+        results = content["results"]
+        if "loss_at_most" not in results:  # 0.1 named the largest of nine estimates, untested
+            results = {**results, "free": None, "loss_at_most": {}, "may_cost": None}
+        return cls(folder, content["identity"], results)
 
     @cached_property
     def players(self) -> Players:

@@ -52,6 +52,10 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
             f"{score:.3f}, a loss of at most {bounds[str(free)]:.2g} with 95% confidence "
             f"({allowed:.2g} is allowed)."
         )
+    if not bounds:
+        return (
+            f"This run of headspex 0.1 did not test which {heads} can go; `headspex schedule` does."
+        )
     least = min(points)
     return (
         f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
