@@ -1,4 +1,4 @@
-"""Ablation of heads and MLPs on TransformerLens bridges, and the fast forward pass.
+"""Ablation of heads and MLPs on TransformerLens bridges.
 
 Names are imported on first use: torch takes seconds to import, TransformerLens more.
 """
@@ -14,30 +14,20 @@ if TYPE_CHECKING:
     from headspex.hooks.ablation import mean_activations as mean_activations
     from headspex.hooks.catalogue import ALIASES as ALIASES
     from headspex.hooks.catalogue import ARCHITECTURES as ARCHITECTURES
-    from headspex.hooks.forward import Prepared as Prepared
     from headspex.hooks.forward import answer_log_probs as answer_log_probs
-    from headspex.hooks.lm_eval_order import harness_log_probs as harness_log_probs
     from headspex.hooks.loading import LoadedModel as LoadedModel
     from headspex.hooks.loading import load_model as load_model
-    from headspex.hooks.measuring import are_prompts as are_prompts
-    from headspex.hooks.measuring import measure as measure
-    from headspex.hooks.measuring import prepare as prepare
 
 _HOME = {
     "ablated": "ablation",
     "ablation_hooks": "ablation",
     "head_outputs": "ablation",
     "mean_activations": "ablation",
-    "are_prompts": "measuring",
     "ALIASES": "catalogue",
     "ARCHITECTURES": "catalogue",
-    "Prepared": "forward",
     "answer_log_probs": "forward",
     "LoadedModel": "loading",
-    "harness_log_probs": "lm_eval_order",
     "load_model": "loading",
-    "measure": "measuring",
-    "prepare": "measuring",
 }
 __all__ = sorted(_HOME)
 

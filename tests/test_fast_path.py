@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from headspex.errors import UsageError
-from headspex.hooks import Prepared, answer_log_probs, llama, load_model, trust
+from headspex.hooks import answer_log_probs, llama, load_model, trust
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.bridging import bridge_from_model
 from headspex.hooks.exact import exactly
 from headspex.hooks.fast import FastPath
+from headspex.hooks.forward import Prepared
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath
 from headspex.hooks.token_budget import TokenBudget, scores

@@ -13,7 +13,8 @@ import torch
 import headspex
 from headspex.cli.main import main
 from headspex.errors import UsageError
-from headspex.hooks import ablated, head_outputs, measure, prepare
+from headspex.hooks import ablated, head_outputs
+from headspex.hooks.measuring import measure, prepare
 from headspex.tasks import Batch, game, load_task
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.hooks import are_prompts, harness_log_probs, measure, prepare
+from headspex.hooks.lm_eval_order import harness_log_probs
+from headspex.hooks.measuring import are_prompts, measure, prepare
 from headspex.mask_file import MaskFile
 from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.fill import read_fill

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
-from headspex.hooks import LoadedModel, Prepared, answer_log_probs
+from headspex.hooks import LoadedModel, answer_log_probs
+from headspex.hooks.forward import Prepared
 from headspex.players import Players
 from headspex.support.files import read_text
 from headspex.tasks import EncodedQuestion

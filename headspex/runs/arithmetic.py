@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from headspex.budget.flops import MaskCosts, mask_costs
-from headspex.hooks import are_prompts
 from headspex.hooks.inputs import plan_inputs
+from headspex.hooks.measuring import are_prompts
 from headspex.hooks.token_budget import tokens_of
 from headspex.setup import Setup
 

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headspex.errors import UsageError
-from headspex.hooks import LoadedModel, are_prompts, mean_activations, measure, prepare
+from headspex.hooks import LoadedModel, mean_activations
+from headspex.hooks.measuring import are_prompts, measure, prepare
 from headspex.players import Players
 from headspex.scores.block import SLOPE_PASSES, Block
 from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
