@@ -1,5 +1,9 @@
 """The errors that are the user's to mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 
 class UsageError(ValueError):
     """The user asked for something that cannot be done.
@@ -11,3 +15,28 @@ class UsageError(ValueError):
 
 class RoomError(UsageError):
     """What was asked does not fit into memory; something smaller may."""
+
+
+_OTHER_FLAGS = {"subjects": "subject"}  # where the flag is not the argument's name
+_as_flags: ContextVar[bool] = ContextVar("arguments are named as flags", default=False)
+
+
+def argument(name: str) -> str:
+    """An argument as the reader typed it: `verify_budget` in Python, `--verify-budget` in a shell.
+
+    Args:
+        name: in Python.
+    """
+    if not _as_flags.get():
+        return name
+    return f"--{_OTHER_FLAGS.get(name, name).replace('_', '-')}"
+
+
+@contextmanager
+def named_as_flags() -> Iterator[None]:
+    """Inside, errors speak of flags: what the command line was given."""
+    before = _as_flags.set(True)
+    try:
+        yield
+    finally:
+        _as_flags.reset(before)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.presets import PROTOCOLS, prescribed
 from headspex.support.validation import (
     POSITIVE,
@@ -131,7 +131,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
-            taken = check.take(_flag(name), getattr(self, name))
+            taken = check.take(argument(name), getattr(self, name))
             object.__setattr__(self, name, taken)
         object.__setattr__(self, "subjects", tuple(self.subjects))
         if self.protocol is not None:
@@ -140,20 +140,21 @@ class Settings:
                 object.__setattr__(self, name, value)
         if self.rescale and self.ablation != "zero":
             raise UsageError(
-                f"--rescale goes with zero ablation, but --ablation is {self.ablation}"
+                f"{argument('rescale')} goes with zero ablation, but {argument('ablation')} is "
+                f"{self.ablation}"
             )
         units = parse_units(self.unit)
         # One name for one thing: "mlp,head" is the same run.
         object.__setattr__(self, "unit", ",".join(units))
         if self.rescale and units != ("head",):
             raise UsageError(
-                "--rescale (and --protocol paper) goes with heads alone, but --unit is "
-                f"{self.unit}; leave one out"
+                f"{argument('rescale')} (and {argument('protocol')} paper) goes with heads alone, "
+                f"but {argument('unit')} is {self.unit}; leave one out"
             )
         if self.ablation != "zero" and "mlp" in units:
             raise UsageError(
-                f"MLPs are only ever zeroed, but --ablation is {self.ablation} and --unit is "
-                f"{self.unit}; use --ablation zero"
+                f"MLPs are only ever zeroed, but {argument('ablation')} is {self.ablation} and "
+                f"{argument('unit')} is {self.unit}; use {argument('ablation')} zero"
             )
         if not self.prune:
             object.__setattr__(self, "refine", 0)
@@ -161,7 +162,3 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as they stand in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
-
-
-def _flag(name: str) -> str:
-    return "--subject" if name == "subjects" else f"--{name.replace('_', '-')}"

@@ -18,7 +18,7 @@ SOURCES = {
     "default_rng", "SeedSequence", "RandomState", "Generator", "Random", "manual_seed", "seed",
 }  # fmt: skip
 ALLOWED = {
-    "headspex/seeds.py": "makes the streams",
+    "headspex/support/seeds.py": "makes the streams",
     "headspex/tiny/train.py": "repeats the training of the weights that ship",
     "headspex/tiny/benchmark.py": "repeats the questions that ship",
     "headspex/tiny/sequences.py": "repeats the training of the weights that ship",
@@ -43,7 +43,7 @@ def _names() -> list[str]:
     """Of all streams; what differs from one to the next stands as {}."""
     found = []
     for place, node, called in _calls():
-        if called in ("stream", "derived_seed") and place != "headspex/seeds.py":
+        if called in ("stream", "derived_seed") and place != "headspex/support/seeds.py":
             name = _text(node.args[1]) if len(node.args) == 2 else ""
             assert name, f"{place}:{node.lineno} gives a stream no name that can be read"
             found.append(name)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from headspex.cli.commands import COMMANDS
 from headspex.cli.output import Output
-from headspex.errors import UsageError
+from headspex.errors import UsageError, named_as_flags
 from headspex.support.interrupt import record_sigint
 
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     output = Output(sys.stdout)
     code, kept = 1, None
     try:
-        with record_sigint(), redirect_stdout(output):
+        with record_sigint(), named_as_flags(), redirect_stdout(output):
             options = build_parser().parse_args(arguments)
             command = COMMANDS[options.command]
             code = command.module.run(options)
