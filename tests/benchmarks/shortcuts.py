@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from games import GAMES
 
 from headspex.engine.fit import fit_spectrum
-from headspex.engine.methods.cross_validation import cross_validate
 from headspex.engine.sampling import draw_masks
 
 METHODS = "headspex.engine.methods"
@@ -31,13 +30,8 @@ METHODS = "headspex.engine.methods"
 WITHOUT: dict[str, dict[str, object]] = {
     "(all of them)": {},
     "a sparse fit that is exact is taken": {f"{METHODS}.select.fits_exactly": lambda *_: False},
-    "methods stop when one has solved it": {f"{METHODS}.cross_validation.SOLVED": math.inf},
     "a method far behind drops out": {f"{METHODS}.cross_validation.HOPELESS": math.inf},
-    "a low ceiling drops a method": {
-        f"{METHODS}.select.cross_validate": lambda *given: cross_validate(*given[:3])
-    },
     "narrow folds where they promise more": {f"{METHODS}.select.PROMISING": math.inf},
-    "a remainder is grown in few rounds": {f"{METHODS}.saturation.QUICK_ROUNDS": 24},
     "three folds of many masks": {f"{METHODS}.cross_validation.FOLDS_OF_MANY": 5},
 }
 CELLS = {

@@ -23,7 +23,6 @@ FOLDS = 5
 FOLDS_OF_MANY = 3  # where two thirds of the masks tell the methods apart as well
 MANY = 500  # masks
 NARROW, NARROW_HELD = 12, 4  # narrow folds, and how many of them are held out
-SOLVED = 0.9995  # a cross-validated R² that leaves nothing to compete for
 HOPELESS = 4.0  # standard errors behind the leader after one fold at which a method drops out
 
 
@@ -76,25 +75,20 @@ def cross_validate(
     data: Observations,
     folds: Int[np.ndarray, " masks"],
     methods: Mapping[str, Method],
-    ceilings: Mapping[str, float] | None = None,
 ) -> CrossValidation:
-    """Runs the methods in their order until one has solved the data.
+    """Predict held-out masks by every method.
 
-    After its first fold a method far behind the leader drops out and is not reported; so does,
-    before it, one that cannot hope for more than the leader has.
+    After its first fold a method far behind the leader drops out and is not reported.
 
     Args:
         data: scored masks.
         folds: of each mask; -1 is never held out.
         methods: by name.
-        ceilings: R² that a method will hardly reach, where that is known.
     """
     cv = CrossValidation(data, folds, {}, {})
     with progress(len(methods), "methods on folds", unit="methods") as tell:
         for name, method in methods.items():
-            leader = max(cv.scores.values(), default=-np.inf)
-            if leader < SOLVED and (ceilings or {}).get(name, np.inf) >= leader:
-                _add_method(cv, name, method)
+            _add_method(cv, name, method)
             tell(1)
     return cv
 

@@ -25,17 +25,16 @@ MASKS_PER_MOMENT = 2  # of a term's character; fewer, and its correlations are l
 SCREENED = 1024  # players whose pairs are scored, the model's own and then the strongest alone
 
 
-def grow(data: Observations, *, rounds: int = ROUNDS, together: bool = True) -> Spectrum:
+def grow(data: Observations, *, together: bool = True) -> Spectrum:
     """The sparse spectrum of `data`.
 
     Args:
         data: scored masks.
-        rounds: of adding terms, at most.
         together: whether sets may enter with all their subsets when single terms no longer do.
     """
     spread = float(np.sqrt(data.variance))
     model = _Model(data, (data.values - data.mean) / spread)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         if not _improved(model, _worth_adding(model)) and not (
             together and _improved(model, _families(model))
         ):

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-from headspex.engine.methods.growth import ROUNDS, grow
+from headspex.engine.methods.growth import grow
 from headspex.engine.methods.ridge import ridge
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
@@ -28,7 +28,6 @@ PLAYERS = (2000, 70, 30)  # the heaviest players, whose pairs, triples, fours ar
 MAX_TERMS = 10_000  # of the curve's spectrum
 TERMS_PER_MASK = 10  # at most: with few masks the curve is not known so well
 TURNS = 2  # of remainder and curve before the last remainder; more gain less than .001 of R²
-QUICK_ROUNDS = 2  # of growing a remainder that is to be replaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def saturating_fit(data: Observations) -> Spectrum:
     """A curve of a weighted sum, plus the sparse spectrum of what it leaves over."""
     index = fit_index(data)
     for _ in range(TURNS):
-        rest = _left_over(data, index, QUICK_ROUNDS)
+        rest = _left_over(data, index)
         # Single players are the curve's; what they do beside it is added in the end only.
         joint = Spectrum.from_blocks(
             [block for block in rest.blocks if block.order > 1],
@@ -62,14 +61,14 @@ def saturating_fit(data: Observations) -> Spectrum:
         index = fit_index(replace(data, values=data.values - joint.predict(data.masks)), index)
     most = min(MAX_TERMS, TERMS_PER_MASK * len(data))
     curve = index_spectrum(index, data.keep, max_terms=most)
-    return Spectrum.weighted_sum([(1.0, _left_over(data, index, ROUNDS)), (1.0, curve)])
+    return Spectrum.weighted_sum([(1.0, _left_over(data, index)), (1.0, curve)])
 
 
-def _left_over(data: Observations, index: Index, rounds: int) -> Spectrum:
+def _left_over(data: Observations, index: Index) -> Spectrum:
     rest = replace(data, values=data.values - index.predict(data.characters()))
     if rest.constant:
         return Spectrum.from_dict({}, n_players=data.n_players, keep=data.keep)
-    return grow(rest, rounds=rounds, together=False)
+    return grow(rest, together=False)
 
 
 def fit_index(data: Observations, start: Index | None = None) -> Index:

@@ -65,11 +65,10 @@ def select_spectrum(
     if fits_exactly(sparse, data):
         cv = cross_validate(data, folds, {"sparse": methods["sparse"]})
         return _reported(cv, blocks, sparse, {"sparse": sparse}, cv.held_out["sparse"])
-    # A fit's own estimate is too high where terms were chosen, so it bounds what folds will show.
-    ceiling = gcv_r2(sparse, data)
-    cv = cross_validate(data, folds, methods, {"sparse": ceiling})
+    cv = cross_validate(data, folds, methods)
     shares, predictions = _choice(cv)
-    if ceiling > cv.r2(predictions) + PROMISING and beyond_chance(sparse, data):
+    promised = gcv_r2(sparse, data)
+    if promised > cv.r2(predictions) + PROMISING and beyond_chance(sparse, data):
         cv = cross_validate(data, split_narrow(blocks, seed), methods)
         shares, predictions = _choice(cv)
     if cv.r2(predictions) <= 0:
