@@ -5,8 +5,11 @@ import pytest
 
 from headspex import Players, UsageError, explain, fit_spectrum, layer_energy, shapley_values
 from headspex.engine.effects import strongest
+from headspex.engine.faithfulness import Measured, faithfulness
+from headspex.engine.paired import loss_bound, r2_difference
 from headspex.engine.search import all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
+from headspex.engine.uncertainty import intervals
 
 UNITS = [1e-300, 1e-12, 1e9, 1e39, 1e300]
 
@@ -82,3 +85,24 @@ def test_values_that_differ_by_rounding_alone_are_a_constant_and_that_is_said(
 def test_an_influence_that_float64_does_not_hold_is_refused() -> None:
     with pytest.raises(UsageError, match=r"influence is a square, and that of 1e\+300 is no"):
         Spectrum.from_dict({(0,): 1e300}, n_players=2).interactions("influence")
+
+
+@pytest.mark.parametrize("power", [-1000, 1000])
+def test_intervals_and_what_a_fit_explains_hold_in_every_unit(power: int) -> None:
+    rng = np.random.default_rng(1)
+    masks = rng.random((200, 12)) < 0.6
+    values = played(masks) + rng.normal(size=200)
+    other, terms = 0.5 * played(masks), [(0,), (1, 2)]
+
+    def found(exponent: int) -> tuple[np.ndarray, object, object, float]:
+        some, less = np.ldexp(values, exponent), np.ldexp(other, exponent)
+        bounds = intervals(masks, some, terms, keep=0.6)
+        measured = Measured.exactly(some)
+        difference = r2_difference(measured, np.ldexp(played(masks), exponent), less)
+        loss = loss_bound(some, less)
+        return bounds.low, faithfulness(measured, less), difference, loss
+
+    plain, scaled = found(0), found(power)
+    np.testing.assert_array_equal(np.ldexp(scaled[0], -power), plain[0])
+    assert scaled[1:3] == plain[1:3]
+    assert np.ldexp(scaled[3], -power) == pytest.approx(plain[3])

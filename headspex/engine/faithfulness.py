@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError
+from headspex.support.scale import exponent_of, scaled_by
 from headspex.support.seeds import stream
 
 RESAMPLES = 2_000  # of the masks; the interval's ends then move by about 0.002 between seeds
@@ -44,6 +45,10 @@ class Measured:
     def exactly(cls, values: Float[np.ndarray, " masks"]) -> "Measured":
         """Values without error."""
         return cls(values, np.zeros(len(values)))
+
+    def scaled_by(self, exponent: int) -> "Measured":
+        """The same in a unit that is 2^-exponent of theirs."""
+        return Measured(scaled_by(self.values, exponent), scaled_by(self.noise, 2 * exponent))
 
     def __len__(self) -> int:
         """Number of masks."""
@@ -97,6 +102,8 @@ def faithfulness(
             "faithfulness compares one prediction with one value for each of at least two masks, "
             f"but got {len(predictions)} predictions and {n} values"
         )
+    exponent = exponent_of(measured.values, predictions)
+    measured, predictions = measured.scaled_by(-exponent), scaled_by(predictions, -exponent)
     if np.ptp(measured.values) == 0:
         return None
     counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])
@@ -112,7 +119,8 @@ def faithfulness(
     # A resample of equal values has no R²; quantiles leave it out.
     r2 = 1 - (squares - noise) / np.where(total > 0, total, np.nan)
     low, high = np.nanquantile(r2[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Faithfulness(float(r2[0]), float(low), float(high))
+    # No function explains more than all; the noise that is taken out may be overestimated.
+    return Faithfulness(*(min(1.0, float(bound)) for bound in (r2[0], low, high)))
 
 
 def resamples(n: int, seed: int) -> Float[np.ndarray, "resamples masks"]:

@@ -16,6 +16,7 @@ from headspex.support.intervals import (
     paired_loss_bound,
     paired_shares_interval,
 )
+from headspex.support.scale import exponent_of, scaled_by
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ def r2_difference(
         mine, other: predictions of the same masks.
         seed: fixes the bootstrap.
     """
+    exponent = exponent_of(measured.values, mine, other)
+    measured = measured.scaled_by(-exponent)
+    mine, other = scaled_by(mine, -exponent), scaled_by(other, -exponent)
     gain = np.square(measured.values - other) - np.square(measured.values - mine)
     n = len(measured)
     counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])

@@ -1,32 +1,15 @@
-"""The unit that values are fitted in: near 1, whatever their own is.
-
-Squares of values beyond 1e154 overflow and those below 1e-162 vanish. A unit that is a power of two
-changes no digit, so that f and c f have the same terms.
-"""
+"""The unit that values are fitted in: near 1, whatever their own is."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
-from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
-
-Values = Float[np.ndarray, " values"]
-
-
-def exponent_of(values: npt.ArrayLike) -> int:
-    """The least e such that all values are below 2^e in size; 0 where all are 0."""
-    return int(np.frexp(np.abs(values).max(initial=0.0))[1])
-
-
-def scaled_by(values: Values, exponent: int) -> Values:
-    """Values times 2^exponent."""
-    return np.asarray(np.ldexp(values, exponent))
+from headspex.support.scale import exponent_of, scaled_by
 
 
 def in_own_unit(data: Observations, fit: Callable[[Observations], Spectrum]) -> Spectrum:

@@ -12,10 +12,11 @@ from headspex.engine.characters import Keep, keep_vector
 from headspex.engine.fit import ValueFunction, explain, scored
 from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
-from headspex.engine.scaling import exponent_of, in_own_unit, scaled_by
+from headspex.engine.scaling import in_own_unit
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.walsh import walsh_hadamard
 from headspex.players import Masks, Values
+from headspex.support.scale import exponent_of, scaled_by
 from headspex.support.validation import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks

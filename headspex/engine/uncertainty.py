@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import comb
 from operator import index
@@ -30,6 +30,7 @@ from headspex.engine.methods.saturation import saturating_fit
 from headspex.engine.observations import connected_blocks, observe
 from headspex.engine.terms import Term
 from headspex.errors import UsageError
+from headspex.support.scale import exponent_of, scaled_by
 from headspex.support.seeds import stream
 from headspex.support.validation import whole_seed
 
@@ -92,6 +93,8 @@ def intervals(
             different masks (or groups of them).
     """
     data = observe(masks, values, keep=keep, weights=weights)
+    exponent = exponent_of(data.values)
+    data = replace(data, values=scaled_by(data.values, -exponent))
     wanted = _checked_terms(terms, data.n_players)
     seed = whole_seed(seed)
     blocks = connected_blocks(data.masks, groups)
@@ -113,7 +116,13 @@ def intervals(
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
     misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
     with threadpool_limits(1):  # as in `in_own_unit`
-        return _one_step(cross_validate(data, folds, methods), blocks, wanted, misses)
+        found = _one_step(cross_validate(data, folds, methods), blocks, wanted, misses)
+    return replace(
+        found,
+        coefficient=scaled_by(found.coefficient, exponent),
+        low=scaled_by(found.low, exponent),
+        high=scaled_by(found.high, exponent),
+    )
 
 
 def _one_step(

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, t
 
 from headspex.errors import UsageError
+from headspex.support.scale import exponent_of, scaled_by
 
 LEVEL = 0.95
 
@@ -35,9 +36,12 @@ def mean_interval(
         raise UsageError("the mean of no values has no interval; score at least one question")
     if len(values) == 1:
         return -np.inf, np.inf
+    exponent = exponent_of(values)
+    values = scaled_by(values, -exponent)
     quantile = t.ppf((1 + level) / 2, len(values) - 1)
     half = quantile * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+    mean = values.mean()
+    return float(np.ldexp(mean - half, exponent)), float(np.ldexp(mean + half, exponent))
 
 
 def wilson(correct: float, total: float) -> tuple[float, float]:
