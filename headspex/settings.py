@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex, TypedDict
 
 from headspex.errors import UsageError, argument
 from headspex.presets import PROTOCOLS, prescribed
@@ -162,3 +163,33 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as they stand in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The settings as keyword arguments of `headspex.Study`, for editors; see `Settings`."""
+
+    revision: str | None
+    adapter: str | os.PathLike[str] | None
+    subjects: Sequence[str]
+    data_dir: str | os.PathLike[str] | None
+    shots: int
+    chat_template: bool
+    unit: str
+    layers: str | None
+    budget: int | None
+    verify_budget: int | None
+    questions_per_mask: int | Literal["auto", "all"]
+    keep: float | Literal["auto"]
+    may_cost: float | None
+    prune: bool
+    refine: int
+    ablation: Literal["zero", "mean", "resample"]
+    rescale: bool
+    protocol: Literal["paper", "hendrycks"] | None
+    metric: str | None
+    look_every: int | None
+    stop_at_faithfulness: float | None
+    seed: SupportsIndex
+    device: Any  # a name, or a torch.device
+    dtype: Any  # a name, or a torch.dtype
+    threads: int

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from jaxtyping import Float
@@ -25,7 +25,7 @@ from headspex.presets import PAPER_SHARE
 from headspex.scores.evaluate import Workers
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
-from headspex.settings import Settings
+from headspex.settings import Settings, SettingsArguments
 from headspex.support.seeds import stream
 from headspex.support.watch import Watch
 from headspex.tasks import (
@@ -76,7 +76,7 @@ class Setup:
         prompts: Sequence[str | Sequence[int]] | None = None,
         corrupted: Sequence[str | Sequence[int]] | None = None,
         tokenizer: Any = None,
-        **settings: Any,
+        **settings: Unpack[SettingsArguments],
     ) -> None:
         model = os.fspath(model) if isinstance(model, os.PathLike) else model
         if callable(task):
@@ -94,7 +94,7 @@ class Setup:
                 raise UsageError(
                     f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}"
                 )
-        named = {
+        named: dict[str, Any] = {
             "model": model if isinstance(model, str) else type(model).__name__,
             "task": task.name if isinstance(task, Task) else task,
             **settings,

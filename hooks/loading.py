@@ -17,7 +17,7 @@ from headspex.hooks.sources import find_source
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedModel:
     """A bridge in eval mode without gradients, its tokenizer, and what identifies both."""
 
@@ -37,6 +37,13 @@ class LoadedModel:
     tokenizer_fingerprint: str
     adapter: str | None = None  # folder of a PEFT adapter that was merged
     quantised: str | None = None  # how the file it was read from stored it: "GGUF Q4_1"
+
+    def __repr__(self) -> str:
+        """One line: which model, of what size, where."""
+        return (
+            f"LoadedModel({self.name}: {self.architecture}, {self.n_layers} layers of "
+            f"{self.n_heads} heads ({self.n_kv_heads} KV), {self.dtype} on {self.device})"
+        )
 
     def described(self) -> dict[str, str | None]:
         """Which weights these are, for JSON."""

@@ -8,6 +8,7 @@ import pytest
 import headspex
 from headspex.engine.spectrum import Spectrum
 from headspex.schedules.schedule import Schedule, random_schedule
+from headspex.settings import SettingsArguments
 
 
 def _cells(html: str) -> list[list[str]]:
@@ -48,7 +49,7 @@ def test_a_schedule_says_who_goes_first_and_who_never_does() -> None:
     ],
 )
 def test_a_study_says_what_it_studies_without_loading_it(
-    settings: dict[str, str], line: str
+    settings: SettingsArguments, line: str
 ) -> None:
     study = headspex.Study("tiny", "mini", **settings)
     assert line in repr(study)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from headspex.errors import UsageError
 from headspex.figures.of_run import FIGURES
 from headspex.mask_file import read_mask
 from headspex.runs.curve import CURVE
+from headspex.settings import Settings, SettingsArguments
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 SAME_EVERY_TIME = [
@@ -368,3 +370,8 @@ def test_a_study_refuses_an_unknown_metric() -> None:
 
     with pytest.raises(UsageError, match="--metric"):
         _ = headspex.Study("tiny", "mini", metric="f1").task
+
+
+def test_an_editor_is_given_every_setting() -> None:
+    settings = {field.name for field in fields(Settings)}
+    assert SettingsArguments.__annotations__.keys() == settings - {"model", "task"}
