@@ -14,9 +14,9 @@ from run_files import files_of
 from headspex.budget.allocation import Allocation
 from headspex.cli.main import main
 from headspex.errors import UsageError
-from headspex.runs import estimate as estimating
-from headspex.runs.costs import Costs, Rates, Shorter, Stage, of_an_hour, said_of, stages_of
-from headspex.runs.pace import pace, random_pairs, step_pairs
+from headspex.estimates import estimate as estimating
+from headspex.estimates.costs import Costs, Rates, Shorter, Stage, of_an_hour, said_of, stages_of
+from headspex.estimates.pace import pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.judge import Judge
 from headspex.settings import Settings

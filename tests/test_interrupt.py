@@ -67,7 +67,7 @@ def test_a_press_that_was_swallowed_after_that_ends_the_run_before_it_scores(
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("it scored")
 
-    monkeypatch.setattr("headspex.runs.estimate.estimate_at_start", lambda *_, **__: None)
+    monkeypatch.setattr("headspex.estimates.estimate.estimate_at_start", lambda *_, **__: None)
     monkeypatch.setattr("headspex.runs.run.say_what_is_cut", pressed_in_a_callback)
     monkeypatch.setattr("headspex.scores.judge.measure", refuse)
     out = tmp_path / "run"
@@ -79,7 +79,7 @@ def test_a_press_that_was_swallowed_ends_an_estimate(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("headspex.runs.estimate.product_seconds", _fast_after_a_press)
+    monkeypatch.setattr("headspex.estimates.estimate.product_seconds", _fast_after_a_press)
     out = tmp_path / "run"
     assert main(["prune", "--model", str(model_folder), "--out", str(out)]) == 1
     assert "headspex: stopped before anything was scored" in capsys.readouterr().err

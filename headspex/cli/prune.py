@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell_costs(study: Study, options: argparse.Namespace, begin: float) -> None:
-    from headspex.runs.estimate import estimate
+    from headspex.estimates.estimate import estimate
 
     costs = estimate(study, start=_loaded(study, begin))
     if options.json:
@@ -72,7 +72,7 @@ def _tell_costs(study: Study, options: argparse.Namespace, begin: float) -> None
 
 
 def _tell_costs_at_start(study: Study, options: argparse.Namespace, begin: float) -> None:
-    from headspex.runs.estimate import estimate_at_start
+    from headspex.estimates.estimate import estimate_at_start
 
     costs = estimate_at_start(study, start=_loaded(study, begin))
     if costs is not None:

@@ -13,7 +13,7 @@ from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
 from headspex.budget.plan import Plan
 from headspex.budget.verification import RIVALS
 from headspex.errors import UsageError
-from headspex.runs.engine_time import fit_seconds, interval_seconds
+from headspex.estimates.engine_time import fit_seconds, interval_seconds
 from headspex.scores.block import BLOCK, SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
@@ -46,7 +46,7 @@ class Rates:
         once: for what no mask changes, of all questions.
         search, fresh, walk, schedules: of a forward pass, in the company in which each asks it.
         slope: of a forward pass, where it is one of the `SLOPE_PASSES` that a slope counts.
-        slowness: of the engine, which takes this times as long as `headspex.runs.engine_time` says.
+        slowness: how many times as long fits take as `headspex.estimates.engine_time` says.
         measured: whether masked passes were timed; else all of them are reckoned from a product.
     """
 

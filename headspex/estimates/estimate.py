@@ -14,8 +14,8 @@ import numpy as np
 
 from headspex.budget.plan import Plan, make_plan
 from headspex.errors import RoomError
-from headspex.runs.arithmetic import Arithmetic, memory_of, product_seconds
-from headspex.runs.costs import (
+from headspex.estimates.arithmetic import Arithmetic, memory_of, product_seconds
+from headspex.estimates.costs import (
     HOUR,
     LONG,
     Costs,
@@ -27,8 +27,8 @@ from headspex.runs.costs import (
     stages_of,
     with_budgets,
 )
-from headspex.runs.engine_time import slowness
-from headspex.runs.pace import Clock, Pairs, pace, random_pairs, step_pairs
+from headspex.estimates.engine_time import slowness
+from headspex.estimates.pace import Clock, Pairs, pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, SLOPE_PASSES, Block
 from headspex.scores.judge import try_out
 from headspex.scores.store import ScoreStore
