@@ -105,7 +105,7 @@ def _bars(axes: Axes, splits: Mapping[str, Split], theme: Theme) -> list[Any]:
                 )  # fmt: skip
         bottom = bottom + own
     axes.set_xticks(places, list(splits), fontsize=8)
-    axes.set(xlim=(-0.6, max(len(places), 3) - 0.4))  # a lone bar is no wall
+    axes.set(xlim=(-0.6, max(len(places), 3) - 0.4))  # a lone bar does not fill the axes
     axes.set(ylim=(0, 100), xlabel="layers", title="Its split, %")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)

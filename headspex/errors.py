@@ -1,4 +1,4 @@
-"""The errors that are the user's to mend."""
+"""Errors that the user can mend."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

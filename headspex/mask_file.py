@@ -162,7 +162,7 @@ def read_mask(path: Path) -> MaskFile:
     try:
         return _parse(content)
     except (TypeError, KeyError, ValueError) as error:
-        raise UsageError(f"{path} is no valid mask: {error}") from error
+        raise UsageError(f"{path} is not a valid mask: {error}") from error
 
 
 def _parse(content: dict[str, Any]) -> MaskFile:
@@ -208,7 +208,7 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     if not (np.abs(_possible_sparsities(mask) - mask.sparsity) <= _ROUNDED).any():
         raise ValueError(
             f"sparsity must be the share of the run's players that is off, but {mask.sparsity:g} "
-            f"is none for {mask.off} in {n_layers} layers of {n_heads} heads"
+            f"cannot be for {mask.off} in {n_layers} layers of {n_heads} heads"
         )
     return mask
 

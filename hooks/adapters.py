@@ -24,10 +24,10 @@ def is_adapter(folder: Path) -> bool:
 
 
 def check_adapter(folder: Path) -> None:
-    """Refuse what is no adapter that can be merged, before any weights are read.
+    """Refuse an adapter that cannot be merged, before any weights are read.
 
     Raises:
-        UsageError: it is none, or peft is not installed.
+        UsageError: not an adapter, or peft is not installed.
     """
     if not is_adapter(folder):
         raise UsageError(

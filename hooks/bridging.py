@@ -18,7 +18,7 @@ def check_config(config: Any, name: str) -> str:
     """The architecture's class name.
 
     Raises:
-        UsageError: it is no decoder, or none whose ablation is known to be right.
+        UsageError: not a decoder, or one whose ablation is not known to be right.
     """
     listed = (getattr(config, "architectures", None) or [""])[0]
     kind = getattr(config, "model_type", "")

@@ -109,7 +109,7 @@ def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
             # A bridge is always eager; another implementation would change the last bits.
             attn_implementation="eager",
             use_safetensors=pickled is None,
-            weights_only=True,  # a pickle can run code; what is no weight is refused
+            weights_only=True,  # a pickle can run code; anything but weights is refused
             ignore_mismatched_sizes=True,  # they are refused below, in words
             output_loading_info=True,
             adapter_kwargs=_NO_ADAPTER,
@@ -221,7 +221,7 @@ def _explained(source: Source, broken: str) -> Iterator[None]:
     # transformers and tokenizers raise these, and nothing narrower, for files that they cannot
     # read; the exception is kept as the cause.
     expected = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError)
-    # A GGUF file that is none raises whatever its bytes spell.
+    # A file that is not GGUF raises whatever its bytes spell.
     known = (*expected, SafetensorError, StrictDataclassError) if source.gguf is None else Exception
     try:
         yield

@@ -51,7 +51,7 @@ def find_source(
         adapter: a folder with a PEFT adapter to merge.
 
     Raises:
-        UsageError: it is none of them, or the folder holds no model.
+        UsageError: not a name, a file or a folder with a model.
     """
     source = _found(name, revision)
     if adapter is not None:
@@ -109,7 +109,7 @@ def _folder(name: str, folder: Path, revision: str | None) -> Source:
     if is_adapter(folder):
         return _adapted(name, folder)
     raise UsageError(
-        f"{name} is no model: it has no config.json and no {SUFFIX} file; "
+        f"{name} is not a model: it has no config.json and no {SUFFIX} file; "
         "name a folder that save_pretrained wrote, or a Hub name (org/name)"
     )
 

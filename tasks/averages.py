@@ -42,7 +42,7 @@ def averages(questions: Sequence[Question], scores: Scores) -> dict[str, Any]:
     """`{"micro", "macro", "subjects": {...}, "categories": {...}}`.
 
     `micro` is the mean over questions, `macro` the mean over subjects; a category is the mean over
-    its questions, as in lm-eval. Categories are empty where a subject is none of MMLU's.
+    its questions, as in lm-eval. Categories are empty where a subject is not one of MMLU's.
     """
     subjects = list(dict.fromkeys(question.subject for question in questions))
     own = {s: [q.subject == s for q in questions] for s in subjects}

@@ -46,7 +46,7 @@ def read_csv(path: Path, subject: str) -> list[Question]:
 
     Raises:
         UsageError: the file is absent, empty or no UTF-8, or a row (named by file and line) has
-            another number of fields or an answer that is none of A-D.
+            another number of fields or an answer outside A-D.
     """
     questions: list[Question] = []
     text = read_utf8(path, newline="")
@@ -96,7 +96,7 @@ def _why_no_row(text: str, error: csv.Error) -> str:
             f"a field must have at most {csv.field_size_limit():,} characters, but one that begins "
             "here has more; close its quote, or shorten it"
         )
-    return f"this is no row of a CSV file ({error}); close or double its quotes"
+    return f"this is not a row of a CSV file ({error}); close or double its quotes"
 
 
 def _delimiter(text: str) -> str | None:

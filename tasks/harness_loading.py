@@ -94,7 +94,7 @@ def _check_files(name: str, folder: Path) -> None:
         try:
             yaml.compose(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"{path} is no task file: {_why(error, path)}; mend it") from error
+            raise UsageError(f"{path} is not a task file: {_why(error, path)}; mend it") from error
 
 
 def _files_of(name: str, folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ def question_of(row: Mapping[str, Any], place: str, subject: str) -> Question:
 
     Raises:
         UsageError: null, NaN or a number in the place of a text, fewer than 2 or more than 26
-            choices, or an answer that is none of them or more than one.
+            choices, or an answer that is not exactly one of them.
     """
     question = text_of(row["question"], "question", place)
     choices = _choices(row["choices"], place)
@@ -57,7 +57,7 @@ def answer_of(value: Any, choices: tuple[str, ...], place: str) -> int:
     """The position of the right choice, from its number, its letter or its text.
 
     Raises:
-        UsageError: it is none of them, or a letter and a text that name different choices.
+        UsageError: not a choice, or a letter and a text that name different choices.
     """
     if isinstance(value, str):
         return _named(value, choices, place)

@@ -93,7 +93,7 @@ def _read_parquet(path: Path) -> Iterable[Row]:
             )
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no parquet file; fetch it again") from error
+        raise UsageError(f"{path} is not a parquet file; fetch it again") from error
     return rows
 
 
@@ -127,7 +127,9 @@ def _read_saved(path: Path) -> Iterable[Row]:
     try:
         rows: list[Row] = datasets.load_from_disk(str(path)).to_list()
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
-        raise UsageError(f"{path} is no whole folder of save_to_disk; save it again") from error
+        raise UsageError(
+            f"{path} is not a complete folder of save_to_disk; save it again"
+        ) from error
     return rows
 
 

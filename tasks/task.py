@@ -182,7 +182,7 @@ def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tup
     heldout = tuple(q for q in task.pool if q.id not in search)
     if not heldout:
         raise UsageError(
-            f"task {task.name} has {len(task.pool)} different questions that are no shots, too few "
+            f"task {task.name} has {len(task.pool)} different questions beside the shots, too few "
             "to hold some out; give it at least two in one subject"
         )
     return tuple(q for q in task.pool if q.id in search), heldout

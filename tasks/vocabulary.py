@@ -71,5 +71,5 @@ def _named(number: int, tokenizer: Any) -> str:
     try:
         token = tokenizer.convert_ids_to_tokens(number) if number >= 0 else None
     except (AttributeError, IndexError, OverflowError, KeyError, TypeError):
-        token = None  # such a number is no token at all, or the tokenizer cannot say
+        token = None  # not a token, or the tokenizer cannot say
     return "the token " if token is None else f"the token {token!r} with the id "

@@ -88,7 +88,7 @@ def test_a_folder_that_is_not_there_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(tmp_path / "no")]) == 2
-    assert "is no folder; name one where runs would be kept" in capsys.readouterr().err
+    assert "is not a folder; name one where runs would be kept" in capsys.readouterr().err
 
 
 def test_every_alias_and_task_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,8 @@ LINKED = ("hooks", "tasks", "figures")  # that lie beside the package
 FLOORS = [
     "errors", "support", "units", "presets", "players", "mask_file", "settings", "tiny", "engine",
     "schedules", "walk", "tasks", "hooks", "scores", "budget", "setup", "estimates", "runs",
-    "figures", "report", "study", "comparison", "evaluation", "export", "rescheduling", "features", "data",
-    "cli",
+    "figures", "report", "study", "comparison", "evaluation", "export", "rescheduling",
+    "features", "data", "cli",
 ]  # fmt: skip
 NUMBERS = {"numpy", "scipy", "sklearn", "xgboost", "jaxtyping", "threadpoolctl", "shapiq"}
 IN_ROOT = 8  # modules, at most

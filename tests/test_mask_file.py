@@ -52,7 +52,7 @@ def test_a_mask_survives_the_file_and_names_the_heads_that_are_off(tmp_path: Pat
         ({"ablation": "noise"}, "ablation"),
         ({"rescale": "yes"}, "rescale"),
         ({"score": "high"}, "score"),
-        ({"score": float("nan")}, "NaN is no number"),
+        ({"score": float("nan")}, "NaN is not a number"),
         ({"fill": {"path": "/etc/passwd"}}, "fill"),
         ({"model": 3}, "model"),
     ],
@@ -69,7 +69,7 @@ def test_a_broken_mask_file_is_refused_with_what_is_wrong(
 def test_a_layer_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mask.json"
     path.write_text(MASK.to_json().replace('"2": [', '"0": ['))
-    with pytest.raises(UsageError, match=r"mask\.json is no JSON: '0' is named twice"):
+    with pytest.raises(UsageError, match=r"mask\.json is not JSON: '0' is named twice"):
         read_mask(path)
 
 

@@ -144,7 +144,9 @@ def test_folders_of_save_to_disk_are_read(tmp_path: Path) -> None:
         assert mmlu(data_dir=tmp_path / kind / "anatomy").test == expected("anatomy")
     for arrow in (tmp_path / "tests/anatomy").glob("*.arrow"):
         arrow.unlink()
-    with pytest.raises(UsageError, match=r"anatomy is no whole folder of save_to_disk; save it"):
+    with pytest.raises(
+        UsageError, match=r"anatomy is not a complete folder of save_to_disk; save it"
+    ):
         mmlu(data_dir=tmp_path / "tests")
 
 
@@ -224,7 +226,7 @@ def test_files_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pointer of Git LFS.*git lfs pull"):
         mmlu(data_dir=tmp_path)
     path.write_bytes(b"PAR1")
-    with pytest.raises(UsageError, match=r"is no parquet file; fetch it again"):
+    with pytest.raises(UsageError, match=r"is not a parquet file; fetch it again"):
         mmlu(data_dir=tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_unknown_names_are_refused_with_near_ones(name: str, message: str) -> No
 
 
 def test_a_folder_without_config_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is no model: it has no config\.json"):
+    with pytest.raises(UsageError, match=r"is not a model: it has no config\.json"):
         load_model(tmp_path)
 
 

@@ -23,7 +23,7 @@ from headspex.walk.sizes import WalkSizes, walk_sizes
 
 SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
 VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of all that a run spends
-WATCHED = 100  # masks that looks at the search are had on
+WATCHED = 100  # masks on which the search is looked at
 LOOK_SHARE = 1 / 8  # of the default budget, between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
 FEWEST_MASKS = 10  # of the search; intervals need as many
@@ -44,7 +44,7 @@ class Plan:
         fresh_search, fresh_heldout: questions of either half that each fresh mask is asked; a
             watched mask is asked as many search questions.
         n_compared: held-out questions on which other methods' schedules are judged.
-        n_watched: masks that are neither searched nor fresh, on which looks are had.
+        n_watched: masks for looks, neither searched nor fresh.
         look_step: passes of the search between two looks; 0 without any.
     """
 

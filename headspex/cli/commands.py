@@ -44,7 +44,7 @@ class Module(Protocol):
 
 
 def _nowhere(options: argparse.Namespace) -> None:
-    """It only tells."""
+    """It only prints."""
 
 
 def _in_run(options: argparse.Namespace) -> Path | None:

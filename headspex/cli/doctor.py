@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from headspex.errors import UsageError
 
     if not options.folder.is_dir():
-        raise UsageError(f"{options.folder} is no folder; name one where runs would be kept")
+        raise UsageError(f"{options.folder} is not a folder; name one where runs would be kept")
     findings = []
     for finding in examine(options.folder):
         findings.append(finding)

@@ -67,7 +67,7 @@ def _packages(folder: Path) -> tuple[str, str]:
 
 
 def _tested(folder: Path) -> tuple[str, str]:
-    """An untested version is no fault, but the first thing to look at when one shows."""
+    """An untested version is not a fault, but the first thing to look at when one shows."""
     told = ", ".join(f"{name} {' and '.join(versions)}" for name, versions in TESTED.items())
     other = ", ".join(f"{name} {given}" for name, given in untested().items())
     if not other:

@@ -15,7 +15,7 @@ from headspex.support.interrupt import record_sigint
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says one sentence instead of a usage block."""
+    """Prints one sentence instead of a usage block."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")

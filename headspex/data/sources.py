@@ -33,7 +33,7 @@ def read_data(name: str) -> Data:
             f"no data {name!r}; known: {', '.join(SOURCES)}, or an .npz file of features and labels"
         )
     try:
-        # Opened here, as numpy leaves what is no archive open.
+        # Opened here, as numpy leaves a file open that is not an archive.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             features, labels = file["features"], file["labels"]
     # TypeError: it is a single array, not an archive of some.

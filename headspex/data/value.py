@@ -161,7 +161,7 @@ def check_features(features: npt.ArrayLike) -> Float[np.ndarray, "samples ..."]:
     """Features as float64.
 
     Raises:
-        UsageError: no samples, or entries that are no finite numbers of moderate size.
+        UsageError: no samples, or entries that are not finite numbers of moderate size.
     """
     array = np.asarray(features)
     if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":

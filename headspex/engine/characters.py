@@ -59,7 +59,7 @@ def characters(
     Terms may be in any sequence. The result is Fortran-ordered: a column (a term) is contiguous.
 
     Raises:
-        UsageError: masks that are none, or a term's column out of range.
+        UsageError: invalid masks, or a term's column out of range.
     """
     array = as_array(masks, "masks")
     array = check_masks(array, array.shape[-1] if array.ndim else 0)

@@ -58,7 +58,7 @@ def fit_spectrum(
 
     Raises:
         UsageError: no masks, shapes that do not fit, NaN, values beyond 1e305, weights not positive
-            or too far apart, keep outside (0, 1), a seed or thread count that is none.
+            or too far apart, keep outside (0, 1), an invalid seed or thread count.
     """
     seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)

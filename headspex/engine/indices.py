@@ -125,7 +125,7 @@ def _influence(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     size = float(np.abs(based.coefficients[1:]).max(initial=0.0))
     if size and not 1e-150 < size < 1e150:
         raise UsageError(
-            f"influence is a square, and that of {size:g} is no number of float64; "
+            f"influence is a square, and float64 cannot hold that of {size:g}; "
             "give values in a unit in which they are nearer to 1"
         )
     blocks = [Block(block.columns, np.square(block.coefficients)) for block in based.blocks]

@@ -32,7 +32,7 @@ def draw_masks(
         seed: a number, or a generator to continue.
 
     Raises:
-        UsageError: `count` or `n_players` no whole number of 1 or more, a seed that is none, or
+        UsageError: `count` or `n_players` not a whole number of 1 or more, an invalid seed, or
             `keep` outside (0, 1).
     """
     n_players, count = whole("n_players", n_players, 1), whole("masks to draw", count, 1)

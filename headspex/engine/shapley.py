@@ -41,7 +41,7 @@ PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell pl
 PRIOR_PRECISION = (
     0.3  # of relevances to each other; squared errors 13-20 % below those of the kernel's own
 )
-ROUNDS = 100  # of drawing before the pairs that are missing count as not to be had
+ROUNDS = 100  # of drawing before missing pairs count as impossible
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def shapley_values(
         seed: fixes the masks.
 
     Raises:
-        UsageError: fewer than 3 masks, no players, a seed that is none, or a value function that
+        UsageError: fewer than 3 masks, no players, an invalid seed, or a value function that
             returns another shape or NaN.
     """
     n_players, seed = whole("n_players", n_players, 1), whole_seed(seed)

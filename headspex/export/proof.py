@@ -95,7 +95,7 @@ def check_tokens(source: Source, folder: Path) -> None:
 
 
 def read_back(folder: Path, dtype: torch.dtype) -> Any:
-    """The model as a stranger reads it, every weight known and none left over.
+    """The model as a stranger reads it, with every weight known and used.
 
     Raises:
         UsageError: it cannot be read.

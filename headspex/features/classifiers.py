@@ -50,7 +50,7 @@ def load_classifier(
     # transformers would fill these with random numbers and go on.
     if missing := sorted(report["missing_keys"]):
         raise UsageError(
-            f"{model} is no trained sequence classifier: {missing[0]} is not in its files; name a "
-            "model that was trained for it"
+            f"{model} is not a trained sequence classifier: {missing[0]} is not in its files; "
+            "name a model that was trained for it"
         )
     return loaded.to(device).eval().requires_grad_(False), tokenizer

@@ -48,7 +48,7 @@ class AnswerScorer:
         odds: see above.
 
     Raises:
-        UsageError: no answers, or `right` is none of them.
+        UsageError: no answers, or `right` is not among them.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def write_report(run: RunView, *, to: Path | None = None) -> Path:
         to: the file; the folder's report.html by default.
 
     Raises:
-        UsageError: a name that is of no page, or files of the run that are damaged.
+        UsageError: another ending than .html, or damaged files of the run.
     """
     path = to or run.folder.report
     if path.suffix not in (".html", ".htm"):

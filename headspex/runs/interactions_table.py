@@ -103,7 +103,7 @@ def read_interactions(path: Path) -> list[Interaction]:
     """Read what `write_interactions` wrote.
 
     Raises:
-        UsageError: the file is missing, has other columns, or holds what is no number.
+        UsageError: the file is missing, has other columns, or holds something that is not a number.
     """
     numbers = ("effect", "coefficient", "low", "high", "selected")
     rows = read_csv(path, HEADER)

@@ -113,7 +113,7 @@ class RayWorkers:
 
 
 def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
-    """Refuse a size of workers that is none, or without workers.
+    """Refuse an invalid number of CPUs, or one without Ray.
 
     Raises:
         UsageError: see above.

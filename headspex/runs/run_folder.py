@@ -205,7 +205,7 @@ def is_empty_folder(path: Path) -> bool:
 
 
 def check_can_be_made(path: Path, flag: str) -> None:
-    """Refuse a folder that is none or could not be made; nothing is made.
+    """Refuse a path that is not a folder and cannot become one; nothing is made.
 
     Raises:
         UsageError: a file is in its place or above it, or that may not be written.
@@ -229,7 +229,7 @@ def read_run(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} holds no run (no run.json); name a folder `headspex prune` made")
     content = read_json(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{file} is no run of this version of headspex (format {FORMAT!r})")
+        raise UsageError(f"{file} is not a run of this version of headspex (format {FORMAT!r})")
     for part, check in PARTS.items():
         if (part in content or part == "identity") and (where := check.misfit(content.get(part))):
             raise UsageError(

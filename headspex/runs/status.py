@@ -93,11 +93,13 @@ def _read(path: Path) -> dict[str, Any]:
     }  # fmt: skip
     fits = isinstance(content, dict) and content.get("format") == FORMAT
     if not fits or not all(isinstance(content.get(k), kind) for k, kind in kinds.items()):
-        raise UsageError(f"{path} is no status of this version of headspex; go on with the run")
+        raise UsageError(
+            f"{path} is not a status file of this version of headspex; go on with the run"
+        )
     known = content["faithfulness"]
     numbers = [] if known is None else [known.get(name) for name in ("r2", "low", "high")]
     if not all(isinstance(number, int | float) for number in numbers):
-        raise UsageError(f"{path} is damaged: its R² is no number; go on with the run")
+        raise UsageError(f"{path} is damaged: its R² is not a number; go on with the run")
     return dict(content)
 
 

@@ -1,9 +1,9 @@
 """A search that looks at itself every so many passes, and ends when it explains enough.
 
-Looks are had on masks of their own: the fresh masks, on which the finished run is judged, take no
-part in the choice of when to end.
+Looks use masks of their own: the fresh masks, on which the finished run is judged, take no part in
+the choice of when to end.
 
-Who looks often enough sees what he wishes for by luck. So the bounds of a look are wide enough that
+Whoever looks often enough sees a good result by luck. So the bounds of a look are wide enough that
 those of all looks hold together, in 95 % of searches.
 """
 

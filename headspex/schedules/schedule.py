@@ -41,7 +41,7 @@ class Schedule:
     values: Float[np.ndarray, " sizes"] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an order that is none."""
+        """Refuse an invalid order."""
         if len(set(self.order)) != len(self.order):
             raise UsageError("a schedule removes each player once, but one is named twice")
         if any(not 0 <= column < self.n_players for column in self.order):

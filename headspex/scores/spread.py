@@ -133,7 +133,7 @@ def sampled_values(
         scores: of each mask on its own questions.
         asked: those questions, a random draw for each mask, none twice; at least two of them.
         n_questions: how many there are.
-        expected: a prediction of each mask's value: what it explains is no question's doing.
+        expected: a prediction of each mask's value; what it explains is not due to questions.
     """
     per_mask = asked.shape[1]
     if per_mask == n_questions:

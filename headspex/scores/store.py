@@ -59,7 +59,7 @@ class ScoreStore:
         fingerprint: everything that decides a score, as JSON; None takes what the file says.
 
     Raises:
-        UsageError: the file cannot be opened, is no store, or holds scores of something else.
+        UsageError: the file cannot be opened, is not a store, or holds scores of something else.
     """
 
     def __init__(self, path: Path | str, fingerprint: Mapping[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What people hand over as arrays - tensors, sparse matrices, series, lists - as numpy's own."""
+"""Tensors, sparse matrices, series and lists as numpy arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_array(given: Any, name: str) -> npt.NDArray[Any]:
         name: of the array, in the sentence that refuses it.
 
     Raises:
-        UsageError: rows of different lengths, masked entries, or nothing that numpy can hold.
+        UsageError: rows of different lengths, masked entries, or something that numpy cannot hold.
     """
     if np.ma.is_masked(given):
         raise UsageError(
@@ -57,7 +57,7 @@ def as_numbers(given: Any, name: str) -> npt.NDArray[np.float64]:
         raise UsageError(
             f"{name} must be real numbers, but are complex; give their real part or their size"
         )
-    if array.dtype.kind not in "biufO":  # text and times are no numbers, though numpy reads them so
+    if array.dtype.kind not in "biufO":  # numpy would read text and times as numbers
         raise UsageError(f"{name} must be numbers, but are of the type {array.dtype}")
     try:
         with np.errstate(over="ignore"):  # beyond float64 is infinite, which callers refuse

@@ -64,7 +64,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UsageError(f"{path} cannot be read: {reason}") from error
 
 
@@ -106,7 +106,7 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,7 +126,9 @@ def read_json(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _LARGEST_JSON:
-            raise UsageError(f"{path} is larger than any file of headspex; is it the right one?")
+            raise UsageError(
+                f"{path} is larger than any file headspex writes; is it the right one?"
+            )
         return json.loads(
             path.read_text(encoding="utf-8"),
             parse_constant=_no_constant,
@@ -135,4 +137,4 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
+        raise UsageError(f"{path} is not JSON: {error}") from error

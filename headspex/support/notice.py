@@ -1,4 +1,4 @@
-"""What is told beside the work, and what an error says, each in one line."""
+"""Notices and the gist of an error, each in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHORTEST, _LONGEST = 20, 240  # characters
 
 @cache
 def say_once(sentence: str) -> None:
-    """Tell it on standard error, unless it was told before."""
+    """Print it on standard error, unless it was printed before."""
     from tqdm import tqdm
 
     tqdm.write(f"headspex: {sentence}", file=sys.stderr)  # on a line of its own beside its bars

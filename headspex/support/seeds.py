@@ -14,7 +14,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
     """Independent random numbers for each purpose, so that one never shifts another.
 
     Raises:
-        UsageError: the seed is none.
+        UsageError: an invalid seed.
     """
     return np.random.default_rng([whole_seed(seed), zlib.crc32(name.encode())])
 
@@ -23,6 +23,6 @@ def derived_seed(seed: int, name: str) -> int:
     """A seed below 2^31 for a library that draws by itself.
 
     Raises:
-        UsageError: the seed is none.
+        UsageError: an invalid seed.
     """
     return int(stream(seed, name).integers(2**31))

@@ -1,6 +1,6 @@
 """The word-level tokenizer of the shipped model: one word, one token.
 
-White space, punctuation and five small words only separate words; they are no tokens. So "Leo is in
+White space, punctuation and five small words only separate words and are not tokens. So "Leo is in
 Madrid." is "Leo Madrid": what belongs together stands side by side. The line that opens every
 prompt is a single token, and a prompt is 15 to 30 tokens long.
 """

@@ -31,7 +31,7 @@ LEAST_OWN, MOST_OWN = 0.01, 100.0  # beyond which that variance makes no differe
 OWN_RANGE = 0.35  # share of players removed after which an own part keeps 1/e of its correlation
 QUESTION_RANGE = 0.8  # the same for the part on a question
 NEWEST = 0.3  # weight of the latest look in the running mean of the noise
-ROUNDING = 1e-20  # of mean squared deviations: variances below it are none
+ROUNDING = 1e-20  # of mean squared deviations: smaller variances count as 0
 LEAST = 1e-6  # variances below it are rounding
 
 

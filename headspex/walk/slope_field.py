@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 # Variances, in that of v.
 CURVATURE = 5.0
 ALIKE = 0.5  # u
-ROUNDING = 1e-3  # of what is no process
+ROUNDING = 1e-3  # of what the process does not explain
 RANGE = 0.5  # share of players that differ between two masks whose slopes are correlated by 1/e
 MOST = 2_048  # slopes that a walk takes, at most: matrices have as many rows and columns
 

@@ -126,6 +126,6 @@ def walk(
 
 
 def _nothing(n_players: int, per_candidate: int) -> tuple[Masks, np.ndarray, np.ndarray]:
-    """Masks, questions and scores of a walk that never needed to ask: one player is no choice."""
+    """Masks, questions and scores of a walk with one player, which has nothing to ask."""
     cells = 0, per_candidate
     return np.zeros((0, n_players), bool), np.zeros(cells, dtype=np.int64), np.zeros(cells)

@@ -11,12 +11,12 @@ from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 
-SOLVED = 5e-4  # share of the variance left over, at most
+SOLVED = 5e-4  # share of the variance that may stay unexplained
 MARGIN = 10.0  # nats by which chance must fall short: odds of 1 in 20,000
 
 
 def fits_exactly(spectrum: Spectrum, data: Observations) -> bool:
-    """Whether next to nothing is left over, and that not by chance.
+    """Whether next to nothing stays unexplained, and not by chance.
 
     Such a spectrum needs no held-out masks to be believed, so that none need be spared.
     """
@@ -26,7 +26,7 @@ def fits_exactly(spectrum: Spectrum, data: Observations) -> bool:
 def beyond_chance(spectrum: Spectrum, data: Observations) -> bool:
     """Whether the terms explain the values they were fitted to better than any terms could by luck.
 
-    There are so many choices of as many terms of these orders, and each leaves over a share s of
+    There are so many choices of as many terms of these orders, and each leaves a share s of
     noise with a probability below s^((m - k) / 2) or so: a union bound over m masks and k terms.
     """
     free = len(data) - len(spectrum.terms)

@@ -4,7 +4,7 @@ A share of right answers is near a smooth step of the sum of what the heads cont
 single-index model; Ichimura, Journal of Econometrics 1993). The step alone makes every head
 interact with every other. Such interactions are too many to be found one by one; here they follow
 from the players' weights and the curve's few numbers, and their coefficients from a formula. What
-the curve leaves over is few interactions again, for which `grow` is made; the two take turns.
+the curve does not explain is few interactions again, for which `grow` is made; the two take turns.
 """
 
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class Index:
 
 
 def saturating_fit(data: Observations) -> Spectrum:
-    """A curve of a weighted sum, plus the sparse spectrum of what it leaves over."""
+    """A curve of a weighted sum, plus the sparse spectrum of its residual."""
     index = fit_index(data)
     for _ in range(TURNS):
         rest = _left_over(data, index)

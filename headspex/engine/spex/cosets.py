@@ -60,7 +60,7 @@ def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 
         seed: fixes the masks.
 
     Raises:
-        UsageError: an argument that is no whole number, or below its minimum.
+        UsageError: an argument that is not a whole number, or is below its minimum.
     """
     n_players, budget = whole("n_players", n_players, 1), whole("budget", budget, 1)
     max_order, rng = whole("max_order", max_order, 1), stream(seed, "spex masks")
@@ -109,7 +109,7 @@ def _bit_strings(bits: int) -> Bool[np.ndarray, "strings bits"]:
 def _full_rank(
     bits: int, n_players: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, "bits players"]:
-    """Rows of which no sum vanishes, so that all points of a group differ."""
+    """Linearly independent rows, so that all points of a group differ."""
     while True:
         rows = rng.random((bits, n_players)) < 0.5
         if parities(_bit_strings(bits)[1:], rows.T).any(axis=1).all():
