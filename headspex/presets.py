@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 PROTOCOLS = ("paper", "hendrycks")  # the second is a way to write prompts: `headspex.tasks.STYLES`
 PAPER_MASKS = 5_000
@@ -44,7 +44,8 @@ def prescribed(
                 else f"has {flag} {PAPER[name]}"
             )
             raise UsageError(
-                f"--protocol paper {rule}, but {flag} is {given[name]}; leave one of the two out"
+                f"{argument('protocol')} paper {rule}, but {flag} is {given[name]}; leave one of "
+                "the two out"
             )
     return PAPER
 

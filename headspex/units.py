@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,19 @@ def parse_units(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in UNITS:
             raise UsageError(
-                f"--unit must be {', '.join(UNITS)} or two of them such as head,mlp, "
+                f"{argument('unit')} must be {', '.join(UNITS)} or two of them such as head,mlp, "
                 f"but is {text!r}"
             )
         if names.count(name) > 1:
-            raise UsageError(f"--unit names each unit once, but {text!r} names {name} twice")
+            raise UsageError(
+                f"{argument('unit')} names each unit once, but {text!r} names {name} twice"
+            )
     found = tuple(name for name in UNITS if name in names)
     overlapping = [name for name in found if UNITS[name].of_attention]
     if len(overlapping) > 1:
         raise UsageError(
-            f"--unit must not switch a head in two ways, but {overlapping[0]} and {overlapping[1]} "
-            "are of the same heads; name one of them"
+            f"{argument('unit')} must not switch a head in two ways, but {overlapping[0]} and "
+            f"{overlapping[1]} are of the same heads; name one of them"
         )
     return found
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks.extras import need
 from headspex.support.notice import first_cause
 
@@ -31,7 +31,8 @@ def check_adapter(folder: Path) -> None:
     """
     if not is_adapter(folder):
         raise UsageError(
-            f"--adapter is a folder that peft wrote, but {folder} has no {CONFIG}; check the path"
+            f"{argument('adapter')} is a folder that peft wrote, but {folder} has no {CONFIG}; "
+            "check the path"
         )
     content = _content(folder)
     if not (folder / WEIGHTS).is_file():
@@ -61,7 +62,7 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     if not isinstance(base, str) or not base:
         raise UsageError(
             f"{folder} is an adapter whose {CONFIG} names no base model; give it as "
-            f"--model BASE --adapter {folder}"
+            f"{argument('model')} BASE {argument('adapter')} {folder}"
         )
     return base, revision if isinstance(revision, str) and revision else None
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from headspex.errors import RoomError
+from headspex.errors import RoomError, argument
 from headspex.hooks.inputs import Pass, passes
 from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
 from headspex.hooks.token_budget import out_of_memory
@@ -71,7 +71,8 @@ def gate_gradients(
             if batch == 1:
                 raise RoomError(
                     "the gradient of a single prompt does not fit into memory beside the model; "
-                    "take a smaller dtype (--dtype bfloat16), another device, or shorter prompts"
+                    f"take a smaller dtype ({argument('dtype')} bfloat16), another device, or "
+                    "shorter prompts"
                 ) from error
             batch //= 2
         else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
@@ -120,7 +120,7 @@ def check_device(device: str) -> None:
     if (kind.index or 0) >= present[kind.type]:
         raise UsageError(
             f"device {device!r} needs such an accelerator, but torch finds "
-            f"{present[kind.type]} of that kind; use --device cpu"
+            f"{present[kind.type]} of that kind; use {argument('device')} cpu"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks.adapters import base_of, check_adapter, is_adapter
 from headspex.hooks.catalogue import ALIASES
 from headspex.hooks.gguf_file import SUFFIX, only_gguf
@@ -57,16 +57,17 @@ def find_source(
     if adapter is not None:
         if source.adapter is not None:
             raise UsageError(
-                f"one adapter is merged, but {name} is one and --adapter names {adapter}; give the "
-                "base as --model, or merge the first and save the model"
+                f"one adapter is merged, but {name} is one and {argument('adapter')} names "
+                f"{adapter}; give the "
+                f"base as {argument('model')}, or merge the first and save the model"
             )
         source = replace(source, adapter=Path(adapter).expanduser())
     if source.adapter is not None:
         check_adapter(source.adapter)
     elif not source.on_hub and is_adapter(Path(source.location)):
         say_once(
-            f"the adapter beside the weights of {name} is ignored; --adapter {source.location} "
-            "merges it"
+            f"the adapter beside the weights of {name} is ignored; {argument('adapter')} "
+            f"{source.location} merges it"
         )
     return source
 
@@ -123,12 +124,12 @@ def _adapted(name: str, folder: Path) -> Source:
     except UsageError as error:
         raise UsageError(
             f"{name} is an adapter of {base}, which is not here ({error}); give the base as "
-            f"--model BASE --adapter {name}"
+            f"{argument('model')} BASE {argument('adapter')} {name}"
         ) from error
     if found.adapter is not None:
         raise UsageError(
             f"{name} is an adapter of {base}, which is an adapter itself; merge that one, save "
-            f"the model, and give it as --model BASE --adapter {name}"
+            f"the model, and give it as {argument('model')} BASE {argument('adapter')} {name}"
         )
     return replace(found, name=name, adapter=folder)
 
@@ -136,6 +137,6 @@ def _adapted(name: str, folder: Path) -> Source:
 def _refuse_revision(name: str, revision: str | None) -> None:
     if revision is not None:
         raise UsageError(
-            f"a folder has no revisions, but --revision {revision} was given for {name}; "
-            "leave it out"
+            f"a folder has no revisions, but {argument('revision')} {revision} was given for "
+            f"{name}; leave it out"
         )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work
@@ -48,7 +48,7 @@ class TokenBudget:
         if self.batch_tokens == 1:
             raise UsageError(
                 "a single prompt does not fit into memory beside the model; take a smaller dtype "
-                "(--dtype bfloat16), another device, or shorter prompts"
+                f"({argument('dtype')} bfloat16), another device, or shorter prompts"
             )
         self.batch_tokens //= 2
 

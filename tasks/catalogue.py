@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.harness import lm_eval_task
 from headspex.tasks.jsonl import ENDINGS, jsonl
 from headspex.tasks.mini import mini
@@ -83,7 +83,8 @@ def _alone(
     """
     if folder is not None:
         raise UsageError(
-            f"task {name} is one file, but --data-dir {os.fspath(folder)} was given; leave it out"
+            f"task {name} is one file, but {argument('data_dir')} {os.fspath(folder)} was given; "
+            "leave it out"
         )
     if subjects:
         raise UsageError(

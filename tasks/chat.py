@@ -6,7 +6,7 @@ from datetime import date
 from functools import cache
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.support.notice import say_once
 
 Message = dict[str, str]
@@ -62,7 +62,7 @@ def in_chat(
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
             f"the chat template does not take these messages ({first}); mend chat_template.jinja "
-            "in the model's folder, or leave --chat-template out"
+            f"in the model's folder, or leave {argument('chat_template')} out"
         ) from error
     say_once("the chat template takes no system message: prompts go without their header")
     return text
@@ -79,15 +79,16 @@ def _template_of(tokenizer: Any) -> str:
     found = getattr(tokenizer, "chat_template", None)
     if isinstance(found, dict) and found and "default" not in found:
         raise UsageError(
-            "--chat-template takes the template called default, but this tokenizer's are called "
+            f"{argument('chat_template')} takes the template called default, but this "
+            "tokenizer's are called "
             f"{', '.join(sorted(found))}; write one of them to chat_template.jinja in the model's "
-            "folder, or leave --chat-template out"
+            f"folder, or leave {argument('chat_template')} out"
         )
     template = found.get("default") if isinstance(found, dict) else found
     if not template:
         raise UsageError(
-            "--chat-template needs a tokenizer with a chat template, but this one has none; "
-            "take an instruct model, or leave it out"
+            f"{argument('chat_template')} needs a tokenizer with a chat template, but this one "
+            "has none; take an instruct model, or leave it out"
         )
     return str(template)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
@@ -107,8 +107,8 @@ def game(
     ) -> list[EncodedQuestion]:
         if how.shots or how.chat:
             raise UsageError(
-                f"{called} brings its prompts, but --shots or --chat-template was given; "
-                "leave it out"
+                f"{called} brings its prompts, but {argument('shots')} or "
+                f"{argument('chat_template')} was given; leave it out"
             )
         return [
             _encoded(number[id(question)], *pairs[number[id(question)]], tokenizer, how.n_ctx)

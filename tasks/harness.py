@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.support.notice import first_line
 from headspex.tasks.chat import in_chat
 from headspex.tasks.harness_loading import documents, loaded
@@ -51,7 +51,7 @@ def lm_eval_task(
             raise UsageError(
                 f"headspex takes tasks of lm-eval that compare likelihoods ({', '.join(TYPES)}), "
                 f"but {key} is of the type {task.OUTPUT_TYPE}; take another task, or score it with "
-                "`headspex lm-eval --model headspex`"
+                f"`headspex lm-eval {argument('model')} headspex`"
             )
     return _Harness(tasks).task(f"lm-eval:{name}")
 
@@ -81,7 +81,8 @@ class _Harness:
                 f"{key} has {', '.join(own)}" for key, own in zip(self._tasks, shared, strict=True)
             )
             raise UsageError(
-                f"the tasks of {name} must share a metric, but {told}; take some with --subject"
+                f"the tasks of {name} must share a metric, but {told}; take some with "
+                f"{argument('subjects')}"
             )
         metrics.sort(key=lambda metric: metric != "acc")  # the first is what the task is told in
         choices = all(task.OUTPUT_TYPE == "multiple_choice" for task in self._tasks.values())
@@ -148,7 +149,7 @@ class _Harness:
             if not isinstance(score, int | float | np.number):
                 raise UsageError(
                     f"lm-eval's {metric} gives no number for a single question of "
-                    f"{question.subject}; take another --metric"
+                    f"{question.subject}; take another {argument('metric')}"
                 )
             scores[row] = score
         return scores

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.support.notice import first_line
 from headspex.tasks.questions import near
 
@@ -26,7 +26,9 @@ def loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
     """
     folder = None if include is None else Path(include).expanduser()
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"--data-dir must be a folder of lm-eval's YAML files, but is {folder}")
+        raise UsageError(
+            f"{argument('data_dir')} must be a folder of lm-eval's YAML files, but is {folder}"
+        )
     manager = _manager(None if folder is None else str(folder))
     if folder is not None:
         _check_files(name, folder)

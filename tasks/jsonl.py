@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.json_lines import json_lines
 from headspex.tasks.keys import check_keys
 from headspex.tasks.questions import Question, near
@@ -43,7 +43,7 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
         if subject not in known:
             raise UsageError(
                 f"no subject {subject!r} in {file}{near(subject, known)}; "
-                "take one that stands in its lines, or leave --subject out"
+                f"take one that stands in its lines, or leave {argument('subjects')} out"
             )
     chosen = set(subjects or known)
     kept = {part: [q for q in parts[part] if q.subject in chosen] for part in PARTS}

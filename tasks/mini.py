@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.csv_layout import find
 from headspex.tasks.layouts import read_found
 from headspex.tasks.task import Task
@@ -21,8 +21,8 @@ def mini(
     """
     if data_dir is not None:
         raise UsageError(
-            f"task mini brings its own data, but --data-dir {os.fspath(data_dir)} was given; "
-            "leave it out, or take --task mmlu"
+            f"task mini brings its own data, but {argument('data_dir')} {os.fspath(data_dir)} "
+            f"was given; leave it out, or take {argument('task')} mmlu"
         )
     with resources.as_file(resources.files("headspex.tasks") / "data" / "mini") as folder:
         return read_found("mini", find(Path(folder)), subjects, "mini")

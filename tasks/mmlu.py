@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.support.notice import first_line
 from headspex.tasks.csv_layout import CSV
 from headspex.tasks.layouts import PARTS, chosen, read_found
@@ -54,7 +54,7 @@ def mmlu(
         return _from_hub(chosen(subjects, SUBJECTS, "MMLU"))
     folder = Path(data_dir).expanduser()
     if not folder.exists():
-        raise UsageError(f"--data-dir must be a folder, but there is none at {folder}")
+        raise UsageError(f"{argument('data_dir')} must be a folder, but there is none at {folder}")
     layout = next((one for one in LAYOUTS if one.holds(folder)), None)
     if layout is None:
         raise UsageError(_nothing(folder))
@@ -65,8 +65,10 @@ def _nothing(folder: Path) -> str:
     """What is there in place of MMLU, and what may have been meant."""
     if folder.is_file():
         return (
-            f"--data-dir must be a folder or a parquet file, but {folder} is neither; name the "
-            "folder of the task's files, or give questions of your own as --task questions.jsonl"
+            f"{argument('data_dir')} must be a folder or a parquet file, but {folder} is "
+            "neither; name the "
+            f"folder of the task's files, or give questions of your own as {argument('task')} "
+            "questions.jsonl"
         )
     inside = sorted(path.name for path in folder.iterdir())
     there = ", ".join(inside[:SHOWN]) + (", ..." if len(inside) > SHOWN else "")
@@ -74,11 +76,15 @@ def _nothing(folder: Path) -> str:
     near = [folder / name for name in inside[:SEARCHED] if (folder / name).is_dir()]
     near += [folder.resolve().parent] if folder.name in FOLDER_NAMES else []
     meant = next((one for one in near if any(layout.holds(one) for layout in LAYOUTS)), None)
-    way = f"did you mean --data-dir {meant}?" if meant else "bring the questions into one of these"
+    way = (
+        f"did you mean {argument('data_dir')} {meant}?"
+        if meant
+        else "bring the questions into one of these"
+    )
     shapes = " nor ".join(layout.shown for layout in LAYOUTS)
     return (
-        f"--data-dir {folder} holds neither {shapes} (its parts are called test, validation and "
-        f"dev), but {there or 'nothing'}; {way}"
+        f"{argument('data_dir')} {folder} holds neither {shapes} (its parts are called test, "
+        f"validation and dev), but {there or 'nothing'}; {way}"
     )
 
 
@@ -95,7 +101,8 @@ def _from_hub(subjects: Sequence[str]) -> Task:
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(
                 f"cannot load {HUB_NAME} ({subject}) from the Hugging Face Hub or its cache "
-                f"({first_line(error)}); check the network, or pass --data-dir with a local copy"
+                f"({first_line(error)}); check the network, or pass {argument('data_dir')} with "
+                "a local copy"
             ) from error
         for part in PARTS:
             if part in loaded:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.keys import check_keys
 from headspex.tasks.layouts import Found, Layout
 from headspex.tasks.questions import Question
@@ -42,7 +42,7 @@ def find(folder: Path) -> Found:
             if subject in home:
                 raise UsageError(
                     f"a subject must stand in one folder, but {subject} is in {home[subject]} and "
-                    f"in {place}; take one of them away, or name one as --data-dir"
+                    f"in {place}; take one of them away, or name one as {argument('data_dir')}"
                 )
             found[subject], home[subject] = parts, place
     if everything is not None:
@@ -105,6 +105,7 @@ def _say_what_is_left_out(folder: Path, beside: Found) -> None:
         others = f" and {len(more) - 3} more" if len(more) > 3 else ""
         print(
             f"headspex: {folder} is left out, as subjects have folders beside it; it also holds "
-            f"{', '.join(more[:3])}{others}: name it as --data-dir to take all that it holds",
+            f"{', '.join(more[:3])}{others}: name it as {argument('data_dir')} to take all that "
+            "it holds",
             file=sys.stderr,
         )

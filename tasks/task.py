@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
 from headspex.tasks.prompts import EncodedQuestion
@@ -134,8 +134,8 @@ class Task:
         """
         if metric not in self.kind.metrics:
             raise UsageError(
-                f"--metric must be one of {', '.join(self.kind.metrics)} for task {self.name}, "
-                f"but is {metric!r}"
+                f"{argument('metric')} must be one of {', '.join(self.kind.metrics)} for task "
+                f"{self.name}, but is {metric!r}"
             )
 
     def shots(self, subject: str, count: int) -> tuple[Question, ...]:
@@ -149,7 +149,7 @@ class Task:
         shots = tuple(q for q in self.dev if q.subject == subject) if count else ()
         if len(shots) < count:
             raise UsageError(
-                f"--shots {count} needs as many dev questions in every subject, but "
+                f"{argument('shots')} {count} needs as many dev questions in every subject, but "
                 f"{self.name} has {len(shots)} for {subject!r}; ask for fewer shots"
             )
         return shots[:count]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.tasks.prompts import EncodedQuestion, encode_texts
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
@@ -55,7 +55,8 @@ def _encode(
 ) -> list[EncodedQuestion]:
     if how.shots or how.chat:
         raise UsageError(
-            "a text is scored as it stands, but --shots or --chat-template was given; leave it out"
+            f"a text is scored as it stands, but {argument('shots')} or "
+            f"{argument('chat_template')} was given; leave it out"
         )
     encoded = [encode_texts("", [question.question], tokenizer) for question in questions]
     lengths = [len(one.continuations[0]) for one in encoded]

@@ -13,7 +13,7 @@ from headspex.budget.verification import (
     least_budget,
     spread,
 )
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.presets import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
 from headspex.scores.block import SLOPE_PASSES
@@ -156,16 +156,16 @@ def make_plan(
     judged = spread(verify, **room)
     if judged is None:
         raise UsageError(
-            f"--verify-budget must be at least {least_budget(**room)} to judge {n_players} "
-            f"{plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
+            f"{argument('verify_budget')} must be at least {least_budget(**room)} to judge "
+            f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
     asked = settings.questions_per_mask
     least = {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
     budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
     if budget < FEWEST_MASKS * least:
         raise UsageError(
-            f"--budget must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks of "
-            f"{least} questions each, but is {budget}"
+            f"{argument('budget')} must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks "
+            f"of {least} questions each, but is {budget}"
         )
     return Plan(
         n_players=n_players, n_search=n_search, sizes=sizes, search_budget=budget,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks.lm_eval_order import harness_log_probs
 from headspex.hooks.measuring import are_prompts, measure, prepare
 from headspex.mask_file import MaskFile
@@ -103,8 +103,8 @@ def check_held_out(mask: Path, protocol: str | None) -> None:
     if (its == "paper") != (protocol == "paper"):
         way = "add" if its == "paper" else "leave out"
         raise UsageError(
-            f"the search of {run} may have seen what is held out here, as --protocol paper cuts "
-            f"questions otherwise; {way} --protocol paper"
+            f"the search of {run} may have seen what is held out here, as {argument('protocol')} "
+            f"paper cuts questions otherwise; {way} {argument('protocol')} paper"
         )
 
 

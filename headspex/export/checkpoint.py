@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.export.shapes import Shape, kept_heads, shapes_within
 
 LLAMA, MISTRAL = "LlamaForCausalLM", "MistralForCausalLM"
@@ -149,7 +149,7 @@ def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
     if not hasattr(config, "attention_bias"):
         raise UsageError(
             "mean ablation leaves a constant behind, which needs a bias in o_proj, but "
-            f"{architecture} has none; use --ablation zero, or --format mask"
+            f"{architecture} has none; use {argument('ablation')} zero, or --format mask"
         )
     state = dict(checkpoint.state)
     for layer in range(int(config.num_hidden_layers)):

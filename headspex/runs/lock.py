@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 NAME = ".lock"
 
@@ -37,8 +37,8 @@ def locked(folder: Path) -> Iterator[None]:
         _leave(folder, new)
         raise UsageError(
             f"a run needs a file system with locks, but that of {folder} gives none ({error}); "
-            "choose a folder on another disk (--out), or have this one mounted with locks "
-            "(Lustre: option flock; NFS: with its lock service)"
+            f"choose a folder on another disk ({argument('out')}), or have this one mounted with "
+            "locks (Lustre: option flock; NFS: with its lock service)"
         ) from error
     try:
         yield
@@ -93,7 +93,7 @@ def _take(folder: Path) -> int:
             os.close(file)
             raise UsageError(
                 f"a run's folder is for one process, but {folder} is used by {who}; wait for it, "
-                "stop it, or choose another --out"
+                f"stop it, or choose another {argument('out')}"
             ) from None
         except OSError as error:
             os.close(file)

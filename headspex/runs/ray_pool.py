@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.scores.block import Block
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
@@ -120,11 +120,12 @@ def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
     """
     if cpus_per_worker is None:
         return
-    whole("--cpus-per-worker", cpus_per_worker, 1)
+    whole(argument("cpus_per_worker"), cpus_per_worker, 1)
     if ray is None:
         raise UsageError(
-            "--cpus-per-worker is of Ray's workers, but there is no --ray; give --ray local or an "
-            "address, or leave --cpus-per-worker out"
+            f"{argument('cpus_per_worker')} is of Ray's workers, but there is no "
+            f"{argument('ray')}; give {argument('ray')} local or an "
+            f"address, or leave {argument('cpus_per_worker')} out"
         )
 
 
@@ -160,7 +161,8 @@ def ray_workers(
             wanted = "a GPU" if on_gpu else f"{cpus} CPUs"
             raise UsageError(
                 f"a Ray worker takes {wanted}, but {address} has {there.get('GPU', 0):.0f} GPUs "
-                f"and {there.get('CPU', 0):.0f} CPUs; set --device or --cpus-per-worker"
+                f"and {there.get('CPU', 0):.0f} CPUs; set {argument('device')} or "
+                f"{argument('cpus_per_worker')}"
             )
         actor = ray.remote(
             num_cpus=1 if on_gpu else cpus,
@@ -194,7 +196,7 @@ def _connected(address: str) -> Any:
         import ray
     except ImportError as error:
         raise UsageError(
-            "--ray needs Ray, which is not installed; pip install 'headspex[ray]'"
+            f"{argument('ray')} needs Ray, which is not installed; pip install 'headspex[ray]'"
         ) from error
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == "local":
@@ -204,7 +206,8 @@ def _connected(address: str) -> Any:
         ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"--ray is local or the address of a running cluster, but {address!r} failed: {error}"
+            f"{argument('ray')} is local or the address of a running cluster, but {address!r} "
+            f"failed: {error}"
         ) from error
     if address == "local" and (own := ray.util.get_node_ip_address()) != "127.0.0.1":
         print(f"headspex: Ray listens on {own}, where other machines may reach it", file=sys.stderr)

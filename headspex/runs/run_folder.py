@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.runs.lock import NAME as LOCK
 from headspex.runs.run_schema import PARTS
 from headspex.support.files import TEMPORARY, read_json, sha256_of, write_json
@@ -124,7 +124,7 @@ class RunFolder:
         if not self.run.exists():
             if self.path.exists() and not _is_free(self.path):
                 raise UsageError(
-                    f"--out must be a new or empty folder, or one that holds this run, "
+                    f"{argument('out')} must be a new or empty folder, or one that holds this run, "
                     f"but {self.path} holds something else"
                 )
             write_json(self.run, {"format": FORMAT, "identity": identity})
@@ -139,7 +139,7 @@ class RunFolder:
         if difference is not None:
             raise UsageError(
                 f"an output folder holds one run, but {self.path} holds another "
-                f"({difference}); choose another --out"
+                f"({difference}); choose another {argument('out')}"
             )
         if grown == there:
             return None
@@ -147,7 +147,7 @@ class RunFolder:
         if "results" in content and spent > budget:
             raise UsageError(
                 f"a run can be extended but not cut, and the one in {self.path} had a budget of "
-                f"{spent:,} passes, not {budget:,}; choose another --out"
+                f"{spent:,} passes, not {budget:,}; choose another {argument('out')}"
             )
         earlier = self.allocation()
         if spent == budget and earlier is not None:

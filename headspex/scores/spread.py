@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from headspex.engine.faithfulness import Measured
 from headspex.engine.methods.ridge import ridge
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 TURNS = 3  # of effects and ridge
 
@@ -34,7 +34,7 @@ def assign_questions(
     if not 1 <= per_mask <= n_questions:
         raise UsageError(
             f"each mask is asked between 1 and all {n_questions} questions, "
-            f"but --questions-per-mask is {per_mask}"
+            f"but {argument('questions_per_mask')} is {per_mask}"
         )
     served = n_questions // per_mask  # masks that one shuffle of the questions serves
     shuffles = -(-n_masks // served)

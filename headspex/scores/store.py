@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.scores.block import Block, digest
 from headspex.support.identity import first_difference
 
@@ -176,7 +176,7 @@ class ScoreStore:
         if content is not None and (difference := first_difference(content, json.loads(text))):
             raise UsageError(
                 f"scores are kept with those of the same model, data and settings only, but "
-                f"{self.path} holds others ({difference}); choose another --out"
+                f"{self.path} holds others ({difference}); choose another {argument('out')}"
             )
         self._fingerprint = digest([text.encode()])
         if rows and content is None:
