@@ -201,7 +201,7 @@ def test_tasks_that_cannot_be_taken_are_refused(data: Path) -> None:
             load_task("lm-eval:fox_generates", data_dir=include)
         with pytest.raises(UsageError, match=r"cannot load fox_nowhere.*check the network"):
             load_task("lm-eval:fox_nowhere", data_dir=include)
-        with pytest.raises(UsageError, match=r"--metric must be one of acc, acc_norm"):
+        with pytest.raises(UsageError, match=r"metric must be one of acc, acc_norm"):
             load_task("lm-eval:arc_easy", data_dir=include).check_metric("accuracy")
 
 
@@ -231,7 +231,7 @@ def test_a_broken_task_is_refused_by_file_or_document(name: str, message: str, d
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--data-dir must be a folder of lm-eval's YAML files"):
+    with pytest.raises(UsageError, match=r"data_dir must be a folder of lm-eval's YAML files"):
         load_task("lm-eval:arc_easy", data_dir=tmp_path / "none")
 
 

@@ -243,9 +243,9 @@ def test_a_folder_of_something_else_is_told_what_it_holds_and_what_is_meant(
         mmlu(data_dir=other / "a.csv")
     (tmp_path / "above").mkdir()
     (tmp_path / "above/mmlu").symlink_to(hub)
-    with pytest.raises(UsageError, match=r"did you mean --data-dir .*above/mmlu\?"):
+    with pytest.raises(UsageError, match=r"did you mean data_dir .*above/mmlu\?"):
         mmlu(data_dir=tmp_path / "above")
     (tmp_path / "csv/test").mkdir(parents=True)
     (tmp_path / "csv/test/anatomy_test.csv").write_text("q,a,b,c,d,A\n")
-    with pytest.raises(UsageError, match=r"did you mean --data-dir .*csv\?"):
+    with pytest.raises(UsageError, match=r"did you mean data_dir .*csv\?"):
         mmlu(data_dir=tmp_path / "csv/test")

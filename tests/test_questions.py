@@ -63,7 +63,7 @@ def test_splits_are_reached_by_name() -> None:
 
 def test_too_few_shots_or_questions_are_refused() -> None:
     task = Task("t", test=(question(1),), dev=(question(2),))
-    with pytest.raises(UsageError, match=r"--shots 2 .* has 1 for 's'"):
+    with pytest.raises(UsageError, match=r"shots 2 .* has 1 for 's'"):
         task.shots("s", 2)
     with pytest.raises(UsageError, match=r"0 or more, but got -1"):
         task.shots("s", -1)

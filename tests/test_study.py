@@ -361,14 +361,14 @@ def test_paths_and_what_torch_calls_devices_and_dtypes_are_kept_as_text(tmp_path
     found = study.settings
     assert (found.device, found.dtype) == ("cuda:1", "bfloat16")
     assert found.task == str(tmp_path / "t.jsonl")
-    with pytest.raises(UsageError, match=r"--device must be .*, but is tensor"):
+    with pytest.raises(UsageError, match=r"device must be .*, but is tensor"):
         headspex.Study("tiny", device=torch.zeros(1))
 
 
 def test_a_study_refuses_an_unknown_metric() -> None:
     import headspex
 
-    with pytest.raises(UsageError, match="--metric"):
+    with pytest.raises(UsageError, match="metric"):
         _ = headspex.Study("tiny", "mini", metric="f1").task
 
 
