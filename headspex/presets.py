@@ -37,7 +37,7 @@ def prescribed(
         return {}
     for name in (*PAPER, *BUDGETS):
         if given[name] not in (defaults[name], PAPER.get(name, defaults[name])):
-            flag = f"--{name.replace('_', '-')}"
+            flag = argument(name)
             rule = (
                 f"scores {PAPER_MASKS:,} masks on all search questions and judges on all others"
                 if name in BUDGETS

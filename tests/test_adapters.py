@@ -65,7 +65,7 @@ def test_one_beside_the_weights_is_left_out_and_that_is_said(
         shutil.copy(file, both)
     assert load_model(both).fingerprint == load_model(model_folder).fingerprint
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"beside the weights of {both} is ignored; --adapter {both} merges it" in line
+    assert f"beside the weights of {both} is ignored; adapter {both} merges it" in line
     asked = load_model(both, adapter=both)
     assert asked.fingerprint == load_model(adapter).fingerprint
     assert capsys.readouterr().err == ""
@@ -92,7 +92,7 @@ def test_it_is_merged_in_the_stored_type_whatever_type_is_asked_for(
     ("change", "message"),
     [
         ({"base_model_name_or_path": "./nowhere"}, "is an adapter of ./nowhere, which is not"),
-        ({"base_model_name_or_path": None}, "names no base model; give it as --model BASE"),
+        ({"base_model_name_or_path": None}, "names no base model; give it as model BASE"),
         ({"task_type": "SEQ_CLS"}, "adapter of a language model.*trained for SEQ_CLS"),
     ],
 )

@@ -158,7 +158,7 @@ def test_weights_that_would_be_made_up_are_refused(folder: Path, tmp_path: Path)
     [
         ({"dtype": "int8"}, "known: float32, bfloat16, float16"),
         ({"device": "tpu"}, "no device 'tpu'"),
-        ({"device": "cuda:99"}, "use --device cpu"),
+        ({"device": "cuda:99"}, "use device cpu"),
         ({"revision": "main"}, "a folder has no revisions"),
     ],
 )

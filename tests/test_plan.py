@@ -126,7 +126,7 @@ def test_too_short_a_text_is_told_to_be_longer(model_folder: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("budgets", "flag"),
-    [({"budget": 3}, "--budget"), ({"verify_budget": 50}, "--verify-budget")],
+    [({"budget": 3}, "budget"), ({"verify_budget": 50}, "verify_budget")],
 )
 def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
     budgets: dict[str, Any], flag: str
@@ -138,18 +138,18 @@ def test_a_budget_that_cannot_say_anything_is_refused_with_the_least(
 @pytest.mark.parametrize(
     ("given_", "flag"),
     [
-        ({"budget": 0}, "--budget"),
-        ({"verify_budget": -5}, "--verify-budget"),
-        ({"questions_per_mask": 0}, "--questions-per-mask"),
-        ({"shots": 6}, "--shots"),
-        ({"questions_per_mask": "some"}, "--questions-per-mask"),
-        ({"keep": 1.0}, "--keep"),
-        ({"keep": "half"}, "--keep"),
-        ({"protocol": "mine"}, "--protocol must be paper"),
-        ({"keep": float("nan")}, "--keep"),
-        ({"ablation": "noise"}, "--ablation"),
-        ({"ablation": "mean", "rescale": True}, "--rescale"),
-        ({"seed": -1}, "--seed"),
+        ({"budget": 0}, "budget"),
+        ({"verify_budget": -5}, "verify_budget"),
+        ({"questions_per_mask": 0}, "questions_per_mask"),
+        ({"shots": 6}, "shots"),
+        ({"questions_per_mask": "some"}, "questions_per_mask"),
+        ({"keep": 1.0}, "keep"),
+        ({"keep": "half"}, "keep"),
+        ({"protocol": "mine"}, "protocol must be paper"),
+        ({"keep": float("nan")}, "keep"),
+        ({"ablation": "noise"}, "ablation"),
+        ({"ablation": "mean", "rescale": True}, "rescale"),
+        ({"seed": -1}, "seed"),
     ],
 )
 def test_impossible_settings_are_refused_by_their_flag(given_: dict[str, Any], flag: str) -> None:

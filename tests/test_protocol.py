@@ -37,11 +37,11 @@ def test_it_stands_for_its_settings_and_is_recorded_with_them() -> None:
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"keep": 0.7}, "--protocol paper has --keep 0.5, but --keep is 0.7"),
-        ({"questions_per_mask": 2}, "--questions-per-mask is 2"),
-        ({"ablation": "mean"}, "--ablation is mean"),
-        ({"budget": 9}, "5,000 masks on all search questions.*but --budget is 9; leave one"),
-        ({"verify_budget": 9}, "--verify-budget is 9"),
+        ({"keep": 0.7}, "protocol paper has keep 0.5, but keep is 0.7"),
+        ({"questions_per_mask": 2}, "questions_per_mask is 2"),
+        ({"ablation": "mean"}, "ablation is mean"),
+        ({"budget": 9}, "5,000 masks on all search questions.*but budget is 9; leave one"),
+        ({"verify_budget": 9}, "verify_budget is 9"),
     ],
 )
 def test_what_contradicts_it_is_refused(other: dict[str, Any], sentence: str) -> None:
@@ -70,7 +70,7 @@ def test_a_mask_is_not_judged_on_questions_that_its_run_searched(
     mask = tmp_path / "masks/004.json"
     check_held_out(mask, its)
     check_held_out(tmp_path / "elsewhere/004.json", asked)
-    with pytest.raises(UsageError, match=f"{way} --protocol paper"):
+    with pytest.raises(UsageError, match=f"{way} protocol paper"):
         check_held_out(mask, asked)
 
 

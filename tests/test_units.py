@@ -87,9 +87,9 @@ def test_units_that_cannot_be_are_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"unit": "kv-group", "rescale": True}, "--protocol paper. goes with heads"),
-        ({"unit": "head,mlp", "rescale": True}, "--protocol paper. goes with heads"),
-        ({"unit": "layer", "protocol": "paper"}, "--protocol paper. goes with heads"),
+        ({"unit": "kv-group", "rescale": True}, "protocol paper. goes with heads"),
+        ({"unit": "head,mlp", "rescale": True}, "protocol paper. goes with heads"),
+        ({"unit": "layer", "protocol": "paper"}, "protocol paper. goes with heads"),
         ({"unit": "mlp", "ablation": "mean"}, "MLPs are only ever zeroed"),
     ],
 )
