@@ -75,7 +75,7 @@ def note(log: Path) -> None:
     def untold(*_: object, **__: object) -> None:
         """No estimate: the blocks that it times are nobody's."""
 
-    vars(prune)["_tell_costs_at_start"] = untold
+    vars(prune)["print_costs_at_start"] = untold
     Judge.__call__ = noted_call  # type: ignore[method-assign]
     ScoreStore.add = noted_add  # type: ignore[method-assign]
 

@@ -87,3 +87,13 @@ def test_what_shards_leave_out_is_said_and_one_that_is_named_twice_is_refused(
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shard must be i/n"):
         Shard.parse(text)
+
+
+def test_a_dry_run_of_a_share_tells_the_costs_and_scores_nothing(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["score", "--model", str(model_folder), *QUICK, "--out", str(out)]
+    assert main([*words, "--shard", "1/2", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passes"] > 0
+    assert not out.exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 
+from headspex.cli.costs import print_costs
 from headspex.cli.options import add_model, add_run, study_of
 
 
@@ -22,10 +24,14 @@ def run(options: argparse.Namespace) -> int:
     from headspex.cli.options import out_of
     from headspex.runs.shards import Shard, score_shard
 
-    shard = Shard.parse(options.shard)
+    begin = time.perf_counter()
+    shard, study = Shard.parse(options.shard), study_of(options)
+    if options.dry_run:  # of the whole run, of which this is a share
+        print_costs(study, options, begin)
+        return 0
     out = out_of(options)
     passes = score_shard(
-        study_of(options), out, shard, ray=options.ray, cpus_per_worker=options.cpus_per_worker
+        study, out, shard, ray=options.ray, cpus_per_worker=options.cpus_per_worker
     )
     if options.json:
         print(json.dumps({"run": str(out), "shard": options.shard, "passes": passes}))

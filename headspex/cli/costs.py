@@ -1,0 +1,49 @@
+"""What a run would cost, printed for `--dry-run` and at the start of a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headspex.study import Study
+
+_ALONE = "the time is that of one process, whose passes Ray's workers share"
+
+
+def print_costs(study: Study, options: argparse.Namespace, begin: float) -> None:
+    """The answer of `--dry-run`.
+
+    Args:
+        study: that would be run.
+        options: of the command.
+        begin: when it began, by `time.perf_counter`.
+    """
+    from headspex.estimates.estimate import estimate
+
+    costs = estimate(study, start=_loaded(study, begin))
+    if options.json:
+        print(json.dumps(costs.to_dict()))
+        return
+    print(costs)
+    if options.ray is not None:
+        print(_ALONE)
+
+
+def print_costs_at_start(study: Study, options: argparse.Namespace, begin: float) -> None:
+    """One line on standard error, where a run begins and takes long enough to say."""
+    from headspex.estimates.estimate import estimate_at_start
+
+    costs = estimate_at_start(study, start=_loaded(study, begin))
+    if costs is not None:
+        alone = "" if options.ray is None else f"; {_ALONE}"
+        print(f"headspex: {costs.line}{alone}", file=sys.stderr)
+
+
+def _loaded(study: Study, begin: float) -> float:
+    """Seconds until model and questions were there."""
+    _ = study.encoded, study.model.fingerprint
+    return time.perf_counter() - begin
