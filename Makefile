@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: prune test test-newest test-slow test-all lint types check gallery clean
+.PHONY: prune test test-slow test-all lint types check gallery clean
 prune: $(VENV)/installed
 	$(BIN)/headspex prune
 
@@ -17,11 +17,6 @@ test: $(VENV)/installed-dev
 
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
-
-# On another Python, what rests on its versions of xgboost, numpy and SQLite.
-NEWEST := extraction proxy store fit spectrum paired seeds
-test-newest: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow" $(NEWEST:%=tests/test_%.py)
 
 test-all: test test-slow
 

@@ -197,6 +197,7 @@ def test_a_step_asks_all_candidates_the_same_questions() -> None:
     assert ((masks[:, 0] != masks[0, 0]).sum(axis=1) <= 2).all()
 
 
+@pytest.mark.slow
 def test_a_run_has_the_same_files_with_and_without_its_estimate(
     model_folder: Path,
     tmp_path: Path,

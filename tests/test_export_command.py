@@ -18,6 +18,7 @@ def run(four_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["zeroed", "shrunk"])
 def test_eval_of_an_exported_folder_says_what_the_mask_says(
     how: str, run: Path, four_layers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

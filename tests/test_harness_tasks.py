@@ -131,8 +131,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "metrics", "shots"),
     [
-        ("arc_easy", ("acc", "acc_norm"), 0),
-        ("arc_easy", ("acc_norm",), 3),
+        pytest.param("arc_easy", ("acc", "acc_norm"), 0, marks=pytest.mark.slow),
+        pytest.param("arc_easy", ("acc_norm",), 3, marks=pytest.mark.slow),
         ("fox_contexts", ("acc",), 0),
         ("fox_last_word", ("acc", "perplexity"), 0),
     ],
@@ -176,6 +176,7 @@ def test_a_task_of_lm_eval_scores_as_lm_eval_scores_it(
         assert ours == pytest.approx(theirs, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_prune_runs_to_its_end_on_a_task_of_lm_eval(
     data: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

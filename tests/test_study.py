@@ -189,6 +189,7 @@ def test_refinement_is_counted_and_its_last_spectrum_is_kept(
     assert fitted[0] == fitted[1] == fitted[2]
 
 
+@pytest.mark.slow
 def test_on_a_text_a_walk_takes_slopes_which_are_counted_and_kept(
     model_folder: Path, story: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
