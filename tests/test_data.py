@@ -106,7 +106,7 @@ def test_pairs_that_pull_different_ways_are_neither() -> None:
         ({"features": [[5.1]] * 3, "learner": "rbf"}, "half of their pairs are equal"),
         ({"features": [[0.0], [1e200], [1.0]]}, "scale the features"),
         ({"features": [["a"], ["b"], ["c"]]}, "features are numbers"),
-        ({"features": np.zeros((0, 1)), "labels": []}, "one sample or more"),
+        ({"features": np.zeros((0, 1)), "labels": []}, "at least one sample"),
         ({"groups": [0, 2, 2]}, "without gaps"),
         ({"learner": "forest"}, "no learner 'forest'"),
         ({"features": [[0.0], [np.nan], [1.0]]}, "NaN"),
