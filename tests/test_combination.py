@@ -64,7 +64,7 @@ def test_the_worst_of_one_task_is_its_greedy_schedule() -> None:
 
 
 def test_what_cannot_be_combined_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"spectra of \[5, 7\] players"):
+    with pytest.raises(UsageError, match=r"spectra have \[5, 7\] players"):
         worst_case_schedule([random_spectrum(0), random_spectrum(0, 5)])
     with pytest.raises(UsageError, match="one positive number for each of 2 runs"):
         mean_spectrum([random_spectrum(0), random_spectrum(1)], [1.0])

@@ -97,7 +97,7 @@ def test_pairs_that_pull_different_ways_are_neither() -> None:
     ("change", "message"),
     [
         ({"labels": [0, 0, 0]}, "two classes"),
-        ({"labels": [0, 1]}, "one label a sample"),
+        ({"labels": [0, 1]}, "one per sample"),
         ({"test_labels": [7]}, "must occur"),
         ({"penalty": 0.0}, "penalty must be a number of 1e-9 to 1e9"),
         ({"penalty": float("nan")}, "penalty must be a number of .* but is nan"),
@@ -106,7 +106,7 @@ def test_pairs_that_pull_different_ways_are_neither() -> None:
         ({"features": [[5.1]] * 3, "learner": "rbf"}, "half of their pairs are equal"),
         ({"features": [[0.0], [1e200], [1.0]]}, "scale the features"),
         ({"features": [["a"], ["b"], ["c"]]}, "features are numbers"),
-        ({"features": np.zeros((0, 1)), "labels": []}, "one sample or more"),
+        ({"features": np.zeros((0, 1)), "labels": []}, "at least one sample"),
         ({"groups": [0, 2, 2]}, "without gaps"),
         ({"learner": "forest"}, "no learner 'forest'"),
         ({"features": [[0.0], [np.nan], [1.0]]}, "NaN"),
@@ -155,9 +155,11 @@ def test_few_players_are_enumerated_and_nothing_is_claimed_of_fresh_subsets(
 ) -> None:
     assert main(["data", "--players", "6", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "64 subsets of 6 training samples, all there are: exact\n" in said
+    assert "64 subsets of 6 training samples, all possible ones: exact\n" in said
     assert "R²" not in said
-    assert "Synergistic pairs (interaction; pairs that lie closer together)\n  none\n" in said
+    assert (
+        "Synergistic pairs (interaction; share of pairs that lie closer together)\n  none\n" in said
+    )
     content = json.loads((tmp_path / "run" / "data.json").read_text())
     assert (content["exact"], content["fresh"], content["r2"]) == (True, 0, {})
 
@@ -190,15 +192,15 @@ def test_constant_margins_are_told_without_r2() -> None:
     )  # fmt: skip
     found = explain_training(value, features, labels, budget=60)
     assert found.r2 == {}
-    assert "1,000 fresh ones have all the same margin" in str(found)
+    assert "all 1,000 fresh ones have the same margin" in str(found)
 
 
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
         ({}, "must hold the arrays features and labels"),
-        ({"features": np.zeros((0, 2)), "labels": np.zeros(0, int)}, "two samples or more"),
-        ({"features": np.float64(1), "labels": np.zeros(3, int)}, "one label a sample"),
+        ({"features": np.zeros((0, 2)), "labels": np.zeros(0, int)}, "at least two samples"),
+        ({"features": np.float64(1), "labels": np.zeros(3, int)}, "one label per sample"),
         ({"features": np.zeros((30, 2)), "labels": np.arange(30) % 2}, "half of their pairs"),
         ({"features": np.full((30, 2), np.inf), "labels": np.arange(30) % 2}, "infinite"),
         ({"features": np.full((30, 2), "a"), "labels": np.arange(30) % 2}, "are numbers"),

@@ -88,7 +88,7 @@ def test_rules_hold_and_the_best_mask_within_them_is_found(seed: int, n: int, ma
         found = best_mask(spectrum, size, constraints=constraints, masks=masks)
         assert constraints.allows(found.mask)
         assert found.value == pytest.approx(brute_force(spectrum, size, constraints), abs=1e-6)
-    with pytest.raises(UsageError, match="are to go; protect fewer"):
+    with pytest.raises(UsageError, match="were asked for; protect fewer"):
         best_mask(spectrum, n, constraints=constraints, masks=masks)
 
 
@@ -113,7 +113,7 @@ def test_what_is_removed_already_stays_so_and_counts_against_the_rules() -> None
     allowed = masks[[constraints.allows(mask) and not mask[1] for mask in masks]]
     assert found.value == pytest.approx(float(spectrum.predict(allowed).max()), abs=1e-9)
     assert not found.mask[1]
-    with pytest.raises(UsageError, match="are to go; protect fewer"):
+    with pytest.raises(UsageError, match="were asked for; protect fewer"):
         best_mask(spectrum, 1, constraints=constraints, removed=[1, 3])
 
 

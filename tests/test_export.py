@@ -342,7 +342,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(model_folder: Path, tmp_
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
-    assert "--to must be in a folder with room that can be written" in done.stderr
+    assert "--to must be in a writable folder on a disk with room" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mask.json"]
 
 

@@ -88,7 +88,7 @@ def test_hidden_tokens_do_not_matter_and_visible_ones_do_as_ever(tiny: Any) -> N
 
 
 def test_hiding_needs_a_last_word_that_stays(tiny: Any) -> None:
-    with pytest.raises(UsageError, match="--after"):
+    with pytest.raises(UsageError, match="with after"):
         AnswerScorer(tiny, [" A"]).hidden(cut("Ben Oslo"), np.ones((1, 2), dtype=bool))
 
 
@@ -128,7 +128,7 @@ def test_without_a_token_to_begin_with_text_before_is_asked_for(tiny: Any, text:
     tokenizer.bos_token = tokenizer.eos_token = None
     with pytest.raises(UsageError, match="--before"):
         encode_texts(text, [" Paris"], tokenizer)
-    with pytest.raises(UsageError, match="--before"):
+    with pytest.raises(UsageError, match="before or after"):
         ClassScorer(planted_classifier()[0], tokenizer, "good").texts([text, "fox"])
 
 

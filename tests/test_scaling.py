@@ -83,7 +83,7 @@ def test_values_that_differ_by_rounding_alone_are_a_constant_and_that_is_said(
 
 
 def test_an_influence_that_float64_does_not_hold_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"influence is a square, and that of 1e\+300 is no"):
+    with pytest.raises(UsageError, match=r"influence is a square, and that of 1e\+300 is beyond"):
         Spectrum.from_dict({(0,): 1e300}, n_players=2).interactions("influence")
 
 

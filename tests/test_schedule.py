@@ -198,7 +198,7 @@ def test_a_schedule_of_other_weights_is_refused_and_one_that_does_not_say_is_tol
     assert capsys.readouterr().err == ""
     silent = schedule.to_json(PLAYERS)
     assert Schedule.from_json(silent, PLAYERS, fingerprint="ab" * 32).order == (3, 0)
-    assert capsys.readouterr().err.count("does not say for which weights") == 1
+    assert capsys.readouterr().err.count("has no fingerprint") == 1
 
 
 @pytest.mark.parametrize(

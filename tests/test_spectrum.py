@@ -149,7 +149,7 @@ def test_truncation_keeps_the_strongest_terms_and_the_constant() -> None:
     assert set(spectrum.truncate(max_order=1).to_dict()) == {(), (0,), (1,), (2,)}
     assert set(spectrum.truncate(min_share=0.2).to_dict()) == {(), (0,), (0, 1)}
     assert spectrum.truncate(max_terms=0).terms == ((),)
-    with pytest.raises(UsageError, match="not negative"):
+    with pytest.raises(UsageError, match="not be negative"):
         spectrum.truncate(max_terms=-1)
 
 

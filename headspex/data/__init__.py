@@ -1,4 +1,4 @@
-"""Training samples as players: what a prediction owes to which of them, and to which together."""
+"""Training samples as players: their effects on a prediction, and their interactions."""
 
 from headspex.data.value import TrainingValue
 

@@ -38,10 +38,10 @@ class TrainingFindings:
     Attributes:
         search: subsets, margins and their spectrum.
         features, labels: of the players.
-        r2: on fresh subsets, of the spectrum and of the LASSO on the same subsets; nothing where
-            none is fresh or all fresh margins are equal.
-        n_fresh: subsets that were not searched, on which predictions are judged.
-        removal: the margin as samples go.
+        r2: on fresh subsets, of the spectrum and of the LASSO on the same subsets; empty if there
+            are no fresh subsets, or all their margins are equal.
+        n_fresh: number of held-out subsets on which predictions are judged.
+        removal: the margin as samples are removed.
     """
 
     search: Search
@@ -57,11 +57,22 @@ class TrainingFindings:
         return pairs(self.search.spectrum, self.features)
 
     def strongest(self, *, redundant: bool) -> list[Pair]:
-        """The redundant or the synergistic pairs of the largest interactions."""
+        """The redundant or the synergistic pairs with the largest interactions."""
         return [pair for pair in self.pairs if pair.redundant == redundant][:SHOWN]
 
     def to_dict(self) -> dict[str, Any]:
-        """As `data.json` has it."""
+        """The content of `data.json`."""
+
+        def shown(*, redundant: bool) -> list[dict[str, Any]]:
+            return [
+                {
+                    "players": list(pair.players),
+                    "interaction": pair.interaction,
+                    "distance_rank": pair.distance_rank,
+                }
+                for pair in self.strongest(redundant=redundant)
+            ]
+
         return {
             "players": len(self.features),
             "labels": self.labels.tolist(),
@@ -71,29 +82,23 @@ class TrainingFindings:
             "r2": self.r2,
             "shapley": shapley_of(self.search.spectrum).tolist(),
             "removal": mean_values(self.removal),
-            **{
-                kind: [
-                    {"players": list(p.players), "interaction": p.interaction,
-                     "distance_rank": p.distance_rank}
-                    for p in self.strongest(redundant=kind == "redundant")
-                ]
-                for kind in ("redundant", "synergistic")
-            },
-        }  # fmt: skip
+            "redundant": shown(redundant=True),
+            "synergistic": shown(redundant=False),
+        }
 
     def __str__(self) -> str:
         """R², the strongest pairs, the removal curves."""
-        how = f"{len(self.search.masks):,} subsets of {len(self.features)} training samples"
+        quality = f"{len(self.search.masks):,} subsets of {len(self.features)} training samples"
         if self.search.exact:
-            how += ", all there are: exact"
+            quality += ", all possible ones: exact"
         elif self.r2:
-            told = ", ".join(f"{name} {r2:.3f}" for name, r2 in self.r2.items())
-            how += f"; R² on {self.n_fresh:,} fresh ones: {told}"
+            scores = ", ".join(f"{name} {r2:.3f}" for name, r2 in self.r2.items())
+            quality += f"; R² on {self.n_fresh:,} fresh ones: {scores}"
         else:
-            how += f"; {self.n_fresh:,} fresh ones have all the same margin"
-        lines = [how]
+            quality += f"; all {self.n_fresh:,} fresh ones have the same margin"
+        lines = [quality]
         for redundant, name in ((True, "Redundant"), (False, "Synergistic")):
-            lines += ["", f"{name} pairs (interaction; pairs that lie closer together)"]
+            lines += ["", f"{name} pairs (interaction; share of pairs that lie closer together)"]
             pairs = [
                 f"  {i:>3} ({self.labels[i]}) + {j:>3} ({self.labels[j]})"
                 f"  {pair.interaction:+.4f}  {pair.distance_rank:6.1%}"
@@ -102,7 +107,8 @@ class TrainingFindings:
             ]
             lines += pairs or ["  none"]
         curves = ", ".join(f"{m} {v:.3f}" for m, v in mean_values(self.removal).items())
-        return "\n".join([*lines, "", f"Mean margin while samples go (low is the aim): {curves}"])
+        curves = f"Mean margin as samples are removed (lower is better): {curves}"
+        return "\n".join([*lines, "", curves])
 
     def write(self, folder: Path) -> None:
         """data.json, spectrum.json, pairs.csv, removal.csv, removal.svg; pairs.png of images."""
@@ -113,10 +119,8 @@ class TrainingFindings:
         write_json(folder / "data.json", self.to_dict())
         write_text(folder / "spectrum.json", self.search.spectrum.to_json() + "\n")
         header = ("left", "right", "interaction", "redundant", "distance_rank")
-        write_csv(
-            folder / "pairs.csv", header,
-            [(*p.players, repr(p.interaction), p.redundant, p.distance_rank) for p in self.pairs],
-        )  # fmt: skip
+        rows = [(*p.players, repr(p.interaction), p.redundant, p.distance_rank) for p in self.pairs]
+        write_csv(folder / "pairs.csv", header, rows)
         write_removal(folder / "removal.csv", self.removal)
         save(
             removal_figure(self.removal, players="samples", value="margin"), folder / "removal.svg"
@@ -143,8 +147,8 @@ def explain_training(
     Args:
         value: whose margin is explained.
         features, labels: of the players, for distances and pictures.
-        budget: subsets trained on; by default 4 n log2 n, at least 256. Judging takes `FRESH`
-            more, or as many as are left, the curves some sixty.
+        budget: subsets trained on; by default 4 n log2 n, at least 256. Judging takes up to
+            `FRESH` more, the curves about sixty.
         keep: the probability that a subset keeps a player.
         seed: fixes every random choice.
 
@@ -154,7 +158,7 @@ def explain_training(
     n = value.n_players
     budget = max(256, round(4 * n * np.log2(n))) if budget is None else budget
     budget = whole("budget", budget, 1)
-    # Before the search, as it may be refused; enough to leave out what is searched.
+    # Drawn before the search, as this may fail; enough that `FRESH` remain after the search.
     drawn = draw_masks(FRESH + budget, n, keep=keep, seed=stream(seed, "fresh"))
     found = search(value, n, budget=budget, keep=keep, seed=seed)
     fresh = _unsearched(drawn, found.masks)[:FRESH]
@@ -170,7 +174,7 @@ def _unsearched(drawn: Masks, searched: Masks) -> Masks:
 
 
 def _r2(value: TrainingValue, found: Search, fresh: Masks, *, seed: int) -> dict[str, float]:
-    """Of the spectrum and the LASSO; of nothing where there is nothing to predict."""
+    """R² of the spectrum and the LASSO; empty if there is no variance to explain."""
     truth = value(fresh)
     if not len(truth) or np.ptp(truth) == 0:
         return {}

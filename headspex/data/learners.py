@@ -1,11 +1,11 @@
-"""From a subset of training samples to scores of test points, for many subsets at once."""
+"""Models trained on many subsets of the training samples at once, and their test scores."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-AT_ONCE = 32 * 2**20  # bytes of the systems that are solved in one go
+AT_ONCE = 32 * 2**20  # bytes of the linear systems solved at once
 
 
 def ridge_scores(
@@ -16,14 +16,14 @@ def ridge_scores(
     *,
     penalty: float,
 ) -> Float[np.ndarray, "masks tests classes"]:
-    """Scores of ridge regression trained on the samples of each mask: exact, nothing is iterated.
+    """Scores of ridge regression trained on the samples of each mask, in closed form.
 
-    The weights of a subset S are (X_S' X_S + penalty I)^-1 X_S' Y_S. Where samples are fewer than
-    features the equal `kernel_scores` of X X' are computed.
+    The weights of a subset S are (X_S' X_S + penalty I)^-1 X_S' Y_S. With fewer samples than
+    features, the equivalent `kernel_scores` of X X' are computed.
 
     Args:
-        features, tests: with a column of ones where an intercept is wanted; it is penalised.
-        targets: one column a class.
+        features, tests: with a column of ones for an intercept, which is penalised too.
+        targets: one column per class.
         masks: True = the sample is in the training set. Without samples all scores are 0.
         penalty: positive.
     """
@@ -50,12 +50,12 @@ def kernel_scores(
 ) -> Float[np.ndarray, "masks tests classes"]:
     """Scores k_S (K_S + penalty I)^-1 Y_S of kernel ridge regression, for each mask's subset S.
 
-    Rows and columns of absent samples are set to zero, so that all systems have one size; their
-    targets are zero too, so they take no part.
+    Rows, columns and targets of absent samples are zero, so all systems have the same size and
+    absent samples have no effect.
 
     Args:
         kernel: K, of all pairs of samples.
-        targets: Y, one column a class.
+        targets: Y, one column per class.
         to_tests: k, of test points with samples.
         masks: True = the sample is in the training set.
         penalty: positive.
@@ -80,7 +80,7 @@ def rbf_kernel(
 
 
 def usual_width(features: Float[np.ndarray, "samples features"]) -> float:
-    """Half the median distance of two samples: near ones are alike, most are strangers."""
+    """Half the median distance of two samples: the kernel is near 0 for most pairs."""
     squares = _squared_distances(features, features)[np.triu_indices(len(features), 1)]
     return 0.5 * float(np.sqrt(np.median(squares)))
 

@@ -17,10 +17,10 @@ class Pair:
     Attributes:
         players: their columns.
         interaction: the second-order effect, in units of the margin.
-        redundant: whether together they do less than apart: the interaction is against the
-            direction that both have alone.
-        distance_rank: share of all pairs that lie closer together in the features, 0..1; the
-            nearest pair has 0.
+        redundant: whether their joint effect is below the sum of both: the interaction has the
+            opposite sign of their single effects.
+        distance_rank: share of all pairs that are closer in the features, 0..1; 0 for the nearest
+            pair.
     """
 
     players: tuple[int, int]
@@ -30,9 +30,9 @@ class Pair:
 
 
 def pairs(spectrum: Spectrum, features: Float[np.ndarray, "players ..."]) -> list[Pair]:
-    """All pairs with an interaction whose samples pull the same way, largest interaction first.
+    """All interacting pairs whose single effects have the same sign, largest interaction first.
 
-    A pair whose samples pull different ways is neither redundant nor synergistic.
+    A pair with effects of opposite sign is neither redundant nor synergistic.
     """
     found = spectrum.interactions("banzhaf", order=2, keep=spectrum.keep)
     flat = features.reshape(len(features), -1)

@@ -1,4 +1,4 @@
-"""Where training data come from, and which of them become players."""
+"""Sources of training data, and the choice of players among the samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_data(name: str) -> Data:
     """Features and labels of one of `SOURCES`, or of an .npz file with both.
 
     Raises:
-        UsageError: no such data, or none that can be read.
+        UsageError: no such data, or a file that cannot be read.
     """
     if name in SOURCES:
         return SOURCES[name]()
@@ -33,21 +33,21 @@ def read_data(name: str) -> Data:
             f"no data {name!r}; known: {', '.join(SOURCES)}, or an .npz file of features and labels"
         )
     try:
-        # Opened here, as numpy leaves a file open that is not an archive.
+        # Opened here, as numpy does not close a file that turns out not to be an archive.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             features, labels = file["features"], file["labels"]
-    # TypeError: it is a single array, not an archive of some.
+    # TypeError: the file holds a single array, not an archive.
     except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
         raise UsageError(f"{name} must hold the arrays features and labels: {error}") from error
     if labels.shape != features.shape[:1]:
         raise UsageError(
-            f"{name} must hold one label a sample, but has features {list(features.shape)} and "
+            f"{name} must hold one label per sample, but has features {list(features.shape)} and "
             f"labels {list(labels.shape)}"
         )
     if len(labels) < 2:
         raise UsageError(
-            f"{name} must hold two samples or more, a test point and what it learns from, but "
-            f"holds {len(labels)}"
+            f"{name} must hold at least two samples, a test point and one to train on, but holds "
+            f"{len(labels)}"
         )
     return features, labels
 
@@ -64,7 +64,7 @@ def _cifar10() -> Data:
     """The first 10,000 training images of CIFAR-10, 32 x 32 x 3, 0..1, from the Hub."""
     import datasets
 
-    # The errors of a missing network and of an empty cache share no narrower class.
+    # Errors of a missing network and of an empty cache have no narrower common class.
     try:
         rows = datasets.load_dataset(CIFAR10, split=f"train[:{CIFAR10_IMAGES}]")
     except (OSError, ValueError, RuntimeError) as error:
@@ -83,7 +83,7 @@ SOURCES: dict[str, Callable[[], Data]] = {"digits": _digits, "cifar10": _cifar10
 def fingerprint(
     features: Float[np.ndarray, "samples ..."], labels: Int[np.ndarray, " samples"]
 ) -> str:
-    """sha256 of both."""
+    """sha256 of features and labels."""
     digest = sha256(np.ascontiguousarray(features).tobytes())
     digest.update(np.ascontiguousarray(labels).tobytes())
     return digest.hexdigest()
@@ -101,9 +101,9 @@ def near_players(
 ) -> tuple[TrainingValue, Int[np.ndarray, " players"]]:
     """The margin of a test point as a function of the training samples nearest to it.
 
-    The data are shuffled and halved. Of the first half, the samples closest to the test point in
-    the features are players, those of its own class and of the others in equal numbers; the rest
-    is left out. The test point comes from the second half.
+    The data are shuffled and halved. The test point comes from the second half. The players are the
+    samples of the first half closest to it in the features, in equal numbers from its own class and
+    from the others; the rest are not used.
 
     Returns:
         The value function, and the rows of `features` that are its players.
@@ -120,19 +120,16 @@ def near_players(
     point = second[test : test + 1]
     flat = features.reshape(len(features), -1)
     distance = np.linalg.norm(flat[first] - flat[point], axis=1)
-    own = labels[first] == labels[point]
+    same_class = labels[first] == labels[point]
     half = players // 2
     nearest = first[np.argsort(distance, kind="stable")]
     same = nearest[labels[nearest] == labels[point]][: players - half]
     other = nearest[labels[nearest] != labels[point]][:half]
     if len(same) + len(other) < players:
         raise UsageError(
-            f"{players} players need as many training samples of both sides, but the half has "
-            f"{int(own.sum())} of the test point's class and {int((~own).sum())} others"
+            f"{players} players need equal numbers of training samples of the test point's class "
+            f"and of others, but there are {int(same_class.sum())} and {int((~same_class).sum())}"
         )
     chosen = np.concatenate([same, other])
-    value = TrainingValue(
-        features[chosen], labels[chosen], features[point], labels[point],
-        learner=learner, penalty=penalty,
-    )  # fmt: skip
-    return value, chosen
+    train, tested = (features[chosen], labels[chosen]), (features[point], labels[point])
+    return TrainingValue(*train, *tested, learner=learner, penalty=penalty), chosen

@@ -1,4 +1,4 @@
-"""The margin of test points as a function of the training samples that a model has seen."""
+"""The margin of test points as a function of the training set."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from headspex.support.validation import check
 Train = Callable[[Bool[np.ndarray, " samples"]], Callable[[np.ndarray], npt.ArrayLike]]
 
 LEARNERS = ("ridge", "rbf")
-LARGEST = 1e100  # its square is a number still
-EQUAL = 1e-7  # of a sample's norm: distances below are rounding
-PENALTY = check(  # beyond, systems or scores are lost in rounding
+LARGEST = 1e100  # its square is still finite
+EQUAL = 1e-7  # share of a sample's norm below which distances are rounding
+PENALTY = check(  # outside this range, systems or scores are lost in rounding
     "a number of 1e-9 to 1e9, in units of a sample's mean squared norm",
     lambda given: type(given) in (int, float) and 1e-9 <= given <= 1e9,
 )
@@ -30,27 +30,27 @@ PENALTY = check(  # beyond, systems or scores are lost in rounding
 class TrainingValue:
     """Masks over training samples, or groups of them, to the mean margin of test points.
 
-    The margin is the score of a point's own class less the highest score of another, after
+    The margin is the score of a point's own class minus the highest score of another, after
     training on the samples that the mask keeps.
 
         value = TrainingValue(x_train, y_train, x_test, y_test)
         spectrum = headspex.explain(value, value.n_players, budget=2000)
 
     Args:
-        features: [samples, ...]; flattened, a column of ones is added.
+        features: [samples, ...]; they are flattened, and a column of ones is added.
         labels: [samples], any integers.
-        test_features, test_labels: of the points whose margin counts; their classes occur among
-            `labels`.
+        test_features, test_labels: of the test points; their classes must occur among `labels`.
         groups: [samples], the player 0, 1, ... that holds each sample; by default every sample is
-            one. Samples of group -1 are always in the training set.
-        learner: "ridge", ridge regression on one-hot targets, "rbf", the same with a Gaussian
-            kernel, both in closed form, or your own training: a function from the subset, bool
-            [samples], to a function from features to scores [tests, classes].
+            a player. Samples of group -1 are always in the training set.
+        learner: "ridge", ridge regression on one-hot targets; "rbf", the same with a Gaussian
+            kernel, both in closed form; or a training function from the subset, bool [samples], to
+            a function from features to scores [tests, classes].
         penalty: of ridge regression, in units of the mean squared norm of a sample.
 
     Raises:
-        UsageError: shapes that do not fit, features that are not finite numbers of moderate size or
-            (for "rbf") mostly equal, one class alone, unknown test classes, a penalty out of reach.
+        UsageError: shapes that do not match, features that are not finite numbers of moderate size
+            or (for "rbf") mostly equal, a single class, unknown test classes, a penalty outside
+            its range.
     """
 
     def __init__(
@@ -70,13 +70,14 @@ class TrainingValue:
         self.classes = np.unique(labels)
         if labels.shape != (len(self._features),) or test_labels.shape != (len(self._tests),):
             raise UsageError(
-                f"one label a sample: {len(self._features)} training and {len(self._tests)} test "
-                f"samples, but labels of shape {list(labels.shape)} and {list(test_labels.shape)}"
+                f"labels are one per sample: there are {len(self._features)} training and "
+                f"{len(self._tests)} test samples, but labels of shape {list(labels.shape)} and "
+                f"{list(test_labels.shape)}"
             )
         if self._tests.shape[1] != self._features.shape[1] or not len(self._tests):
             raise UsageError(
-                f"test points have the training samples' {self._features.shape[1] - 1} features, "
-                f"but got the shape {list(self._tests[:, 1:].shape)}"
+                f"test points must have {self._features.shape[1] - 1} features, as the training "
+                f"samples have, but got the shape {list(self._tests[:, 1:].shape)}"
             )
         if len(self.classes) < 2:
             raise UsageError("a margin needs two classes, but all training labels are equal")
@@ -91,7 +92,7 @@ class TrainingValue:
         norm = float(np.sqrt(np.square(self._features).sum(axis=1).mean()))
         if learner == "rbf" and usual_width(self._features) <= EQUAL * norm:
             raise UsageError(
-                "rbf measures in the distances of training samples, but half of their pairs are "
+                "the learner rbf needs training samples that differ, but half of their pairs are "
                 "equal; take the learner ridge, or other samples"
             )
         self._learner, self._penalty = learner, penalty
@@ -123,11 +124,10 @@ class TrainingValue:
     def _scores(
         self, subsets: Bool[np.ndarray, "masks samples"]
     ) -> Float[np.ndarray, "masks tests classes"]:
-        features, targets, tests, penalty = (
-            self._features, self._targets, self._tests, self._penalty,
-        )  # fmt: skip
         if callable(self._learner):
             return self._trained(self._learner, subsets)
+        features, targets, tests = self._features, self._targets, self._tests
+        penalty = self._penalty
         if self._learner == "rbf":
             width = usual_width(features)
             kernel, to_tests = (
@@ -149,8 +149,8 @@ class TrainingValue:
                 if found.shape != shape:
                     raise UsageError(
                         f"a trained model must score {shape[0]} test points and {shape[1]} "
-                        f"classes, but its scores have the shape {list(found.shape)}; give every "
-                        "model a column for every class"
+                        f"classes, but its scores have the shape {list(found.shape)}; return one "
+                        "column for every class"
                     )
                 scores[row] = found
                 done(1)
@@ -166,14 +166,14 @@ def check_features(features: npt.ArrayLike) -> Float[np.ndarray, "samples ..."]:
     array = np.asarray(features)
     if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
         raise UsageError(
-            "features are numbers [samples, ...] of one sample or more, but got the shape "
+            "features are numbers [samples, ...] of at least one sample, but got the shape "
             f"{list(array.shape)} of type {array.dtype}"
         )
     array = array.astype(np.float64)
     if not (np.abs(array) <= LARGEST).all():  # NaN too
         raise UsageError(
             f"features are finite numbers of size {LARGEST:g} at most, but some are NaN, infinite "
-            "or larger; leave those samples out, or scale the features"
+            "or larger; leave out those samples, or scale the features"
         )
     return array
 
@@ -197,8 +197,8 @@ def _groups(groups: npt.ArrayLike | None, n_samples: int) -> Int[np.ndarray, " s
         or known[0] < -1
     ):
         raise UsageError(
-            "groups number the player of each sample, 0, 1, ... without gaps and -1 for samples "
-            f"that always stay, but got {len(array)} entries from {known[0]} to {known[-1]} for "
+            "groups give the player of each sample, 0, 1, ... without gaps, or -1 for samples that "
+            f"always stay, but got {len(array)} entries from {known[0]} to {known[-1]} for "
             f"{n_samples} samples"
         )
     return array

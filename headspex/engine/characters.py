@@ -56,7 +56,7 @@ def characters(
 ) -> Float32[np.ndarray, "masks terms"]:
     """The design matrix: prod_{i in T} chi_i(m) for every mask and term.
 
-    Terms may be in any sequence. The result is Fortran-ordered: a column (a term) is contiguous.
+    Terms may be in any order. The result is Fortran-ordered: a column (a term) is contiguous.
 
     Raises:
         UsageError: invalid masks, or a term's column out of range.

@@ -1,4 +1,4 @@
-"""The effects of the terms of a polynomial, as people read them."""
+"""The effects of the terms of a polynomial, in units of the value."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def strongest(spectrum: Polynomial, count: int, *, least_order: int = 1) -> list
 
 
 def table(effects: Sequence[Effect], labels: Sequence[str]) -> str:
-    """One line an effect: players, effect, share of the variance."""
+    """One line per effect: players, effect, share of the variance."""
     names = [" + ".join(labels[i] for i in effect.players) for effect in effects]
     width = min(60, max(map(len, names), default=0))
     return "\n".join(

@@ -1,4 +1,4 @@
-"""How much of a spectrum's variance is single players, within layers, and across layers."""
+"""A spectrum's variance, split into single players, within layers, and across layers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LayerEnergy:
     """Shares of the energy: of the squared coefficients of all terms but the constant.
 
     In the basis of the sampling distribution these are shares of the variance that the spectrum
-    explains. All are 0 where the spectrum is constant; otherwise linear + within + across = 1.
+    explains. All are 0 for a constant spectrum; otherwise linear + within + across = 1.
 
     Attributes:
         linear: terms of one head (or other player).
@@ -33,8 +33,8 @@ class LayerEnergy:
         across: terms of heads of several layers.
         layers: the layer of each row and column of `matrix`.
         matrix: [layers, layers], symmetric. A term's energy is shared equally among its pairs of
-            heads; half of what two different layers share stands on each side of the diagonal,
-            so that matrix.sum() + linear_by_layer.sum() = 1.
+            heads; half of the share of two different layers stands on each side of the diagonal,
+            so matrix.sum() + linear_by_layer.sum() = 1.
         linear_by_layer: [layers], the terms of one head.
         basis: the measure behind the energies, such as "p = 0.8".
     """
@@ -96,8 +96,8 @@ def layer_energy(spectrum: Polynomial, players: Players) -> LayerEnergy:
 def averaged_over_others(spectrum: P, players: Players, layers: Sequence[int]) -> P:
     """The spectrum of the value averaged over sampled masks of all heads outside `layers`.
 
-    Its terms are those of the heads of `layers` alone, with the same coefficients: the characters
-    of all others have the mean 0.
+    It keeps the terms of the heads of `layers` alone, with the same coefficients: the characters of
+    all other heads have mean 0.
     """
     others = frozenset(np.flatnonzero(~np.isin(players.layer_of, layers)).tolist())
     kept = {term: value for term, value in spectrum.to_dict().items() if others.isdisjoint(term)}

@@ -1,4 +1,4 @@
-"""Does the spectrum explain the function it was fitted to? R² on masks it has not seen."""
+"""How well a spectrum predicts the function it was fitted to: R² on fresh masks."""
 
 from dataclasses import asdict, dataclass
 
@@ -22,7 +22,7 @@ class Faithfulness:
     high: float
 
     def to_dict(self) -> dict[str, float]:
-        """The three numbers, as they stand in `--json`."""
+        """The three numbers, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -31,11 +31,11 @@ class Faithfulness:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Values of masks, each with the variance of the error that few questions leave in it.
+    """Values of masks, with their error variances from asking only some questions.
 
     Attributes:
-        values: unbiased estimates of what each mask scores on all questions.
-        noise: unbiased estimates of their error variances; 0 where all questions were asked.
+        values: unbiased estimates of each mask's score on all questions.
+        noise: unbiased estimates of their error variances; 0 if all questions were asked.
     """
 
     values: Float[np.ndarray, " masks"]
@@ -47,7 +47,7 @@ class Measured:
         return cls(values, np.zeros(len(values)))
 
     def scaled_by(self, exponent: int) -> "Measured":
-        """The same in a unit that is 2^-exponent of theirs."""
+        """The same in another unit: values times 2^exponent."""
         return Measured(scaled_by(self.values, exponent), scaled_by(self.noise, 2 * exponent))
 
     def __len__(self) -> int:
@@ -57,12 +57,12 @@ class Measured:
     def variance(
         self, counts: Float[np.ndarray, "resamples masks"]
     ) -> Float[np.ndarray, " resamples"]:
-        """Mean squared distance of the true values from their mean, in resamples of the masks.
+        """Variance of the true values, in resamples of the masks.
 
-        That of the values, less what their errors add to it; 0 where the errors explain it all.
+        It is the variance of the values minus that of their errors, at least 0.
 
         Args:
-            counts: how often each mask is drawn, as many in all as there are masks.
+            counts: how often each mask is drawn; each row sums to the number of masks.
         """
         n = len(self)
         spread = counts @ np.square(self.values) / n - np.square(counts @ self.values / n)
@@ -78,20 +78,19 @@ def faithfulness(
 ) -> Faithfulness | None:
     """R² of predictions against measured values.
 
-    The squared error of a prediction against a value that few questions were asked for is, on
-    average, that against the true value plus the value's error variance, which is taken out; so
-    it is from the variance of the values. The R² is that against values without error.
+    The error variances of the values are subtracted from the squared error and from the variance of
+    the values, so this estimates R² against values without error.
 
     Args:
         measured: of the fresh masks.
         predictions: of the spectrum, for the same masks.
-        remove_mean_difference: forgive a constant offset; for other questions than were searched,
-            which may be harder or easier on average (`transfer` in run.json).
+        remove_mean_difference: ignore a constant offset; for held-out questions, which may be
+            harder or easier on average (`transfer` in run.json).
         seed: fixes the bootstrap.
 
     Returns:
-        None when there is no variance to explain: all values are equal, or their differences
-        cannot be told from their errors.
+        None if there is no variance to explain: all values are equal, or their differences are
+        within their errors.
 
     Raises:
         UsageError: fewer than two masks, or lengths that differ.
@@ -116,10 +115,10 @@ def faithfulness(
     if remove_mean_difference:
         squares -= np.square(counts @ residual / n)
         noise *= (n - 1) / n
-    # A resample of equal values has no R²; quantiles leave it out.
+    # A resample of equal values has no R² and is left out of the quantiles.
     r2 = 1 - (squares - noise) / np.where(total > 0, total, np.nan)
     low, high = np.nanquantile(r2[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    # No function explains more than all; the noise that is taken out may be overestimated.
+    # R² is at most 1; subtracting an overestimated noise could exceed it.
     return Faithfulness(*(min(1.0, float(bound)) for bound in (r2[0], low, high)))
 
 

@@ -17,7 +17,7 @@ from headspex.errors import UsageError
 from headspex.support.arrays import as_array
 from headspex.support.validation import whole, whole_seed, whole_threads
 
-# What it returns may be held in anything that `fit_spectrum` takes.
+# It may return anything that `fit_spectrum` takes as values.
 ValueFunction = Callable[[Bool[np.ndarray, "masks players"]], Float[np.ndarray, " masks"] | Any]
 
 ENGINES = ("proxyspex", "spex")
@@ -33,20 +33,20 @@ def fit_spectrum(
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
-    """The spectrum that best predicts masks it has not seen.
+    """The spectrum that best predicts held-out masks.
 
     Several methods compete by cross-validation: a LASSO on single players, a curve of a weighted
     sum, a sparse spectrum grown term by term, ridge on all terms at once, boosted trees, and their
-    weighted sum. The winner, fitted to all masks, comes with `Spectrum.report`; a sparse spectrum
-    that leaves no residual, and that not by chance, wins without a contest. A function that does
-    not vary, or that cannot be predicted, gives the constant alone; the report says so. Values that
+    weighted sum. The winner is fitted to all masks and carries a `Spectrum.report`; a sparse
+    spectrum without residual, if that is no coincidence, wins at once. A function that does not
+    vary, or cannot be predicted, gives the constant alone, and the report says so. Values that
     differ by less than 1e-13 of their size count as equal: subtract a large offset first.
 
-    Masks, values, weights and groups may be arrays, tensors of torch, series and frames (their
-    positions count, an index is not read), or lists; masks may be sparse.
+    Masks, values, weights and groups may be arrays, torch tensors, series and frames (an index is
+    ignored), or lists; masks may be sparse.
 
     Args:
-        masks: True = the player stays on; exact 1 and 0 will do, here as in `Spectrum.predict`.
+        masks: True = the player stays on; exact 1 and 0 work too, as in `Spectrum.predict`.
         values: one per mask, in any unit: values times c have the same terms, times c.
         keep: the probability with which masks keep a player, one number or one per player; the
             spectrum is in the basis of this measure.
@@ -54,11 +54,11 @@ def fit_spectrum(
             (a mean over k questions has weight k).
         groups: labels; masks of one group, and equal masks, are never on both sides of a fold.
         seed: fixes folds and subsamples; the same input gives the same spectrum bit for bit.
-        threads: of xgboost; fixed, so that sums are taken in the same order everywhere.
+        threads: of xgboost; fixed, so that sums have the same order on every machine.
 
     Raises:
-        UsageError: no masks, shapes that do not fit, NaN, values beyond 1e305, weights not positive
-            or too far apart, keep outside (0, 1), an invalid seed or thread count.
+        UsageError: no masks, shapes that do not match, NaN, values beyond 1e305, weights not
+            positive or too far apart, keep outside (0, 1), an invalid seed or thread count.
     """
     seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)
@@ -77,16 +77,16 @@ def explain(
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
-    """Chooses masks, scores them and fits their spectrum.
+    """Choose masks, score them and fit their spectrum.
 
     Args:
-        value_function: bool [masks, players] -> float [masks]; called once with all masks, in an
-            array of its own that it may change. It may return what `fit_spectrum` takes.
+        value_function: bool [masks, players] -> float [masks]; called once with all masks, in a
+            copy that it may change. It may return anything that `fit_spectrum` takes as values.
         n_players: columns of a mask.
-        budget: masks scored, at most; fewer only where fewer than `budget` different masks
-            exist. No mask is scored twice.
+        budget: masks scored, at most; fewer only if fewer than `budget` different masks exist. No
+            mask is scored twice.
         engine: "proxyspex" draws masks at random and fits them with `fit_spectrum`; "spex"
-            chooses them so that few, isolated interactions can be read off, see `fit_spex`.
+            designs them so that few, isolated interactions can be decoded, see `fit_spex`.
         keep, seed, threads: as in `fit_spectrum`; SPEX needs keep 0.5.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What `fit_spectrum` reports of its fit."""
+"""The report of `fit_spectrum`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FitReport:
-    """How well a spectrum was found to generalise, and where its terms came from.
+    """How well a spectrum generalises, and where its terms came from.
 
     Attributes:
-        cv_r2: cross-validated R² of the method that was chosen; `low`, `high` its 95 % interval.
-        method: the method that was chosen.
-        methods: cross-validated R² of every method that was tried.
-        sources: for each term of the spectrum, which source proposed it.
+        cv_r2: cross-validated R² of the chosen method; `low`, `high` its 95 % interval.
+        method: the chosen method.
+        methods: cross-validated R² of every method tried.
+        sources: the method that proposed each term.
     """
 
     cv_r2: float

@@ -31,13 +31,13 @@ Index: TypeAlias = Callable[[Polynomial, int, Keep], list[Block]]
 def interactions(
     spectrum: Polynomial, index: str = "fourier", *, order: int = 2, keep: Keep | None = None
 ) -> dict[Term, float]:
-    """The index of every group of 1..order players in which it does not vanish identically.
+    """The index of every group of 1..order players, groups with identically 0 left out.
 
     Args:
         spectrum: in any basis.
         index: a name in `INDICES`.
         order: largest group; the "l" of STII, FSII and FBII.
-        keep: the measure behind fourier, banzhaf, fbii and influence; the spectrum's own if None.
+        keep: the measure of fourier, banzhaf, fbii and influence; the spectrum's own if None.
 
     Raises:
         UsageError: unknown index, or an order below 1.
@@ -116,7 +116,7 @@ def _fsii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
 
 
 def _fbii(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
-    # The best approximation of an order is the spectrum cut there; its products are the index.
+    # The best approximation of an order is the truncated spectrum; its products are the index.
     return _up_to(moebius_transform(spectrum.with_keep(keep).truncate(max_order=order)), order)
 
 
@@ -125,7 +125,7 @@ def _influence(spectrum: Polynomial, order: int, keep: Keep) -> list[Block]:
     size = float(np.abs(based.coefficients[1:]).max(initial=0.0))
     if size and not 1e-150 < size < 1e150:
         raise UsageError(
-            f"influence is a square, and float64 cannot hold that of {size:g}; "
+            f"influence is a square, and that of {size:g} is beyond float64; "
             "give values in a unit in which they are nearer to 1"
         )
     blocks = [Block(block.columns, np.square(block.coefficients)) for block in based.blocks]

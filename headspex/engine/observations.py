@@ -1,4 +1,4 @@
-"""What the engine learns from: masks, their values, and how far each value is to be trusted."""
+"""The engine's input: masks, their values, and the weight of each value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,8 @@ from headspex.errors import UsageError
 from headspex.players import check_masks
 from headspex.support.arrays import as_array, as_numbers
 
-LARGEST = 1e305  # of a value: room below the largest float64 for sums of some
-MOST_TRUSTED = 1e15  # times as much as the least; what counts for less is lost in a sum
+LARGEST = 1e305  # of a value: leaves room for sums below the largest float64
+MOST_TRUSTED = 1e15  # ratio of largest to smallest weight; smaller weights are lost in a sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +60,16 @@ class Observations:
     def tame_order(self, masks_per_moment: float) -> int:
         """The most players whose character has a fourth moment below masks / `masks_per_moment`.
 
-        With keep far from 1/2 a character of many players is nearly always small and now and then
-        huge: how it correlates with the values is then up to a few masks.
+        With keep far from 1/2 a character of many players is nearly always small and rarely huge:
+        its correlation with the values then depends on a few masks.
         """
         fourth = np.cumsum(np.log(np.sort(1 / (self.keep * (1 - self.keep)) - 3)))
         return int((fourth <= np.log(len(self) / masks_per_moment)).sum())
 
     @property
     def constant(self) -> bool:
-        """Whether there is nothing to learn but one number."""
-        # Rounding of a mean leaves differences of a few units in the last place.
+        """Whether the values are equal up to rounding."""
+        # The rounding of a mean is a few units in the last place.
         spread = float(np.ptp(self.values)) if len(self) else 0.0
         return spread <= 1e-13 * float(np.abs(self.values).max(initial=0.0))
 
@@ -77,10 +77,10 @@ class Observations:
 def observe(
     masks: Any, values: Any, *, keep: Keep = 0.5, weights: Any | None = None
 ) -> Observations:
-    """Checks what a user hands over: arrays, tensors, series and frames, sparse matrices, lists.
+    """Check and convert user input: arrays, tensors, series, frames, sparse matrices, lists.
 
     Raises:
-        UsageError: no masks, shapes that do not fit, a NaN or infinity, entries of `masks` other
+        UsageError: no masks, shapes that do not match, a NaN or infinity, entries of `masks` other
             than 0 and 1, weights that are not positive or too far apart, a keep probability
             outside (0, 1).
     """
@@ -91,24 +91,24 @@ def observe(
     if not (trust > 0).all():
         raise UsageError(
             f"weights must be positive, but the smallest is {trust.min():g}; "
-            "leave out masks that count for nothing"
+            "leave out masks of weight 0"
         )
     least, most = float(trust.min()), float(trust.max())
     if least < most / MOST_TRUSTED:
         raise UsageError(
             f"the largest weight is at most {MOST_TRUSTED:g} times the smallest, but they are "
-            f"{most:g} and {least:g}; leave out masks that count for next to nothing"
+            f"{most:g} and {least:g}; leave out masks of negligible weight"
         )
-    trust = np.ldexp(trust, -int(np.frexp(most)[1]))  # so that their sum is a number
+    trust = np.ldexp(trust, -int(np.frexp(most)[1]))  # so that their sum is finite
     return Observations(switched, scores, trust / trust.mean(), keep_vector(keep, n))
 
 
 def connected_blocks(
     masks: Bool[np.ndarray, "masks players"], groups: Any | None = None
 ) -> Int[np.ndarray, " masks"]:
-    """Numbers such that rows with the same mask, or of the same group, have the same number.
+    """Block numbers: rows with the same mask, or of the same group, share a block.
 
-    A fold may not split a block: a repeated mask would let a method look the answer up.
+    A fold may not split a block: a repeated mask would leak its value into the test fold.
     """
     m = len(masks)
     same_mask = np.unique(np.packbits(masks, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
@@ -143,7 +143,9 @@ def as_vector(given: Any, name: str, length: int) -> Float[np.ndarray, " masks"]
     """A finite real number for each of `length` masks, as float64.
 
     Args:
-        name: of the numbers, in the sentence that refuses them.
+        given: the numbers.
+        name: of the numbers, for error messages.
+        length: number of masks.
 
     Raises:
         UsageError: another shape, a NaN or infinity, numbers beyond 1e305, or no real numbers.

@@ -1,4 +1,4 @@
-"""Is one method better than another? Differences on the same questions, or on the same masks."""
+"""Paired comparisons of two methods, on the same questions or on the same masks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Difference:
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
     def to_dict(self) -> dict[str, float]:
-        """As it stands in JSON."""
+        """The three numbers, for JSON."""
         return {"difference": self.value, "low": self.low, "high": self.high}
 
     def __str__(self) -> str:
@@ -50,11 +50,10 @@ def score_difference(
 
     Args:
         mine, other: score on each question, or its mean over sizes or schedules.
-        looks: differences that are looked at together, all of which the 95 % are to cover
-            (Bonferroni).
+        looks: number of differences that the 95 % should cover jointly (Bonferroni).
 
-    Where scores are within 0..1 and every difference is -1, 0 or 1 (right or wrong, once each) it
-    is the interval of paired proportions, else a t interval.
+    If scores are within 0..1 and every difference is -1, 0 or 1 (right or wrong, once each), the
+    interval is that of paired proportions, else a t interval.
     """
     differences = mine - other
     value, level = float(differences.mean()), 1 - (1 - LEVEL) / looks
@@ -67,33 +66,33 @@ def score_difference(
 def loss_bound(
     whole: Float[np.ndarray, " questions"], pruned: Float[np.ndarray, " questions"]
 ) -> float:
-    """What the pruned model loses at most: the upper end of a one-sided 95 % interval.
+    """An upper bound of the pruned model's loss: the end of a one-sided 95 % interval.
 
-    A question is one observation. Where all scores are 0 or 1 the interval is Tango's score
-    interval for paired proportions (Statistics in Medicine 17, 1998), which keeps its level where
-    nearly all answers agree; else it is that of a paired t test.
+    A question is one observation. If all scores are 0 or 1 the interval is Tango's score interval
+    for paired proportions (Statistics in Medicine 17, 1998), which keeps its level even if nearly
+    all answers agree; else it is that of a paired t test.
 
     Args:
-        whole, pruned: score of both on each question, in the same unit as the bound.
+        whole, pruned: scores of both models on each question, in the unit of the bound.
     """
     differences = pruned - whole
     if all(np.isin(scores, (0, 1)).all() for scores in (whole, pruned)):
         lost, won = int((differences < 0).sum()), int((differences > 0).sum())
         return paired_loss_bound(lost, won, len(whole), level=LEVEL)
-    # A bound that fails in 5 % is the lower end of an interval that fails in 5 % on either side.
+    # A one-sided 95 % bound is an end of a two-sided 90 % interval.
     return -mean_interval(differences, level=2 * LEVEL - 1)[0]
 
 
 def free_size(losses: Sequence[float], sizes: Sequence[int], *, may_cost: float) -> int | None:
-    """The most players that go for free; None where none can be shown to.
+    """The most players whose removal is shown to be free; None if there are none.
 
-    A fixed sequence of tests: from the smallest size up, each is shown to lose less than
-    `may_cost` with 95 % confidence, and the first that is not ends the sequence. So the chance
-    that a size is wrongly called free is 5 % in all, however many are tested, and no test is
-    stricter for the others (Maurer, Hothorn & Lehmacher 1995).
+    A fixed sequence of tests: from the smallest size up, each size is tested to lose less than
+    `may_cost` with 95 % confidence, and the first failure ends the sequence. So the chance that any
+    size is wrongly called free is 5 % in all, with no correction for the number of tests (Maurer,
+    Hothorn & Lehmacher 1995).
 
     Args:
-        losses: what is lost at most, by `loss_bound`, at each size.
+        losses: upper bound of the loss, by `loss_bound`, at each size.
         sizes: numbers of players removed, ascending.
         may_cost: in the unit of the losses.
     """
@@ -108,9 +107,9 @@ def r2_difference(
     *,
     seed: int = 0,
 ) -> Difference:
-    """R² of the predictions `mine` less that of `other` (percentile bootstrap over masks).
+    """R² of the predictions `mine` minus that of `other` (percentile bootstrap over masks).
 
-    The errors of the values cancel in the difference of both squared errors.
+    The errors of the values cancel in the difference of the two squared errors.
 
     Args:
         measured: values of masks, not all equal.
@@ -124,7 +123,7 @@ def r2_difference(
     n = len(measured)
     counts = np.concatenate([np.ones((1, n)), resamples(n, seed)])
     total = measured.variance(counts)
-    # A resample of equal values has no R²; quantiles leave it out.
+    # A resample of equal values has no R² and is left out of the quantiles.
     differences = (counts @ gain / n) / np.where(total > 0, total, np.nan)
     low, high = np.nanquantile(differences[1:], [0.025, 0.975])
     return Difference(float(differences[0]), float(low), float(high))

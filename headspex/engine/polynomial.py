@@ -75,7 +75,7 @@ class Polynomial:
         n_players: int,
         keep: Keep = 0.5,
     ) -> Self:
-        """The polynomial of {columns in any sequence: coefficient}; the constant defaults to 0.
+        """The polynomial of {columns in any order: coefficient}; the constant defaults to 0.
 
         Raises:
             UsageError: a set of players given twice, columns repeated or out of range.
@@ -122,9 +122,9 @@ class Polynomial:
 
     @property
     def variance(self) -> float:
-        """Of the value over masks sampled with `keep`: all squares but the constant's.
+        """Variance of the value over masks sampled with `keep`: all squares but the constant's.
 
-        Infinite, or 0, where float64 does not hold it; `shares` are right all the same.
+        Infinite or 0 if it is beyond float64; `shares` are correct even then.
         """
         with np.errstate(over="ignore"):
             return float(np.square(self.coefficients[1:]).sum())
@@ -132,23 +132,23 @@ class Polynomial:
     @cached_property
     def energies(self) -> Float[np.ndarray, " terms"]:
         """Squared coefficients, in a unit in which the largest is near 1; 0 for the constant."""
-        # There no square overflows or vanishes. A power of two, so that no digit changes.
+        # In that unit no square overflows or vanishes. A power of two changes no digit.
         varying = np.where(np.arange(len(self.terms)) > 0, self.coefficients, 0.0)
         return np.square(np.ldexp(varying, -int(np.frexp(np.abs(varying).max())[1])))
 
     @property
     def shares(self) -> Float[np.ndarray, " terms"]:
-        """Of each term in the variance; 0 for the constant."""
+        """Share of each term in the variance; 0 for the constant."""
         return np.asarray(self.energies / (self.energies[1:].sum() or 1.0))
 
     def predict(self, masks: npt.ArrayLike) -> Values:
-        """The value of each mask, float64 [masks]; memory stays within some MB beyond the masks.
+        """The value of each mask, float64 [masks]; takes a few MB beyond the masks.
 
         Args:
             masks: bool [masks, players], True = the player stays on; or exact 1 and 0.
 
         Raises:
-            UsageError: no masks, or of the wrong width.
+            UsageError: not masks, or of the wrong width.
         """
         masks = check_masks(masks, self.n_players)
         values = np.empty(len(masks))
@@ -207,7 +207,7 @@ class Polynomial:
         """
         if min(max_terms or 0, max_order or 0) < 0 or not 0 <= min_share <= 1:
             raise UsageError(
-                "limits are not negative and min_share is within 0..1, but got "
+                "limits must not be negative, and min_share must be within 0..1, but got "
                 f"{max_terms=}, {min_share=}, {max_order=}"
             )
         kept = self.shares >= min_share

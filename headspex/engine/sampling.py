@@ -1,4 +1,4 @@
-"""Which masks are scored."""
+"""Random masks."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -8,8 +8,8 @@ from headspex.errors import UsageError
 from headspex.support.seeds import stream
 from headspex.support.validation import whole
 
-ORDERED = 16  # players, at most, of whom all masks are put in order: 65,536 masks take no time
-ROUNDS = 200  # redraws before the remaining masks count as too unlikely to wait for
+ORDERED = 16  # players, at most, for which all masks are enumerated: 65,536 masks are quick
+ROUNDS = 200  # redraws before the missing masks count as too unlikely
 
 
 def draw_masks(
@@ -19,14 +19,13 @@ def draw_masks(
     keep: Keep = 0.5,
     seed: int | np.random.Generator = 0,
 ) -> Bool[np.ndarray, "masks players"]:
-    """Draws `count` different masks, every player kept independently with probability `keep`.
+    """Draw `count` different masks, every player kept independently with probability `keep`.
 
-    A mask drawn again is drawn anew. No mask is put in on purpose: not the full one, not the
-    empty one. Where fewer than `count` masks exist, all 2^n of them are returned, so the result
-    has min(count, 2^n) rows.
+    Duplicates are redrawn. No mask is included on purpose, not even the full or the empty one. If
+    fewer than `count` masks exist, all 2^n are returned, so the result has min(count, 2^n) rows.
 
     Args:
-        count: masks wanted, at least 1.
+        count: number of masks, at least 1.
         n_players: columns, at least 1.
         keep: one probability, or one per player, inside (0, 1).
         seed: a number, or a generator to continue.
@@ -38,8 +37,8 @@ def draw_masks(
     n_players, count = whole("n_players", n_players, 1), whole("masks to draw", count, 1)
     p = keep_vector(keep, n_players)
     rng = seed if isinstance(seed, np.random.Generator) else stream(seed, "drawn masks")
-    # Beyond half of all masks, redrawing would take long: order all of them instead. Where that is
-    # cheap, always: fewer masks of a seed are then the first of more.
+    # Beyond half of all masks, redrawing takes long: put all of them in random order instead. If
+    # that is cheap, do it always: then the first masks of a seed do not depend on `count`.
     if n_players <= ORDERED or (n_players <= 24 and count > 2 ** (n_players - 1)):
         return _weighted_order(n_players, p, rng)[:count]
     drawn = np.zeros((0, n_players), dtype=bool)
@@ -50,8 +49,8 @@ def draw_masks(
     if n_players <= 24:
         return _different(np.concatenate([drawn, _weighted_order(n_players, p, rng)]))[:count]
     raise UsageError(
-        f"only {len(drawn)} of {count} different masks turned up: keep is so close to 0 or 1 that "
-        "almost all masks are the same; ask for fewer masks or a more even keep"
+        f"only {len(drawn)} of {count} different masks were drawn: keep is so close to 0 or 1 that "
+        "almost all masks are the same; ask for fewer masks, or a keep nearer to 0.5"
     )
 
 

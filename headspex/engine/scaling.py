@@ -1,4 +1,4 @@
-"""The unit that values are fitted in: near 1, whatever their own is."""
+"""Fitting in a unit in which values are near 1."""
 
 import sys
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from headspex.support.scale import exponent_of, scaled_by
 
 
 def in_own_unit(data: Observations, fit: Callable[[Observations], Spectrum]) -> Spectrum:
-    """What `fit` makes of values near 1, in the unit of `data` again.
+    """The result of `fit` on values scaled near 1, scaled back to the unit of `data`.
 
-    Values that differ by rounding alone count as equal, which is said on standard error.
+    Values that differ by rounding alone count as equal, with a notice on standard error.
     """
     exponent = exponent_of(data.values)
     near_one = replace(data, values=scaled_by(data.values, -exponent))
     if near_one.constant and np.ptp(near_one.values):
         print(
             f"headspex: the values are near {data.values[0]:.3g} and differ by rounding alone, so "
-            "they are fitted as a constant; where they should not, take an offset off before",
+            "they are fitted as a constant; if they should differ, subtract an offset first",
             file=sys.stderr,
         )
-    # In one thread sums are taken in the same order on every machine. And BLAS's threads wait for
-    # each other by spinning: beside another process on the same two cores a fit of 300 masks and
-    # 14 players took 37 s of CPU time in two threads, and 1 s in one.
+    # In one thread sums have the same order on every machine. Also, BLAS threads spin while they
+    # wait: beside another process on the same two cores a fit of 300 masks and 14 players took 37 s
+    # of CPU time in two threads, and 1 s in one.
     with threadpool_limits(1):
         found = fit(near_one)
     return replace(found, coefficients=scaled_by(found.coefficients, exponent))

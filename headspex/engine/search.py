@@ -1,4 +1,4 @@
-"""Masks of any players, their values, and the spectrum: enumerated where few, fitted where many."""
+"""Masks, their values, and the spectrum: exact for few players, fitted for many."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from headspex.support.validation import whole, whole_seed
 
 MOST_ENUMERATED = 16  # players; 65,536 masks
 NEGLIGIBLE = 1e-12  # share of the values' range below which an exact coefficient is rounding
-ROUNDING = 8 * np.finfo(np.float64).eps  # share of the largest value; an offset rounds away more
+ROUNDING = 8 * np.finfo(np.float64).eps  # share of the largest value; matters under an offset
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What was asked of a value function, and what it means.
+    """The scored masks of a value function, and its spectrum.
 
     Attributes:
-        masks, values: all that was scored.
+        masks, values: all that were scored.
         spectrum: of the function.
-        exact: whether every mask there is was scored: nothing was fitted then.
+        exact: whether all 2^n masks were scored, so that nothing was fitted.
     """
 
     masks: Masks
@@ -50,8 +50,8 @@ def search(
 ) -> Search:
     """Score masks and find their spectrum.
 
-    Where the budget pays for all 2^n masks, the spectrum is their transform: exact, for a function
-    without noise. Elsewhere masks are drawn and fitted with `headspex.explain`.
+    If the budget pays for all 2^n masks, the spectrum is their transform: exact for a function
+    without noise. Otherwise masks are drawn and fitted with `headspex.explain`.
 
     Args:
         value_function: bool [masks, players] -> float [masks].

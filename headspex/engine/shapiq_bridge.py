@@ -1,4 +1,4 @@
-"""Hand a spectrum to shapiq, whose plots and tables read `InteractionValues`."""
+"""Conversion of a spectrum to shapiq's `InteractionValues`, for its plots and tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def interaction_values(spectrum: Polynomial, index: str, *, order: int) -> Any:
     values = interactions(spectrum, index, order=order, keep=0.5)  # the measure of shapiq
     return InteractionValues(
         values,
-        # Without it, shapiq 1.4 lists every group there could be: 178 million of 1,024 players.
+        # Without it, shapiq 1.4 lists every possible group: 178 million for 1,024 players.
         interaction_lookup={term: place for place, term in enumerate(values)},
         index=_NAMES[index],
         min_order=1,

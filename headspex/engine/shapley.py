@@ -3,18 +3,18 @@
 Shapley values do not change when f(S) is replaced by half of f(S) - f(not S): interactions of two,
 four, ... players cancel in a pair of opposite masks. So masks come in such pairs:
 
-- one pair a player from rows of Hadamard matrices, columns and signs shuffled: two players are on
-  together as often as apart, and their effects are told from each other with the least noise (a
-  foldover design; Box & Hunter, Technometrics 1961);
+- one pair per player from rows of Hadamard matrices, columns and signs shuffled: two players are on
+  together as often as apart, which separates their effects with the least noise (a foldover design;
+  Box & Hunter, Technometrics 1961);
 - then sets of the sizes that the Shapley kernel 1 / (s (n - s)) favours, small ones and their
-  opposites (Lundberg & Lee 2017), each of the players that were taken least so far.
+  complements (Lundberg & Lee 2017), made of the players used least so far.
 
-Fewer masks than pairs need are spent on a walk: players come on one after the other in random
-order, which shows every player once.
+If the budget is too small for pairs, players are switched on one after the other in random order,
+which covers every player once.
 
-What the masks say is read with ridge regression on all terms of all orders, with a relevance for
-each player (`headspex.engine.methods.kernel`): players that do nothing are switched off, and a few
-evaluations suffice for the others. Shapley values of its spectrum are exact.
+The values are fitted by ridge regression on all terms of all orders, with a relevance for each
+player (`headspex.engine.methods.kernel`): it discards players without effect, and a few evaluations
+suffice for the others. The Shapley values of the fitted spectrum are exact.
 """
 
 from __future__ import annotations
@@ -37,22 +37,21 @@ from headspex.support.seeds import stream
 from headspex.support.validation import whole, whole_seed
 
 FEWEST_MASKS = 3  # all players, none, and one between
-PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to tell players apart
-PRIOR_PRECISION = (
-    0.3  # of relevances to each other; squared errors 13-20 % below those of the kernel's own
-)
+PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to separate players
+# Of the relevances; squared errors are 13-20 % below those with the kernel's default.
+PRIOR_PRECISION = 0.3
 ROUNDS = 100  # of drawing before missing pairs count as impossible
 
 
 @dataclass(frozen=True, eq=False)
 class ShapleyEstimate:
-    """Shapley values, and what they were read from.
+    """Shapley values, and the spectrum behind them.
 
     Attributes:
-        values: [players]; they add up to the value of all players less that of none.
+        values: [players]; they add up to the value of all players minus that of none.
         spectrum: of the function.
-        n_evaluations: masks that were scored.
-        exact: whether all masks there are were scored.
+        n_evaluations: number of masks scored.
+        exact: whether all 2^n masks were scored.
     """
 
     values: Float[np.ndarray, " players"]
@@ -61,7 +60,7 @@ class ShapleyEstimate:
     exact: bool
 
     def top(self, count: int) -> tuple[int, ...]:
-        """The players of the largest values in size, largest first.
+        """The players with the largest absolute values, largest first.
 
         Raises:
             UsageError: a count below 0.
@@ -79,7 +78,7 @@ def shapley_values(
     Args:
         value_function: bool [masks, players] -> float [masks]; called once with all masks.
         n_players: columns of a mask.
-        budget: masks scored, at most, 3 or more; those of all players and of none are among them.
+        budget: masks scored, at most; at least 3. The full and the empty mask are among them.
         seed: fixes the masks.
 
     Raises:
@@ -106,29 +105,26 @@ def shapley_values(
 
 
 def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
-    """The masks of `shapley_values`: all players, none, and then a walk or pairs of opposites.
-
-    All are different, at most `budget`.
-    """
+    """The masks of `shapley_values`, all different, at most `budget`."""
     rng = stream(seed, "shapley")
     ends = np.array([[True] * n_players, [False] * n_players])
     if budget < PAIRED_FROM * n_players:
         masks = np.zeros((n_players - 1, n_players), dtype=np.bool_)
         masks[:, rng.permutation(n_players)] = np.tri(n_players - 1, n_players, dtype=np.bool_)
         return np.concatenate([ends, masks[: budget - 2]])
-    wanted = budget // 2
+    n_pairs = budget // 2
     used = np.zeros(n_players)
-    pairs = _different(np.concatenate([ends[:1], _orthogonal_sets(n_players, rng)]))[:wanted]
+    pairs = _different(np.concatenate([ends[:1], _orthogonal_sets(n_players, rng)]))[:n_pairs]
     for _ in range(ROUNDS):
-        if len(pairs) == wanted:
+        if len(pairs) == n_pairs:
             break
-        more = _balanced_sets(wanted - len(pairs), used, rng)
+        more = _balanced_sets(n_pairs - len(pairs), used, rng)
         pairs = _different(np.concatenate([pairs, more]))
     return np.concatenate([pairs, ~pairs])
 
 
 def _different(sets: Bool[np.ndarray, "sets players"]) -> Bool[np.ndarray, "some players"]:
-    """Of two opposites the one with the first player, each once, in the given order."""
+    """One mask of each complementary pair, the one with the first player, without repeats."""
     sets = sets ^ ~sets[:, :1]
     first = np.unique(np.packbits(sets, axis=1), axis=0, return_index=True)[1]
     return np.asarray(sets[np.sort(first)])
@@ -137,7 +133,7 @@ def _different(sets: Bool[np.ndarray, "sets players"]) -> Bool[np.ndarray, "some
 def _orthogonal_sets(
     n_players: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, "players players"]:
-    """As many rows of a Hadamard matrix, shuffled, as there are players."""
+    """`n_players` rows of a Hadamard matrix, with shuffled columns and signs."""
     size = 1 << (n_players - 1).bit_length()
     rows = hadamard(size)[rng.permutation(size)[:n_players]][:, rng.permutation(size)[:n_players]]
     return np.asarray((rows > 0) ^ (rng.random(n_players) < 0.5))
@@ -146,11 +142,11 @@ def _orthogonal_sets(
 def _balanced_sets(
     count: int, used: Float[np.ndarray, " players"], rng: np.random.Generator
 ) -> Bool[np.ndarray, "sets players"]:
-    """Sets of up to half of the players, each of those in fewest sets so far; `used` counts on."""
+    """Sets of up to half of the players, those used least so far; updates the counts `used`."""
     n_players = len(used)
     sizes = np.arange(1, n_players // 2 + 1)
     share = np.cumsum(1 / (sizes * (n_players - sizes)))
-    # Evenly spread quantiles: every size comes as often as it should, up to one.
+    # Evenly spread quantiles: every size has its expected frequency, up to one set.
     quantiles = (rng.permutation(count) + rng.random()) / count * share[-1]
     rows = np.zeros((count, n_players), dtype=np.bool_)
     for row, size in zip(rows, sizes[np.searchsorted(share, quantiles)], strict=True):
@@ -161,7 +157,7 @@ def _balanced_sets(
 
 
 def _adding_up(values: Float[np.ndarray, " players"], total: float) -> np.ndarray:
-    """What is missing to the total, shared in proportion to the values' sizes."""
+    """Values that sum to `total`: the difference is shared in proportion to their sizes."""
     sizes = np.abs(values)
     share = sizes / sizes.sum() if sizes.any() else np.full(len(values), 1 / len(values))
     return np.asarray(values + (total - values.sum()) * share)

@@ -1,4 +1,4 @@
-"""A value function as a sparse sum of interactions between players, and what can be read off it."""
+"""A value function as a sparse sum of interactions between players."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from headspex.support.html_table import TOP, html_table
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spectrum(Polynomial):
-    """A polynomial that was fitted to masks and values, as people ask it.
+    """A polynomial fitted to masks and values, with its effects, indices and files.
 
     Attributes:
         report: set by `fit_spectrum`.
@@ -60,25 +60,25 @@ class Spectrum(Polynomial):
         """The terms with the largest share of the variance, strongest first.
 
         Args:
-            count: how many, at most.
-            least_order: the fewest players that a term has; 2 leaves single players out.
+            count: number of terms, at most.
+            least_order: the fewest players of a term; 2 leaves out single players.
         """
         return strongest(self, count, least_order=least_order)
 
     def score(self, masks: npt.ArrayLike, values: npt.ArrayLike) -> float:
-        """R² of the predicted values: 1 less the squared error over that of the values' mean.
+        """R² of the predicted values: 1 minus the squared error over that of the values' mean.
 
         Args:
             masks: bool [masks, players].
             values: of the function itself, [masks].
 
         Raises:
-            UsageError: masks of another width, values of another number, or values that are all
-                equal, of which R² is not defined.
+            UsageError: masks of another width, another number of values, or values that are all
+                equal, for which R² is undefined.
         """
         predicted = self.predict(masks)
         given = as_vector(values, "values", len(predicted))
-        largest = float(np.abs(given).max()) or 1.0  # in whose unit no square overflows
+        largest = float(np.abs(given).max()) or 1.0  # dividing by it, no square overflows
         around = (given - given.mean()) / largest
         if not around.any():
             raise UsageError("R² needs values that differ, but all are equal; score other masks")
@@ -86,7 +86,7 @@ class Spectrum(Polynomial):
         return 1 - float(np.square(missed).sum() / np.square(around).sum())
 
     def with_keep(self, keep: Keep) -> Self:
-        """As `Polynomial.with_keep`; the report stays, and names the terms that came in."""
+        """As `Polynomial.with_keep`; the report stays, and names the source of new terms."""
         changed = super().with_keep(keep)
         if self.report is None or changed is self:
             return changed
@@ -97,13 +97,13 @@ class Spectrum(Polynomial):
     def interactions(
         self, index: str = "fourier", *, order: int = 2, keep: Keep | None = None
     ) -> dict[Term, float]:
-        """An interaction index of every group of 1..order players that has one.
+        """An interaction index of every group of 1..order players.
 
         Args:
             index: fourier, moebius, banzhaf, shapley, sii, stii, fsii, fbii or influence.
-            order: largest group; shapley and influence are of single players whatever it is.
-            keep: the measure behind fourier, banzhaf, fbii and influence, the spectrum's own by
-                default; the others have none.
+            order: largest group; shapley and influence always cover single players alone.
+            keep: the measure of fourier, banzhaf, fbii and influence, by default the spectrum's
+                own; the others do not depend on it.
 
         Raises:
             UsageError: unknown index, or an order below 1.
@@ -120,7 +120,11 @@ class Spectrum(Polynomial):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote; UsageError says where the text is something else."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            UsageError: the text is not a spectrum.
+        """
         document = spectrum_json.load(text)
         try:
             return cls(*document)
@@ -128,12 +132,12 @@ class Spectrum(Polynomial):
             raise UsageError(f"not a spectrum file: {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Write `to_json` to a file; UsageError where it cannot be written."""
+        """Write `to_json` to a file; UsageError if it cannot be written."""
         write_text(Path(path), self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; UsageError names what is wrong with the file."""
+        """Read what `save` wrote; UsageError if the file is missing or not a spectrum."""
         return cls.from_json(read_text(Path(path)))
 
     def to_shapiq(self, index: str = "sii", *, order: int = 2) -> Any:
@@ -143,8 +147,8 @@ class Spectrum(Polynomial):
     def _repr_html_(self) -> str:
         """The strongest terms, for a notebook."""
         rows = [
-            (" ".join(map(str, one.players)), f"{one.effect:+.4g}", f"{one.share:.1%}")
-            for one in self.top(TOP)
+            (" ".join(map(str, term.players)), f"{term.effect:+.4g}", f"{term.share:.1%}")
+            for term in self.top(TOP)
         ]
         left_out = len(self.terms) - 1 - len(rows)
         header = ("players", "effect", "energy")

@@ -1,4 +1,4 @@
-"""The file format "headspex.spectrum/1": one JSON object, read with suspicion."""
+"""The file format "headspex.spectrum/1": one JSON object, strictly checked when read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REPORT_FIELDS = {"cv_r2", "low", "high", "method", "methods", "sources"}
 
 
 class Content(NamedTuple):
-    """What a spectrum is made of, in the order of its fields."""
+    """The fields of a spectrum, in order."""
 
     terms: tuple[Term, ...]
     coefficients: Float[np.ndarray, " terms"]
@@ -49,7 +49,7 @@ def load(text: str) -> Content:
     """Read what `dump` wrote; floats are the same bit for bit.
 
     Raises:
-        UsageError: the text is not a spectrum of this format; the sentence says where.
+        UsageError: the text is not a spectrum of this format.
     """
     document = _parse(text)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -69,10 +69,8 @@ def load(text: str) -> Content:
     if not isinstance(coefficients, list) or not all(map(_is_number, coefficients)):
         _refuse("coefficients must be a list of finite numbers")
     report = None if document["report"] is None else _load_report(document["report"])
-    return Content(
-        tuple(map(tuple, terms)), np.array(coefficients, dtype=np.float64), n_players,
-        np.array(keep, dtype=np.float64), report,
-    )  # fmt: skip
+    keep, coefficients = np.array(keep, np.float64), np.array(coefficients, np.float64)
+    return Content(tuple(map(tuple, terms)), coefficients, n_players, keep, report)
 
 
 def _dump_report(report: FitReport) -> dict[str, Any]:
@@ -129,7 +127,7 @@ def _check_fields(document: dict[str, Any], fields: set[str], what: str) -> None
 
 def _is_number(value: Any) -> bool:
     if type(value) is int:
-        return abs(value) < 1 << 1023  # a larger one has no float
+        return abs(value) < 1 << 1023  # larger ones do not fit a float
     return type(value) is float and math.isfinite(value)
 
 

@@ -22,7 +22,7 @@ Term: TypeAlias = tuple[int, ...]  # ascending columns; () is the constant
 
 MAX_TERMS = 1 << 24  # 16.8 million terms of order 4 hold 0.4 GB
 _CHUNK = 1 << 20  # products multiplied out at once: about 60 MB with their columns
-# A sum below this share of its summands' magnitude is what rounding leaves of an exact zero.
+# A sum below this share of its summands' magnitude is an exact zero up to rounding.
 _ROUNDING = 16 * np.finfo(np.float64).eps
 
 
@@ -56,7 +56,7 @@ def blocks_of(terms: Iterable[Term], coefficients: Float[np.ndarray, " terms"]) 
     if not terms or terms[0] != () or (np.diff(sizes) < 0).any():
         raise UsageError("terms must begin with () and be sorted by (order, columns)")
     flat = np.fromiter(chain.from_iterable(terms), dtype=np.int64, count=int(sizes.sum()))
-    # Columns that no int32 holds stay out of range, for the caller to refuse.
+    # Columns beyond int32 stay out of range, for the caller to refuse.
     flat = flat.clip(-1, np.iinfo(np.int32).max).astype(np.int32)
     ends = np.concatenate([[0], np.cumsum(sizes)])
     blocks = []
@@ -91,7 +91,7 @@ def merge(
     if len(columns) == 0:
         return Block(columns=columns, coefficients=coefficients)
     keys = sort_keys(columns, n_players)
-    # Stable, so that sums are added in the same order on every machine.
+    # Stable, so that summation has the same order on every machine.
     sorter = np.argsort(keys[0], kind="stable") if len(keys) == 1 else np.lexsort(keys[::-1])
     keys = keys[:, sorter]
     first = np.concatenate([[True], (keys[:, 1:] != keys[:, :-1]).any(axis=0)])

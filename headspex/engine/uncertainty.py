@@ -1,11 +1,11 @@
-"""How far each coefficient of a spectrum is known, whichever way its term was found.
+"""Confidence intervals of a spectrum's coefficients, for any way of fitting it.
 
 Cross-fitting (Chernozhukov et al., Double/debiased machine learning, 2018): a spectrum fitted to
 the other folds predicts the masks of this one. The basis is orthonormal under the sampling of
-masks, so the fit's coefficient of T plus the mean of (residual x chi_T) over masks it has not seen
-is an unbiased estimate of F(T), whatever the fit selected, shrank or missed. A bootstrap of the
-fit repeats the bias of its selection and does not cover. Terms that were picked for looking large
-in the same data need wider intervals still (`chosen`).
+masks, so the fit's coefficient of T plus the mean of (residual x chi_T) over held-out masks is an
+unbiased estimate of F(T), whatever the fit selected, shrank or missed. A bootstrap of the fit
+repeats its selection bias and undercovers. Terms selected for looking large in the same data need
+wider intervals (`chosen`).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from headspex.support.seeds import stream
 from headspex.support.validation import whole_seed
 
 FOLDS = 5
-LEAST_BLOCKS = 10  # from which a variance is estimated
+LEAST_BLOCKS = 10  # to estimate a variance
 LEVEL = 0.95
-_PRODUCTS = 1 << 22  # residual x character held at once: 32 MB, three times that in passing
+_PRODUCTS = 1 << 22  # residual x character held at once: 32 MB, with a peak of three times that
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,8 @@ class Intervals:
 
     Attributes:
         coefficient: cross-fitted estimate of each term, in the unit of the values.
-        low, high: of those of an order, one in twenty misses.
-        selected: share of the folds, 0 to 1, whose own sparse fit keeps the term.
+        low, high: 95 % bounds; the level holds over the terms of each order.
+        selected: share of the folds, 0..1, whose sparse fit contains the term.
     """
 
     coefficient: Float[np.ndarray, " terms"]
@@ -70,23 +70,23 @@ def intervals(
 ) -> Intervals:
     """95 % intervals of the coefficients of `terms`.
 
-    They hold for masks drawn independently with the probabilities `keep`, each scored once or
-    more often; for masks chosen in another way the estimates are biased.
+    They hold for masks drawn independently with the probabilities `keep`, each scored at least
+    once; for masks chosen in another way the estimates are biased.
 
     Args:
         masks: True = the player stays on.
         values: one per mask, in any unit.
-        terms: columns of each, in any sequence; () is the constant. No fit need have found them.
+        terms: columns of each, in any order; () is the constant. They may be terms of no fit.
         keep: the probability with which masks keep a player, one number or one per player.
-        weights: how much each value counts, up to a factor; must not depend on the mask.
+        weights: of each value, up to a factor; must not depend on the mask.
         groups: labels; masks of one group, and equal masks, count as one observation.
         seed: fixes the folds; the same input gives the same intervals bit for bit.
-        chosen: the terms were picked because they looked large in these data, as those of a
-            spectrum were: the fewer of an order's terms are asked for, the wider their intervals,
-            so that 95 % of them still cover. False: named beforehand, each has its own interval.
+        chosen: the terms were selected because they looked large in these data, as those of a
+            spectrum are: the fewer terms of an order, the wider their intervals, so that 95 % of
+            them still cover. False: named beforehand, each interval covers at 95 %.
         fit: from the masks of four folds to a spectrum. The better it predicts, the narrower the
-            intervals; they hold for any. The default is the best, on held-out masks, of the
-            sparse growth, the saturating curve and the kernel ridge of `fit_spectrum`.
+            intervals; they are valid for any fit. The default is the best, on held-out masks, of
+            the sparse growth, the saturating curve and the kernel ridge of `fit_spectrum`.
 
     Raises:
         UsageError: as in `fit_spectrum`, a term's column unknown or repeated, fewer than 10
@@ -95,7 +95,7 @@ def intervals(
     data = observe(masks, values, keep=keep, weights=weights)
     exponent = exponent_of(data.values)
     data = replace(data, values=scaled_by(data.values, -exponent))
-    wanted = _checked_terms(terms, data.n_players)
+    checked = _checked_terms(terms, data.n_players)
     seed = whole_seed(seed)
     blocks = connected_blocks(data.masks, groups)
     n_blocks = int(blocks.max()) + 1
@@ -107,16 +107,16 @@ def intervals(
     order = np.argsort(blocks, kind="stable")
     data, blocks = data.rows(order), blocks[order]
     folds = (stream(seed, "interval folds").permutation(n_blocks) % FOLDS)[blocks]
-    # The method that selects stands first, so that it is kept; its spectra tell `selected`.
+    # The sparse method comes first: its spectra give `selected`.
     cheap: dict[str, Method] = {
         "sparse": grow,
         "link": saturating_fit,
         "kernel": partial(kernel_ridge, seed=seed),
     }
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
-    misses = _misses(wanted, data.n_players) if chosen else np.full(len(wanted), 1 - LEVEL)
+    misses = _misses(checked, data.n_players) if chosen else np.full(len(checked), 1 - LEVEL)
     with threadpool_limits(1):  # as in `in_own_unit`
-        found = _one_step(cross_validate(data, folds, methods), blocks, wanted, misses)
+        found = _one_step(cross_validate(data, folds, methods), blocks, checked, misses)
     return replace(
         found,
         coefficient=scaled_by(found.coefficient, exponent),
@@ -131,7 +131,7 @@ def _one_step(
     terms: list[Term],
     misses: Float[np.ndarray, " terms"],
 ) -> Intervals:
-    """Adds to the best fits what their residuals still know; `blocks` must ascend."""
+    """Corrects the best fits by their held-out residuals; `blocks` must ascend."""
     data, folds = cv.data, cv.folds
     best = max(cv.held_out, key=lambda name: cv.r2(cv.held_out[name]))
     found = [spectrum.to_dict() for spectrum in cv.spectra[best]]
@@ -151,10 +151,10 @@ def _one_step(
         coefficient[part] += parts.sum(axis=1)
         parts += share_of_block * (fitted[:, part] - coefficient[part])[fold_of_block].T
         deviation[part] = np.sqrt(np.square(parts).sum(axis=1))
-    # Characters of small keep products are rarely large: few masks may hold none of the rare ones
-    # that make up the variance. Theirs is 1 over all masks, which bounds it from below.
+    # Characters with a small product of keeps are rarely large, and a small sample may miss the
+    # rare masks that make up their variance. It is 1 over all masks, which gives a lower bound.
     deviation = np.maximum(deviation, np.sqrt(np.square(weighted_residual).sum()))
-    # Blocks of unequal weight tell as much as `equal` ones of the same weight (Kish).
+    # Effective number of blocks of equal weight (Kish).
     equal = max(2.0, 1 / float(np.square(share_of_block).sum()))
     deviation *= np.sqrt(equal / (equal - 1))
     half = -student.ppf(misses / 2, equal - 1) * deviation
@@ -165,10 +165,10 @@ def _one_step(
 
 
 def _misses(terms: list[Term], n_players: int) -> Float[np.ndarray, " terms"]:
-    """The share of misses each interval may have so that of the chosen ones 5 % miss, per order.
+    """The miss rate of each interval for which 5 % of the chosen ones miss, per order.
 
     Benjamini and Yekutieli, False discovery rate-adjusted multiple confidence intervals, 2005:
-    when R of M were chosen, R / M of the rate.
+    if R of M were chosen, R / M times the rate.
     """
     asked = Counter(map(len, set(terms)))
     rates = {size: (1 - LEVEL) * asked[size] / comb(n_players, size) for size in asked}

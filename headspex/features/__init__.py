@@ -1,6 +1,6 @@
-"""Words, sentences or lines of a prompt as players: which of them, and which together, count.
+"""Words, sentences or lines of a prompt as players: their effects and interactions.
 
-Names are imported on first use, as the models behind them take seconds.
+Names are imported on first use, as model libraries take seconds to import.
 """
 
 from typing import TYPE_CHECKING

@@ -1,11 +1,11 @@
-"""Loading a model for sequence classification with transformers."""
+"""Loading a sequence classifier with transformers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 
 def load_classifier(
@@ -14,11 +14,11 @@ def load_classifier(
     """A classifier in eval mode without gradients, and its tokenizer.
 
     Args:
-        model: a folder or a Hub name; weights are read from safetensors alone.
+        model: a folder or a Hub name; weights are read from safetensors only.
         revision, device, dtype: as in `headspex.hooks.load_model`.
 
     Raises:
-        UsageError: it cannot be loaded, or its head is not in the files.
+        UsageError: it cannot be loaded, or its classification head is not in the files.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -27,8 +27,8 @@ def load_classifier(
 
     if model == TINY:
         raise UsageError(
-            f"a class is explained of a sequence classifier, but {TINY} is a language model; name "
-            "another --model, or explain an --answer"
+            f"a class needs a sequence classifier, but {TINY} is a language model; name another "
+            f"{argument('model')}, or explain an answer"
         )
     check_device(device)
     if dtype not in DTYPES:
@@ -38,19 +38,22 @@ def load_classifier(
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
-            name, revision=revision, dtype=DTYPES[dtype], use_safetensors=True,
+            name,
+            revision=revision,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
             output_loading_info=True,
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
             f"{model!r} cannot be loaded as a sequence classifier ({first}); name its folder, or "
             "check the Hub name and the network"
         ) from error
-    # transformers would fill these with random numbers and go on.
+    # transformers would silently fill these with random numbers.
     if missing := sorted(report["missing_keys"]):
         raise UsageError(
             f"{model} is not a trained sequence classifier: {missing[0]} is not in its files; "
-            "name a model that was trained for it"
+            "name a trained classifier"
         )
     return loaded.to(device).eval().requires_grad_(False), tokenizer

@@ -1,4 +1,4 @@
-"""A prompt explained: its spectrum, what each piece does, which work together, which may go."""
+"""A prompt explained: its spectrum, each piece's effect, interactions, and removal curves."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from headspex.schedules.removal_curve import (
 from headspex.support.files import write_json, write_text
 
 SHOWN = 10  # interactions
-MOST_TURNING = 20  # players of a set that turns the value
+MOST_TURNING = 20  # players, at most, of a set that flips the sign of the value
 
 
 @dataclass(frozen=True)
 class Turn:
-    """The smallest set whose removal turns the sign of the model's value.
+    """The smallest set whose removal flips the sign of the model's value.
 
-    It is the first that does among the spectrum's best sets of 1, 2, ... players.
+    It is the first among the spectrum's best sets of 1, 2, ... players.
 
     Attributes:
         columns: ascending.
         predicted: the spectrum's value without them.
-        value: the model's own.
+        value: the model's value without them.
     """
 
     columns: tuple[int, ...]
@@ -56,10 +56,10 @@ class TextFindings:
         prompt: with its players.
         search: the masks, their values and the spectrum.
         shapley: [players], in units of the value; they add up to the spectrum's value of the whole
-            prompt less that of no player.
-        removal: the model's own values as players go.
+            prompt minus that without players.
+        removal: the model's own values as players are removed.
         direction: in which removal moves the value.
-        turn: None where no such set is found, the value already has the sign that `direction` leads
+        turn: None if no such set is found, the value already has the sign that `direction` leads
             to, or there are more than `EXACT_PLAYERS` players.
     """
 
@@ -72,7 +72,7 @@ class TextFindings:
 
     @property
     def interactions(self) -> list[Effect]:
-        """The strongest, of two and more players."""
+        """The strongest terms of two or more players."""
         return strongest(self.search.spectrum, SHOWN, least_order=2)
 
     @property
@@ -81,7 +81,7 @@ class TextFindings:
         return next(point.value for point in self.removal if point.n_removed == 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """As `features.json` has it; values as the scorer's unit."""
+        """The content of `features.json`; values in the scorer's unit."""
         spectrum = self.search.spectrum
         report = spectrum.report
         return {
@@ -102,21 +102,22 @@ class TextFindings:
         }
 
     def __str__(self) -> str:
-        """A few lines: how good, the strongest interactions, the removal curves."""
-        spectrum = self.search.spectrum
-        how = f"{len(self.search.masks):,} masks of {len(self.prompt):,} players"
+        """A few lines: fit quality, strongest interactions, removal curves."""
+        report = self.search.spectrum.report
+        quality = f"{len(self.search.masks):,} masks of {len(self.prompt):,} players"
         if self.search.exact:
-            how += ", all there are: exact"
-        elif spectrum.report is not None:
-            report = spectrum.report
-            how += f"; cross-validated R² {report.cv_r2:.3f} [{report.low:.3f}, {report.high:.3f}]"
+            quality += ", all possible ones: exact"
+        elif report is not None:
+            interval = f"[{report.low:.3f}, {report.high:.3f}]"
+            quality += f"; cross-validated R² {report.cv_r2:.3f} {interval}"
         effects = self.interactions
         shown = table(effects, self.prompt.labels) if effects else "  none"
         curves = ", ".join(f"{m} {v:.3f}" for m, v in mean_values(self.removal).items())
+        aim = {"down": "lower", "up": "higher"}[self.direction]
         return (
-            f"Value of the whole prompt: {self.whole:+.3f}\n{how}\n\n"
+            f"Value of the whole prompt: {self.whole:+.3f}\n{quality}\n\n"
             f"Strongest interactions (effect, share of variance)\n{shown}\n\n"
-            f"Mean value while players go ({self.direction} is the aim): {curves}{self._turn()}"
+            f"Mean value as players are removed ({aim} is better): {curves}{self._turn()}"
         )
 
     def _turn(self) -> str:
@@ -124,7 +125,7 @@ class TextFindings:
             return ""
         names = " + ".join(self.prompt.labels[i] for i in self.turn.columns)
         return (
-            f"\nSmallest set that turns the value: {names} ({self.turn.value:+.3f} without, "
+            f"\nSmallest set that flips the sign: {names} ({self.turn.value:+.3f} without, "
             f"predicted {self.turn.predicted:+.3f})"
         )
 
@@ -152,11 +153,11 @@ def explain_text(
     """Score the prompt under masks, fit their spectrum, and remove players by it.
 
     Args:
-        value: prompt, model and way of removal.
-        budget: masks scored; by default 2 n log2 n, at least 256. The removal curves take some
+        value: prompt, model and kind of removal.
+        budget: masks scored; by default 2 n log2 n, at least 256. The removal curves take about
             sixty more.
         keep: the probability that a mask keeps a piece.
-        direction: "down" or "up", where removal shall move the value.
+        direction: "down" or "up", the way removal should move the value.
         seed: fixes every random choice.
 
     Raises:
@@ -167,10 +168,9 @@ def explain_text(
     found = search(value, n, budget=budget, keep=keep, seed=seed)
     orders = removal_orders(found, direction=direction, seed=seed)
     points = removal_curves(value, orders)
-    return TextFindings(
-        value.prompt, found, shapley_of(found.spectrum), tuple(points), direction,
-        _turn(value, found.spectrum, points[0].value, direction),
-    )  # fmt: skip
+    turn = _turn(value, found.spectrum, points[0].value, direction)
+    shapley = shapley_of(found.spectrum)
+    return TextFindings(value.prompt, found, shapley, tuple(points), direction, turn)
 
 
 def _turn(value: TextValue, spectrum: Spectrum, whole: float, direction: str) -> Turn | None:
@@ -183,9 +183,9 @@ def _turn(value: TextValue, spectrum: Spectrum, whole: float, direction: str) ->
     turned = np.flatnonzero(values * towards > 0)
     if not len(turned):
         return None
-    mask, own = masks[turned[0]], float(values[turned[0]])
+    mask, actual = masks[turned[0]], float(values[turned[0]])
     predicted = float(spectrum.predict(mask[None])[0])
-    return Turn(tuple(np.flatnonzero(~mask).tolist()), predicted, own)
+    return Turn(tuple(np.flatnonzero(~mask).tolist()), predicted, actual)
 
 
 def default_budget(n_players: int) -> int:

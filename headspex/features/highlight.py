@@ -1,4 +1,4 @@
-"""A prompt coloured by what each piece does, for a terminal and for a browser."""
+"""A prompt coloured by each piece's effect, for a terminal and for a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def colour(score: float, largest: float) -> tuple[int, int, int]:
 
 
 def ansi(prompt: Prompt, scores: Sequence[float]) -> str:
-    """For terminals with 24-bit colours; text that always stays is plain."""
+    """The prompt for terminals with 24-bit colours; text that always stays is plain."""
     largest = max(map(abs, scores), default=0.0)
     parts = []
     for piece, score in zip(prompt.pieces, scores, strict=True):
@@ -35,7 +35,7 @@ def ansi(prompt: Prompt, scores: Sequence[float]) -> str:
 
 
 def html(prompt: Prompt, scores: Sequence[float], interactions: Sequence[Effect]) -> str:
-    """A page of its own: the text, each piece with its number, and the strongest interactions."""
+    """A complete page: the text, each piece's value, and the strongest interactions."""
     largest = max(map(abs, scores), default=0.0)
     spans = []
     for piece, score in zip(prompt.pieces, scores, strict=True):

@@ -15,7 +15,7 @@ from headspex.tasks.questions import LETTERS, Question
 if TYPE_CHECKING:
     from headspex.hooks import LoadedModel
 
-SWAPS = 16  # questions that lend their pieces; with 8, one of 20 two-hop questions was misread
+SWAPS = 16  # questions to take pieces from; with 8, one of 20 two-hop questions was misread
 
 
 def explained_question(
@@ -38,8 +38,8 @@ def explained_question(
 def question_prompt(question: Question, unit: str = "sentence") -> Prompt:
     """A question's pieces as players.
 
-    Header, choices and "Answer:" always stay, and so does the last sentence, the question proper,
-    where the text has several.
+    Header, choices and "Answer:" always stay. So does the last sentence, the question proper, if
+    the text has several.
 
     Raises:
         UsageError: an unknown unit, or a question without words.
@@ -59,20 +59,20 @@ def swaps(
     count: int = SWAPS,
     seed: int = 0,
 ) -> list[list[str]]:
-    """Fills for `TextValue`: what other questions say in the place of each piece.
+    """Fills for `TextValue`: the pieces of other questions, place by place.
 
-    So the prompt keeps its form, and what a piece says is lost all the same. Questions lend their
-    pieces if they are of the same subject, have as many, and name none of the choices.
+    The prompt keeps its form, and a replaced piece loses its content. Pieces come from questions of
+    the same subject that have the same number of pieces and name none of the choices.
 
     Args:
         question: whose pieces are replaced.
         others: where the pieces come from; the question itself may be among them.
         unit: of the players, see `question_prompt`.
-        count: of questions, at most.
+        count: number of questions to take pieces from, at most.
         seed: chooses them.
 
     Raises:
-        UsageError: no question can lend its pieces.
+        UsageError: no question qualifies.
     """
     own = question_prompt(question, unit).pieces
     lent = [
@@ -95,5 +95,5 @@ def swaps(
 
 
 def blanks(piece: str) -> str:
-    """What stands behind a piece's last word."""
+    """The white space behind a piece's last word."""
     return piece[len(piece.rstrip()) :]

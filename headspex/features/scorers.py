@@ -1,4 +1,4 @@
-"""What a model says of texts: the log-odds of an answer, or of a class."""
+"""Scores of texts by a model: the log-odds of an answer, or of a class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from jaxtyping import Float
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.features.text import Prompt
 from headspex.players import Masks, Values
 
@@ -20,7 +20,7 @@ BATCH_TOKENS = 2_048  # as in headspex.hooks.forward on a CPU
 
 
 class Scorer(Protocol):
-    """A model and the output of it that is explained."""
+    """A model and the output to explain."""
 
     tokenizer: Any
 
@@ -36,15 +36,15 @@ class Scorer(Protocol):
 
 
 class AnswerScorer:
-    """The log-odds, in nats, of an answer that a language model may go on with.
+    """The log-odds, in nats, of an answer as a language model's continuation of the text.
 
     With several answers the odds are of the right one against the others, with one answer they are
     against everything else; `odds=False` gives the answer's log-probability.
 
     Args:
         model: from `headspex.hooks.load_model`.
-        answers: continuations such as " A", " B", with the blank that belongs to them.
-        right: the position of the one that is explained.
+        answers: continuations such as " A", " B", with their leading blank.
+        right: position of the answer to explain.
         odds: see above.
 
     Raises:
@@ -68,8 +68,8 @@ class AnswerScorer:
         """The value of each text.
 
         Raises:
-            UsageError: a text with its answer is longer than the model's context, or one has no
-                token and the tokenizer none to begin with.
+            UsageError: a text with its answer is longer than the model's context, or a text is
+                empty and the tokenizer has no BOS or EOS token.
         """
         from headspex.hooks import answer_log_probs
         from headspex.tasks.prompts import encode_texts, say_bare
@@ -90,8 +90,8 @@ class AnswerScorer:
         Hidden tokens keep their places, but no later token attends to them.
 
         Raises:
-            UsageError: as for `texts`, or the prompt ends in a player: what comes next is read off
-                the last token.
+            UsageError: as for `texts`, or the prompt ends in a player: the last token, which
+                predicts the answer, must stay.
         """
         import torch
 
@@ -100,7 +100,7 @@ class AnswerScorer:
         if not prompt.after.strip():
             raise UsageError(
                 "hiding tokens from attention needs a last word that stays, but the prompt ends in "
-                "a player; give text with --after, or drop or replace the players"
+                f"a player; give text with {argument('after')}, or drop or replace the players"
             )
         encoded = encode_texts(prompt.whole, self.answers, self.tokenizer)
         self._check_tokens(encoded)
@@ -132,13 +132,13 @@ class AnswerScorer:
             check_tokens(tokens, self.tokenizer, vocabulary, "the text or its answer")
 
     def _value(self, log_probs: Float[np.ndarray, "texts answers"]) -> Values:
-        own = log_probs[:, self.right]
+        right = log_probs[:, self.right]
         if not self.odds:
-            return own
+            return right
         if len(self.answers) == 1:
-            return np.asarray(own - np.log(-np.expm1(np.minimum(own, -1e-12))))
+            return np.asarray(right - np.log(-np.expm1(np.minimum(right, -1e-12))))
         others = np.delete(log_probs, self.right, axis=1)
-        return np.asarray(own - np.logaddexp.reduce(others, axis=1))
+        return np.asarray(right - np.logaddexp.reduce(others, axis=1))
 
 
 class ClassScorer:
@@ -146,7 +146,7 @@ class ClassScorer:
 
     Args:
         model: a transformers model for sequence classification, in eval mode.
-        tokenizer: its own; it pads.
+        tokenizer: of the model; it must pad.
         label: a name in the model's `id2label`, or a number.
 
     Raises:
@@ -174,13 +174,13 @@ class ClassScorer:
         """The value of each text.
 
         Raises:
-            UsageError: a text is longer than the model's input, or one has no token and the
-                tokenizer none to begin with.
+            UsageError: a text is longer than the model's input, or a text is empty and the
+                tokenizer has no BOS or EOS token.
         """
         ids = self._tokens(texts)
         values = np.empty(len(ids))
-        # Alike lengths together, so that little is padding.
-        order = np.argsort([len(one) for one in ids], kind="stable")
+        # Texts of similar length share a batch, which saves padding.
+        order = np.argsort([len(row) for row in ids], kind="stable")
         for rows in _batches(len(ids), max(map(len, ids))):
             chosen = order[rows]
             width = max(len(ids[i]) for i in chosen)
@@ -218,7 +218,8 @@ class ClassScorer:
         if first is None:
             raise UsageError(
                 "a text without words needs a BOS or EOS token to be classified, but the tokenizer "
-                "has neither; give text that stays, with --before or --after"
+                f"has neither; give text that stays, with {argument('before')} or "
+                f"{argument('after')}"
             )
         say_bare()
         return [ids or [first] for ids in found]
@@ -242,8 +243,8 @@ class ClassScorer:
 def _spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
     if not getattr(tokenizer, "is_fast", False):
         raise UsageError(
-            "hiding tokens from attention needs to know where each token lies, which this "
-            "tokenizer cannot tell; drop or replace the players"
+            "hiding tokens from attention needs each token's position in the text, which this "
+            "tokenizer does not give; drop or replace the players"
         )
     found = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     return [(int(start), int(end)) for start, end in found]
@@ -265,6 +266,6 @@ def _batches(count: int, length: int) -> list[slice]:
 def _check_length(tokens: int, most: int) -> None:
     if tokens > most:
         raise UsageError(
-            f"a prompt of {tokens} tokens is longer than the model's context of {most}, and what "
-            "is cut off could not be explained; shorten it"
+            f"a prompt of {tokens} tokens is longer than the model's context of {most}, and a "
+            "truncated part cannot be explained; shorten it"
         )

@@ -1,4 +1,4 @@
-"""A prompt whose words, sentences or lines are players: cut, and put together without some."""
+"""Prompts whose words, sentences or lines are players: cut them, and leave some out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy import ndarray
 from headspex.errors import UsageError
 from headspex.tasks.characters import check_whole
 
-# Each match is a piece with the blanks behind it.
+# Each match is a piece with the white space behind it.
 UNITS = {
     "word": r"\S+\s*",
     "sentence": r"\S.*?(?:[.!?]+[\"')\]]*(?=\s|\Z)\s*|\Z)",
@@ -25,8 +25,8 @@ class Prompt:
     """A text in pieces, between text that always stays.
 
     Attributes:
-        pieces: the players, in reading order, each with the blanks behind it.
-        before, after: always there.
+        pieces: the players, in reading order, each with the white space behind it.
+        before, after: text that always stays.
     """
 
     pieces: tuple[str, ...]
@@ -39,12 +39,12 @@ class Prompt:
             raise UsageError("the text has no words that could be players; give it some")
 
     def __len__(self) -> int:
-        """Players."""
+        """Number of players."""
         return len(self.pieces)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The pieces without the blanks around them."""
+        """The pieces without the white space around them."""
         return tuple(piece.strip() for piece in self.pieces)
 
     @property
@@ -57,7 +57,7 @@ class Prompt:
 
         Args:
             mask: True = the piece stays.
-            fills: what stands in the place of each piece that does not; by default nothing.
+            fills: replaces each piece that does not stay; by default nothing does.
         """
         kept = (
             piece if on else ("" if fills is None else fills[i])
@@ -69,8 +69,8 @@ class Prompt:
         """The player that holds each token of `whole`, None for text that always stays.
 
         Args:
-            spans: first character and end of each token; a token with the blank before its word
-                belongs to the word.
+            spans: start and end of each token, in characters; a token with the blank before its
+                word belongs to the word.
         """
         ends, at = [], len(self.before)
         for piece in self.pieces:
@@ -88,22 +88,22 @@ def cut(text: str, unit: str = "word", *, before: str = "", after: str = "") -> 
     """Cut a text into players.
 
     Args:
-        text: blanks at its beginning belong to no player.
+        text: leading white space belongs to no player.
         unit: "word", "sentence" or "line".
         before, after: text that always stays.
 
     Raises:
-        UsageError: an unknown unit, a text without words, or half of a character.
+        UsageError: an unknown unit, a text without words, or half a character.
     """
     if unit not in UNITS:
         raise UsageError(f"no unit {unit!r}; known: {', '.join(UNITS)}")
-    for name, one in (("text", text), ("text before it", before), ("text behind it", after)):
-        check_whole(one, f"the {name}")
+    for name, part in (("text", text), ("text before it", before), ("text behind it", after)):
+        check_whole(part, f"the {name}")
     blank = len(text) - len(text.lstrip())
     pieces = re.findall(UNITS[unit], text[blank:], flags=re.DOTALL if unit == "sentence" else 0)
     return Prompt(tuple(pieces), before + text[:blank], after)
 
 
 def repeat_word(prompt: Prompt, word: str) -> tuple[str, ...]:
-    """Fills that put `word` in the place of every word, the blanks as they were."""
+    """Fills that replace every word by `word` and keep the white space."""
     return tuple(re.sub(r"\S+", lambda _: word, piece) for piece in prompt.pieces)

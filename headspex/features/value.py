@@ -1,4 +1,4 @@
-"""A model's output as a function of which pieces of its prompt are there."""
+"""A model's output as a function of the pieces of its prompt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from headspex.players import Values, check_masks
 from headspex.support.progress import progress
 
 REMOVALS = ("drop", "replace", "mask")
-AT_ONCE = 256  # masks whose texts are made, scored and forgotten together
+AT_ONCE = 256  # masks per batch of texts
 
 
 class TextValue:
-    """Masks over the pieces of a prompt to what a model says of it.
+    """Masks over the pieces of a prompt to the score of a model.
 
         value = TextValue(cut(text, "word", after=" It was"), scorer)
         spectrum = headspex.explain(value, value.n_players, budget=2000)
@@ -28,13 +28,13 @@ class TextValue:
         prompt: with its players.
         scorer: model and output, see `AnswerScorer` and `ClassScorer`.
         removal: "drop" leaves the piece out, "replace" puts a fill in its place, "mask" hides its
-            tokens from attention and leaves everything else where it is.
+            tokens from attention and keeps all positions.
         fills: for "replace", one or more lists with a text for each player; the value is the mean
-            over the lists. By default each word becomes the tokenizer's mask token or, where it
-            has none, its unknown token.
+            over the lists. By default each word becomes the tokenizer's mask token or, if it has
+            none, its unknown token.
 
     Raises:
-        UsageError: an unknown removal, fills that do not fit it or the prompt, or no token to
+        UsageError: an unknown removal, fills that do not match it or the prompt, or no token to
             replace words with.
     """
 
@@ -67,8 +67,8 @@ class TextValue:
     @property
     def fingerprints(self) -> dict[str, str]:
         """sha256 of the model's weights, of its tokenizer, and of the prompt with its fills."""
-        told = repr((self.prompt, self.fills))
-        prompt = sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+        text = repr((self.prompt, self.fills))
+        prompt = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return {**self.scorer.fingerprints, "prompt": prompt}
 
     def __call__(self, masks: npt.ArrayLike) -> Values:
@@ -99,6 +99,6 @@ def _blank_token(scorer: Scorer) -> str:
     if token is None:
         raise UsageError(
             "words are replaced by the mask or unknown token, but this tokenizer has neither; "
-            "give a word with --fill, or drop the players"
+            "give the texts to put in their place, or drop the players"
         )
     return str(token)

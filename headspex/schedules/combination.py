@@ -44,11 +44,11 @@ def mean_spectrum(spectra: Sequence[Spectrum], weights: Sequence[float] | None =
 def worst_case_schedule(
     spectra: Sequence[Spectrum], constraints: Constraints | None = None
 ) -> Schedule:
-    """Remove, one by one, the player whose removal leaves the most to the task that loses most.
+    """Greedy removal that maximises the minimum over tasks of the change in value.
 
-    What a task loses is the whole model's value less that of the mask; tasks are to be in one unit.
-    Of equal worst cases the higher mean counts, then the lower column. `values` of the schedule are
-    the worst case's, 0 for the whole model.
+    A task's change is the value of the mask minus that of the whole model; all tasks must share one
+    unit. Ties go to the higher mean, then to the lower column. The schedule's `values` are those
+    minima, 0 for the whole model.
 
     Raises:
         UsageError: no spectra, or of different players.
@@ -60,7 +60,7 @@ def worst_case_schedule(
     mask, lost = np.ones(n, dtype=np.bool_), np.zeros(len(spectra))
     order, values = list[int](), [0.0]
     while len(possible := np.flatnonzero(mask & constraints.free(mask))):
-        left = lost[:, None] + np.stack([one.gains(mask)[possible] for one in flips])
+        left = lost[:, None] + np.stack([task.gains(mask)[possible] for task in flips])
         best = np.lexsort((-left.mean(axis=0), -left.min(axis=0)))[0]
         lost = left[:, best]
         mask[possible[best]] = False
@@ -73,5 +73,5 @@ def _check(spectra: Sequence[Spectrum]) -> None:
     sizes = sorted({spectrum.n_players for spectrum in spectra})
     if len(sizes) != 1:
         raise UsageError(
-            f"tasks are combined for the same players, but there are spectra of {sizes} players"
+            f"tasks are combined for the same players, but the spectra have {sizes} players"
         )

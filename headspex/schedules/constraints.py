@@ -22,7 +22,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Constraints:
-    """What every mask of a schedule keeps to.
+    """Limits that every mask of a schedule satisfies.
 
     Attributes:
         n_players: columns of a mask.
@@ -33,7 +33,7 @@ class Constraints:
     limits: tuple[Limit, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        """Refuse what no mask can be."""
+        """Refuse limits that no mask can satisfy."""
         for limit in self.limits:
             if limit.removed < 0:
                 raise UsageError(f"a limit is 0 or more players, but got {limit.removed}")
@@ -51,7 +51,7 @@ class Constraints:
         protect: Iterable[int] = (),
         per_layer: int | None = None,
     ) -> Constraints:
-        """Columns that stay, and the most players that a layer may lose."""
+        """Protected columns, and the most players that each layer may lose."""
         limits = [Limit(tuple(sorted(set(protect))), 0)]
         if per_layer is not None:
             layer_of = players.layer_of
@@ -63,7 +63,7 @@ class Constraints:
 
     @property
     def members(self) -> Bool[np.ndarray, "limits players"]:
-        """True where a limit counts a column."""
+        """True where a limit covers a column."""
         table = np.zeros((len(self.limits), self.n_players), dtype=np.bool_)
         for row, limit in zip(table, self.limits, strict=True):
             row[list(limit.columns)] = True
@@ -75,9 +75,9 @@ class Constraints:
         return np.array([limit.removed for limit in self.limits], dtype=np.int64)
 
     def most(self) -> int:
-        """How many players can go at most.
+        """The most players that can be removed.
 
-        Exact where limits do not overlap but for protected players, which are counted first.
+        Exact if limits overlap only in protected players, which are counted first.
         """
         members = self.members
         fixed = members[self.room == 0].any(axis=0) if len(members) else np.zeros(1, dtype=bool)
@@ -90,11 +90,11 @@ class Constraints:
         return total + int(free.sum())
 
     def free(self, mask: Bool[np.ndarray, " players"]) -> Bool[np.ndarray, " players"]:
-        """Columns that no full limit holds, whether they are on or off."""
+        """Columns in no exhausted limit, whether they are on or off."""
         members = self.members
         full = (members & ~mask).sum(axis=1) >= self.room
         return ~members[full].any(axis=0) if full.any() else np.ones_like(mask)
 
     def allows(self, mask: Bool[np.ndarray, " players"]) -> bool:
-        """Whether a mask keeps to them."""
+        """Whether a mask satisfies all limits."""
         return bool(((self.members & ~mask).sum(axis=1) <= self.room).all())

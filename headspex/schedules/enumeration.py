@@ -1,4 +1,4 @@
-"""The best players to remove, found by looking at every mask: of few players, or few removals."""
+"""The best players to remove, by enumerating all masks: for few players, or few removals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headspex.schedules.constraints import Constraints
 from headspex.schedules.local_search import LEAST
 
 _AT_ONCE = 4096  # masks in memory
-_PRODUCTS = 200_000_000  # masks x terms, at most: some two seconds on one core
+_PRODUCTS = 200_000_000  # masks x terms, at most: about two seconds on one core
 
 
 def best_of_all(
@@ -26,16 +26,16 @@ def best_of_all(
     *,
     most: int,
 ) -> Bool[np.ndarray, " players"] | None:
-    """The mask of the highest value; None where there are too many to look at, or none at all.
+    """The mask of the highest value; None if there are too many masks to enumerate, or none.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         n_pruned: players to remove.
-        constraints: what the mask keeps to.
+        constraints: limits on the mask.
         removed: columns that are off in any case.
-        most: masks to look at; fewer where the spectrum has so many terms that it takes long.
+        most: masks to enumerate, at most; fewer for a spectrum of many terms.
 
-    Of masks whose values differ by rounding alone, the one that removes the lower columns.
+    If values differ by rounding alone, the mask that removes the lower columns wins.
     """
     start = np.ones(spectrum.n_players, dtype=np.bool_)
     start[list(removed)] = False
@@ -67,6 +67,6 @@ def _without(start: Bool[np.ndarray, " players"], sets: Sequence[tuple[int, ...]
 
 
 def _allowed(constraints: Constraints, masks: Masks) -> Bool[np.ndarray, " masks"]:
-    """As `constraints.allows`, of many masks."""
+    """`constraints.allows` for many masks."""
     lost = (~masks).astype(np.int64) @ constraints.members.T.astype(np.int64)
     return np.asarray((lost <= constraints.room).all(axis=1))

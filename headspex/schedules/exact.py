@@ -1,6 +1,6 @@
-"""The best players to remove at a given number of them.
+"""The best set of players to remove, at a given size.
 
-Exact where every mask can be looked at, or where the solver can finish.
+Exact if all masks can be enumerated, or if the solver finishes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from headspex.schedules.local_search import exchanged
 from headspex.schedules.program import RemovalProgram, size_rows
 from headspex.schedules.schedule import greedy_mask
 
-MASKS = 200_000  # looked at one by one, at most; fewer where there are many terms
-NODES = 500  # of the search tree, at most: a limit in seconds would give other masks elsewhere
-PRODUCTS = 1_500  # in one program, at most: relaxing a larger one once takes minutes
+MASKS = 200_000  # enumerated, at most; fewer for spectra of many terms
+NODES = 500  # of the search tree, at most: a time limit would make masks depend on the machine
+PRODUCTS = 1_500  # in one program, at most: a single relaxation of a larger one takes minutes
 _PROVEN = 1e-6  # of the largest coefficient: closer bounds are the solver's rounding
 
 
@@ -31,10 +31,10 @@ class Optimum:
     """The best mask found, and how much better another could be.
 
     Attributes:
-        mask: bool [players].
-        value: what the spectrum predicts of it.
-        gap: no mask of this size is better by more, in the unit of the value.
-        proven: whether it is the best there is.
+        mask: True = the player stays on.
+        value: predicted by the spectrum.
+        gap: no mask of this size is better by more than this, in the unit of the value.
+        proven: whether no mask is better.
     """
 
     mask: Bool[np.ndarray, " players"]
@@ -78,8 +78,8 @@ def best_sets(
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         sizes: numbers of players removed.
-        constraints: what every mask keeps to.
-        nested: whether what is removed at one size stays removed at the larger ones; each mask is
+        constraints: limits on every mask.
+        nested: whether players removed at one size stay removed at the larger ones; each mask is
             then the best that its predecessor allows.
         nodes: of the solver's search tree, for each size.
 
@@ -108,17 +108,17 @@ def best_mask(
 ) -> Optimum:
     """The mask with `n_pruned` players off whose predicted value is highest.
 
-    Where there are few masks, all of them are looked at. Elsewhere greedy removal and exchanges
-    give the mask to beat, and where the integer program does not come to its end within its
-    limits, the better of both stands, with the gap that is left.
+    If there are few masks, all are enumerated. Otherwise greedy removal and exchanges give a
+    starting mask, and an integer program may improve on it. If the solver does not finish within
+    its limits, the better of the two masks is returned, with the remaining gap.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         n_pruned: players to remove.
-        constraints: what the mask keeps to.
+        constraints: limits on the mask.
         removed: columns that are off in any case.
-        masks: to look at one by one, at most; 0 leaves that out.
-        nodes: of the solver's search tree; 0 leaves the program out.
+        masks: to enumerate, at most; 0 skips enumeration.
+        nodes: of the solver's search tree; 0 skips the program.
 
     Raises:
         UsageError: fewer removals than `removed`, or more than the constraints allow.

@@ -1,4 +1,4 @@
-"""Masks of one size made better by exchanging one player that is off for one that is on."""
+"""Local search among masks of one size: exchange one player that is off for one that is on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.schedules.constraints import Constraints
 from headspex.schedules.schedule import padded_terms
 
-LEAST = 1e-9  # of all terms' magnitude: gains below it are rounding
+LEAST = 1e-9  # share of the terms' total magnitude below which gains are rounding
 
 
 def exchanged(
@@ -23,17 +23,17 @@ def exchanged(
     removed: Sequence[int] = (),
     rounds: int = 10_000,
 ) -> Bool[np.ndarray, " players"]:
-    """The mask after the best exchanges, until none helps; as many players stay on.
+    """The mask after repeated best exchanges, until none helps; its size does not change.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
-        mask: where to begin; it keeps to the constraints.
-        constraints: every mask on the way keeps to them.
+        mask: the start; it must satisfy the constraints.
+        constraints: satisfied by every mask on the way.
         removed: columns that stay off.
         rounds: of exchanges, at most.
 
-    The gain of an exchange is exact: that of either flip, and what terms with both players add.
-    Ties go to the lower columns.
+    The gain of an exchange is exact: both flips, plus the terms with both players. Ties go to the
+    lower columns.
     """
     mask = mask.copy()
     flips = Flips(spectrum)
@@ -52,7 +52,7 @@ def exchanged(
 
 
 class Flips:
-    """What switching players changes in the value that a spectrum predicts."""
+    """Changes in a spectrum's prediction when players are switched."""
 
     def __init__(self, spectrum: Spectrum) -> None:
         self._columns = padded_terms(spectrum)
@@ -62,12 +62,12 @@ class Flips:
     def gains(
         self, mask: Bool[np.ndarray, " players"], *, stay: float = 1.0
     ) -> Float[np.ndarray, " players"]:
-        """Of flipping each player alone.
+        """The gain of flipping each player alone.
 
         Args:
             mask: True = the player is on.
-            stay: the probability with which the players that are on stay on later. Below 1 gains
-                are means over what is removed next, each player with probability 1 - `stay`.
+            stay: probability that a player that is on stays on later. Below 1, gains are averaged
+                over later removals, of each player with probability 1 - `stay`.
         """
         now, change = self._factors(mask, stay)
         gains = np.zeros(len(mask) + 1)
@@ -81,7 +81,7 @@ class Flips:
     def pair_gains(
         self, mask: Bool[np.ndarray, " players"]
     ) -> Float[np.ndarray, "players players"]:
-        """Of flipping two players at once; the diagonal means nothing."""
+        """The gain of flipping two players at once; the diagonal is meaningless."""
         now, change = self._factors(mask, 1.0)
         size = len(now)
         both = np.zeros(size**2)
@@ -96,11 +96,11 @@ class Flips:
     def _factors(
         self, mask: Bool[np.ndarray, " players"], stay: float
     ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
-        """Each player's factor in its terms, and its change; 1 and 0 for what fills short terms."""
+        """Each player's factor in its terms, and its change; 1 and 0 for the padding column."""
         scale = np.sqrt(self._keep * (1 - self._keep))
         off = self._keep / scale
-        now = np.where(mask, off - stay / scale, off)  # the mean of those that may go later
-        change = np.where(mask, 1.0, -1.0) / scale  # of the player itself, which is there
+        now = np.where(mask, off - stay / scale, off)  # averaged over later removals
+        change = np.where(mask, 1.0, -1.0) / scale  # of the player that is flipped now
         return np.append(now, 1.0), np.append(change, 0.0)
 
 
@@ -114,6 +114,6 @@ def _allowed(
     full = (members & ~mask).sum(axis=1) >= room
     allowed = np.ones((len(off), len(on)), dtype=np.bool_)
     for row in members[full]:
-        # A full limit may lose another of its columns only where one of them comes back.
+        # An exhausted limit may lose another of its columns only if one of them comes back.
         allowed &= row[off][:, None] | ~row[on][None]
     return allowed

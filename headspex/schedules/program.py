@@ -1,11 +1,11 @@
-"""A spectrum as an integer program: which players to remove so that its value is highest.
+"""An integer program that maximises a spectrum over the players to remove.
 
-With u_i = 1 where player i is removed, a spectrum is a polynomial in u. Each product of several u
-is a variable z of its own, bounded by what a product of zeros and ones can be: z <= u_i for each i
-where its coefficient is positive, z >= sum u_i - (k - 1) where it is negative (Fortet 1960). So the
-value is linear, and HiGHS maximises it.
+With u_i = 1 if player i is removed, a spectrum is a polynomial in u. Each product of k factors u_i
+becomes a variable z, with the constraints z <= u_i for each i if its coefficient is positive, and
+z >= sum u_i - (k - 1) if it is negative (Fortet 1960). So the value is linear, and HiGHS maximises
+it.
 
-Few players are removed together, so products of removed players are mostly zero: with products of
+Products of removed players are mostly zero, as few players are removed together: with products of
 kept players the same programs took 2 to 40 times as long on spectra of `mini`.
 """
 
@@ -23,7 +23,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term, substitute
 from headspex.schedules.constraints import Constraints
 
-_ZERO = 1e-12  # of the largest coefficient: what cancels in the change of variables
+_ZERO = 1e-12  # share of the largest coefficient below which terms have cancelled
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class RemovalProgram:
     Attributes:
         constant: the value of the whole model.
         linear: of each player.
-        products: of two or more players, with their coefficients.
+        products: of two or more players.
+        coefficients: of the products.
     """
 
     constant: float
@@ -79,7 +80,7 @@ class RemovalProgram:
         return float(both.max()) or 1.0
 
     def loose_bound(self, n_pruned: int) -> float:
-        """No mask of this size has a higher value: a product is at most the mean of its players."""
+        """An upper bound for masks of this size: a product is at most the mean of its factors."""
         shares = self.linear.copy()
         for term, coefficient in zip(self.products, self.coefficients, strict=True):
             if coefficient > 0:
@@ -89,15 +90,15 @@ class RemovalProgram:
     def maximise(
         self, rows: Sequence[Row], *, n_extra: int = 0, nodes: int
     ) -> tuple[Bool[np.ndarray, " players"] | None, float]:
-        """The best mask that the solver found, and a bound that no mask exceeds.
+        """The best mask that the solver found, and an upper bound for all masks.
 
         Args:
-            rows: what players keep to; variables are players, then `n_extra` more of 0 and 1.
-            n_extra: how many more.
+            rows: linear constraints; the variables are the players, then `n_extra` binary ones.
+            n_extra: number of extra binary variables.
             nodes: of the search tree, at most.
 
         Returns:
-            True = the player stays on; None where the solver found none within its nodes.
+            True = the player stays on; None if the solver found no mask within its nodes.
         """
         n_integer = len(self.linear) + n_extra
         every = [*rows, *self._product_rows(n_integer)]
@@ -139,9 +140,9 @@ class RemovalProgram:
 
 
 def size_rows(constraints: Constraints, n_pruned: int, removed: Sequence[int]) -> list[Row]:
-    """So many players go, these among them, within the constraints."""
-    everyone = range(constraints.n_players)
-    rows = [Row(everyone, [1] * constraints.n_players, n_pruned, n_pruned)]
+    """Exactly `n_pruned` players go, `removed` among them, within the constraints."""
+    n_players = constraints.n_players
+    rows = [Row(range(n_players), [1] * n_players, n_pruned, n_pruned)]
     rows += [Row((column,), (1,), 1, 1) for column in removed]
     rows += [
         Row(limit.columns, [1] * len(limit.columns), 0, limit.removed)

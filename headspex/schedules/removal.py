@@ -23,8 +23,8 @@ class Removal:
 
     Attributes:
         columns: ascending.
-        change: predicted value without them less that with all players.
-        proven: whether no other set does better; otherwise the search met its limits.
+        change: predicted value without them minus that with all players.
+        proven: whether no other set does better; if False, the search reached its limits.
     """
 
     columns: tuple[int, ...]
@@ -33,11 +33,11 @@ class Removal:
 
 
 def removal_order(spectrum: Spectrum, *, direction: str = "down") -> Schedule:
-    """Players in an order whose removal moves the prediction far, soon and for long.
+    """The removal order that moves the mean prediction, over all sizes, the most.
 
-    Three orders are tried: greedy from the whole set, which does not see that two backups of each
-    other are worth removing together; greedy backwards from the empty set, which does; and by
-    Shapley values. The one with the lowest ("down") or highest ("up") mean prediction wins.
+    Three orders are tried: greedy from the whole set, which misses that two backups of each other
+    are worth removing together; greedy backwards from the empty set, which finds it; and by Shapley
+    values. The one with the lowest ("down") or highest ("up") mean prediction wins.
 
     Raises:
         UsageError: an unknown direction.
@@ -87,21 +87,21 @@ def best_removal(
 def smallest_removal(
     spectrum: Spectrum, change: float, *, direction: str = "down", nodes: int = NODES
 ) -> Removal | None:
-    """The fewest players whose removal moves the prediction by `change`; None where none do.
+    """The fewest players whose removal moves the prediction by `change`; None if no set does.
 
-    Of the sets of this size it is the one that moves it most, as far as `best_removal` can tell. It
-    is `proven` where no smaller set can do.
+    Of the sets of this size it is the one that moves it most, as far as `best_removal` finds. It is
+    `proven` if no smaller set suffices.
 
     Args:
         spectrum: predicts the value of a mask.
-        change: by how much, positive in either direction.
+        change: the least size of the move, positive in either direction.
         direction, nodes: as in `best_removal`, for each size that is tried.
 
     Raises:
         UsageError: a change that is not positive, or an unknown direction.
     """
     if change <= 0:
-        raise UsageError(f"change says by how much the value moves, above 0, but is {change}")
+        raise UsageError(f"change must be above 0, the size of the move, but is {change}")
     aim = _aim(spectrum, direction)
     program, least = RemovalProgram.of(aim), _whole(aim) + change
     proven = True
@@ -117,7 +117,7 @@ def smallest_removal(
 
 
 def _aim(spectrum: Spectrum, direction: str) -> Spectrum:
-    """The spectrum, turned so that higher is better."""
+    """The spectrum with its sign chosen so that higher is better."""
     if direction not in DIRECTIONS:
         raise UsageError(f"direction is {' or '.join(DIRECTIONS)}, but got {direction!r}")
     return Spectrum.weighted_sum([(DIRECTIONS[direction], spectrum)])

@@ -1,4 +1,4 @@
-"""What a function really does as players go, in the orders that several methods give."""
+"""The true values of a function as players are removed, in the orders of several methods."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Order(Protocol):
         """Columns of a mask."""
 
     def masks(self, n_pruned: Iterable[int], /) -> Masks:
-        """The masks [sizes, players] with so many players off."""
+        """The masks [sizes, players] with these numbers of players off."""
 
 
 @dataclass(frozen=True)
 class RemovalPoint:
-    """The function's own value after so many removals."""
+    """The function's own value after `n_removed` removals."""
 
     method: str
     n_removed: int
@@ -43,9 +43,9 @@ class RemovalPoint:
 
 
 def removal_orders(search: Search, *, direction: str = "down", seed: int = 0) -> dict[str, Order]:
-    """By `removal_order`, by the spectrum's Shapley values, by the LASSO on the same masks.
+    """The orders by `removal_order`, by Shapley values, and by the LASSO on the same masks.
 
-    Up to `EXACT_PLAYERS` players, "exact" has the best set of each size that a curve shows.
+    With up to `EXACT_PLAYERS` players, "exact" holds the best set of each size on the curve.
 
     Raises:
         UsageError: an unknown direction.
@@ -79,7 +79,7 @@ def removal_curves(
 
 
 def mean_values(points: Sequence[RemovalPoint]) -> dict[str, float]:
-    """Each method's mean over the sizes above none: the area under its curve."""
+    """Each method's mean over all sizes above 0: the area under its curve."""
     inner = [point for point in points if point.n_removed > 0]
     methods = dict.fromkeys(point.method for point in points)
     return {m: float(np.mean([p.value for p in inner if p.method == m])) for m in methods}

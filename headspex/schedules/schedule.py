@@ -1,4 +1,4 @@
-"""A pruning schedule: which player goes first, second, ... by what the spectrum predicts."""
+"""A pruning schedule: the order in which players are removed, as the spectrum predicts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from headspex.schedules.schedule_json import check_players
 from headspex.support.html_table import TOP, html_table
 from headspex.support.validation import whole
 
-_SUM_AGAIN = 64  # steps after which running sums are formed anew, to shed rounding error
-_TIE = 1e-12  # gains closer than this share of all terms' magnitude are a tie
+_SUM_AGAIN = 64  # steps between recomputations of the running sums, against rounding error
+_TIE = 1e-12  # share of the terms' total magnitude; closer gains are a tie
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,8 +32,8 @@ class Schedule:
     Attributes:
         order: columns, first removed first; protected players are absent.
         n_players: columns of a mask.
-        values: [len(order) + 1], predicted with 0, 1, ... players removed; None where nothing
-            predicts it.
+        values: [len(order) + 1], predicted with 0, 1, ... players removed; None without a
+            prediction.
     """
 
     order: tuple[int, ...]
@@ -101,8 +101,8 @@ class Schedule:
         Args:
             text: of the file.
             players: name the columns.
-            fingerprint: of the weights it is to be used on; None does not check them. A file that
-                does not say for which it was made is told on standard error.
+            fingerprint: sha256 of the weights it will be used on; None skips the check. A file
+                without a fingerprint gives a notice on standard error.
 
         Raises:
             UsageError: not a schedule of this format, not of `players`, or of other weights.
@@ -126,18 +126,18 @@ def prune_schedule(
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
-        players: only checked against the spectrum; columns say it all.
+        players: only checked against the spectrum.
         protect: columns that are never removed.
         direction: "removal", or "build-up": start from the protected players alone, add the
             player that helps most, and remove in the reverse sequence.
-        constraints: limits for groups of players; the schedule ends where none may be removed.
+        constraints: limits for groups of players; the schedule ends when they allow no removal.
 
     Ties go to the lower column (in "build-up", to be added). Cost is linear in the squared sizes of
     the terms: a second for 1,024 players and 20,000 terms.
 
     Raises:
         UsageError: an unknown direction, protected columns that do not exist, or limits with
-            "build-up", which begins where they do not hold.
+            "build-up", whose first mask violates them.
     """
     if players is not None:
         check_players(spectrum.n_players, players)
@@ -145,7 +145,7 @@ def prune_schedule(
         raise UsageError(f'direction is "removal" or "build-up", but got {direction!r}')
     if constraints is not None and constraints.limits and direction == "build-up":
         raise UsageError(
-            "limits go with removal, as build-up begins with nothing but protected players; "
+            "limits go with removal, as build-up starts from the protected players alone; "
             "leave one out"
         )
     protected = sorted(set(protect))
@@ -183,9 +183,9 @@ def greedy_mask(
     flips = _greedy_flips(spectrum, mask, mask, constraints, steps=left) if left >= 0 else []
     if left != len(flips) or not constraints.allows(mask):
         raise UsageError(
-            f"the constraints and what is removed already leave {int((~mask).sum())} to "
-            f"{int((~mask).sum()) + len(flips)} of {spectrum.n_players} players to remove, but "
-            f"{n_pruned} are to go; protect fewer, or take another sparsity"
+            f"the constraints and earlier removals allow {int((~mask).sum())} to "
+            f"{int((~mask).sum()) + len(flips)} of {spectrum.n_players} players to be removed, but "
+            f"{n_pruned} were asked for; protect fewer, or take another sparsity"
         )
     mask[flips] = False
     return mask
@@ -222,13 +222,13 @@ def random_schedule(
 
 
 def with_values(schedule: Schedule, spectrum: Spectrum) -> Schedule:
-    """The same schedule with what `spectrum` predicts after each removal."""
+    """The same schedule with the predictions of `spectrum` after each removal."""
     masks = schedule.masks(range(len(schedule.order) + 1))
     return Schedule(schedule.order, schedule.n_players, spectrum.predict(masks))
 
 
 def n_pruned(sparsity: float, n_players: int) -> int:
-    """floor(sparsity * n_players), proof against 0.29 * 100 = 28.999999999999996.
+    """floor(sparsity * n_players), safe against 0.29 * 100 = 28.999999999999996.
 
     Raises:
         UsageError: a sparsity outside 0..1.
@@ -245,11 +245,11 @@ def _greedy_flips(
     constraints: Constraints,
     steps: int | None = None,
 ) -> list[int]:
-    """Flip free players once each, every time the one that leaves the highest value.
+    """Flip free players once each, always the one that gives the highest value.
 
-    It ends after `steps`, or where the constraints leave none.
+    It ends after `steps`, or when the constraints allow no flip.
 
-    `current` holds coefficient * prod chi_i of every term at the present mask. Flipping player i
+    `current` holds coefficient * prod chi_i of every term at the current mask. Flipping player i
     multiplies the terms with i by ratio_i, so its gain is (ratio_i - 1) * sum of their `current`.
     """
     n_players, keep = spectrum.n_players, spectrum.keep
@@ -268,10 +268,8 @@ def _greedy_flips(
 
     candidates = free.copy()
     flips: list[int] = []
-    members, room = (
-        constraints.members,
-        constraints.room - (constraints.members & ~start).sum(axis=1),
-    )
+    members = constraints.members
+    room = constraints.room - (members & ~start).sum(axis=1)
     for step in range(int(free.sum()) if steps is None else steps):
         candidates &= ~members[room <= 0].any(axis=0) if len(members) else True
         if not candidates.any():
@@ -292,7 +290,7 @@ def _greedy_flips(
 
 
 def padded_terms(spectrum: Spectrum) -> Int[np.ndarray, "terms order"]:
-    """The terms but the constant, filled up with the column `n_players`."""
+    """The terms without the constant, padded with the column `n_players`."""
     n_terms = len(spectrum.terms) - 1
     columns = np.full((n_terms, max(1, spectrum.order)), spectrum.n_players, dtype=np.int64)
     first = 0

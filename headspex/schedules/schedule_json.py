@@ -51,8 +51,8 @@ def load(text: str, players: Players, fingerprint: str | None) -> tuple[int, ...
 def _check_made_for(made_for: str | None, fingerprint: str) -> None:
     if made_for is None:
         print(
-            "headspex: the schedule does not say for which weights it was made, so that it cannot "
-            "be checked whether they are this model's",
+            "headspex: the schedule file has no fingerprint, so it cannot be checked against this "
+            "model's weights",
             file=sys.stderr,
         )
     elif made_for != fingerprint:
@@ -75,9 +75,9 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def check_players(n_players: int, players: Players) -> None:
-    """Refuse players that a schedule is not of."""
+    """Refuse another number of players than the schedule's."""
     if len(players) != n_players:
         raise UsageError(
-            f"the schedule is of {n_players} players, but {len(players)} "
+            f"the schedule has {n_players} players, but {len(players)} "
             f"{plural(players.unit)} are given"
         )

@@ -1,4 +1,4 @@
-"""The best mask of a shape that a smaller model can have: equal layers, searched as such."""
+"""The best mask with the same shape in every layer, so that it can become a smaller model."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from headspex.schedules.exact import PRODUCTS
 from headspex.schedules.local_search import LEAST
 from headspex.schedules.program import RemovalProgram, Row
 
-NODES = 200  # of the solver's search tree; the mask of exchanges stands where they do not suffice
+NODES = 200  # of the solver's search tree; if they do not suffice, the mask of exchanges is kept
 Table = Int[np.ndarray, "layers groups heads"]  # the column of each head
 
 
 def best_of_shape(
     spectrum: Spectrum, columns: Table, groups: int, heads: int, *, nodes: int = NODES
 ) -> Bool[np.ndarray, " players"]:
-    """The mask that keeps `heads` heads of `groups` KV groups in every layer, of highest value.
+    """The best mask that keeps `heads` heads in each of `groups` KV groups of every layer.
 
-    Layers take turns, each with the best exchange of a head or of a group, until none helps; an
-    integer program may then find a better one.
+    Layer after layer makes its best exchange of a head or a group, until none helps; an integer
+    program may then find a better mask.
 
     Args:
         spectrum: predicts the value of a mask, the higher the better.
         columns: every player once.
-        groups, heads: how many stay, at least 1 and at most all.
-        nodes: of the solver's search tree; 0 leaves the program out.
+        groups, heads: numbers that stay, at least 1 and at most all.
+        nodes: of the solver's search tree; 0 skips the program.
     """
     mask = _exchanged(spectrum, columns, _first(spectrum, columns, groups, heads))
     program = RemovalProgram.of(spectrum)
@@ -44,7 +44,7 @@ def best_of_shape(
 def _first(
     spectrum: Spectrum, columns: Table, groups: int, heads: int
 ) -> Bool[np.ndarray, " players"]:
-    """By what each head adds where all others are as likely on as in the sample."""
+    """A first mask by each head's mean effect over sampled masks (its first-order coefficient)."""
     effect = np.zeros(spectrum.n_players)
     linear = [block for block in spectrum.blocks if block.order == 1]
     for block in linear:
@@ -80,7 +80,7 @@ def _exchanged(
 def _neighbours(
     mask: Bool[np.ndarray, " players"], layer: Int[np.ndarray, "groups heads"]
 ) -> Bool[np.ndarray, "masks players"]:
-    """One head for another of its group, or one group for another with as many heads."""
+    """Masks that swap one head within its group, or one group for another of equal size."""
     on = mask[layer]
     kept, gone = np.flatnonzero(on.any(axis=1)), np.flatnonzero(~on.any(axis=1))
     found = []
@@ -92,7 +92,7 @@ def _neighbours(
         taken = layer[group][on[group]]
         same = layer[other][on[group]]
         found.append(_with(mask, off=taken, on=same))
-        # The places in a group mean nothing, so that the first ones are another fair try.
+        # Places in a group have no meaning, so the first ones are worth trying too.
         found.append(_with(mask, off=taken, on=layer[other][:heads]))
     return np.array(found, dtype=np.bool_).reshape(len(found), len(mask))
 
@@ -105,7 +105,7 @@ def _with(mask: Bool[np.ndarray, " players"], *, off: object, on: object) -> np.
 
 
 def _shape_rows(columns: Table, groups: int, heads: int) -> list[Row]:
-    """One more variable for each group, 1 where it stays; its removed heads then are as many."""
+    """The shape as constraints, with one binary variable for each group, 1 if the group stays."""
     n_players, (n_layers, n_groups, n_heads) = columns.size, columns.shape
     rows = []
     for layer in range(n_layers):
@@ -113,8 +113,6 @@ def _shape_rows(columns: Table, groups: int, heads: int) -> list[Row]:
         rows.append(Row(range(first, first + n_groups), [1] * n_groups, groups, groups))
         for group in range(n_groups):
             # removed + heads * stays = all
-            rows.append(
-                Row((*columns[layer, group].tolist(), first + group), [*[1] * n_heads, heads],
-                    n_heads, n_heads)
-            )  # fmt: skip
+            variables = (*columns[layer, group].tolist(), first + group)
+            rows.append(Row(variables, [*[1] * n_heads, heads], n_heads, n_heads))
     return rows

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read with a sentence when they are broken."""
+"""Files that are written atomically, and read with a clear error if they are damaged."""
 
 import csv
 import hashlib
@@ -13,16 +13,16 @@ from typing import Any, NoReturn
 from headspex.errors import UsageError
 
 TEMPORARY = ".*.tmp"  # names of files that are being written
-_LARGEST_JSON = 256 * 2**20  # bytes; the spectrum of a million terms stays below
+_LARGEST_JSON = 256 * 2**20  # bytes; a spectrum of a million terms is smaller
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write through a temporary name, so that a reader never meets half a file.
+    """Write to a temporary name and rename, so that no reader ever sees half a file.
 
-    What is there under the name is whole after a power cut, too.
+    This holds after a power cut too.
 
     Raises:
-        UsageError: the place cannot be written, or is full.
+        UsageError: the folder cannot be written, or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -33,10 +33,10 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
         raise UsageError(
-            f"results must go to a folder with room that can be written, but {path} failed: "
+            f"results must go to a writable folder on a disk with room, but {path} failed: "
             f"{error.strerror}"
         ) from error
 
@@ -56,10 +56,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8.
+    """The text of a UTF-8 file.
 
     Raises:
-        UsageError: no such file, or no text.
+        UsageError: no such file, or not text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def read_text(path: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, one indent, keys in the given order."""
+    """Write JSON, indented by 1, keys in the given order."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
@@ -86,7 +86,7 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV that `write_csv` made.
 
     Raises:
-        UsageError: no such file, other columns, or a row that has more or fewer.
+        UsageError: no such file, other columns, or a row of another length.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -98,9 +98,9 @@ def read_csv(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     if found != list(header):
         raise UsageError(f"{path} must have the columns {','.join(header)}, but has {found}")
     for number, row in enumerate(rows, 1):
-        if None in row or None in row.values():  # what DictReader makes of too many, and too few
+        if None in row or None in row.values():  # DictReader's mark of too many, or too few
             raise UsageError(
-                f"{path} must have {len(header)} values in every row, but row {number} has not"
+                f"{path} must have {len(header)} values in every row, but row {number} does not"
             )
     return rows
 
@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        UsageError: no such file, no JSON, a name that an object has twice, or larger than 256 MB.
+        UsageError: no such file, not JSON, a repeated name in an object, or more than 256 MB.
     """
     try:
         if path.stat().st_size > _LARGEST_JSON:

@@ -1,4 +1,4 @@
-"""What a notebook shows of a value: its line, and a small table."""
+"""The notebook display of a value: one line and a small table."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def html_table(
         line: set in code type.
         header: names of the columns.
         rows: cells as text.
-        left_out: rows that are not shown; a last line says how many.
-        noun: what the rows are, in that line.
+        left_out: rows that are not shown, counted in a last line.
+        noun: for the rows, in that line.
     """
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(

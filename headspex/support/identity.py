@@ -1,4 +1,4 @@
-"""Identities of runs: all that decides what comes out, as JSON."""
+"""Identities of runs: everything that determines the result, as JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """In what two runs differ first, in words; None where their identities are equal.
+    """The first difference between two runs, in words; None if their identities are equal.
 
-    Their commands come first, as other differences follow from that one.
+    A difference in the command comes first, as others follow from it.
     """
     if there.get("prune") != here.get("prune"):
         return f"{_command(there)} there, {_command(here)} here"

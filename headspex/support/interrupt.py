@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost, and Ctrl-C that lets a block be finished and kept."""
+"""Ctrl-C that is never lost, and Ctrl-C that waits for the end of a batch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _pressed = False  # since the command began
 
 @contextmanager
 def record_sigint() -> Iterator[None]:
-    """Inside, Ctrl-C raises KeyboardInterrupt as ever, and `raise_if_interrupted` raises it again.
+    """Inside, Ctrl-C raises KeyboardInterrupt as usual, and is recorded for `raise_if_interrupted`.
 
-    Python drops what is raised in a `__del__` or in a callback of C code, of which there are many
-    while large packages are imported; the command would go on.
+    Python drops exceptions raised in a `__del__` or in a callback from C code, both frequent while
+    large packages are imported; without the record the command would continue.
     """
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -46,10 +46,10 @@ def raise_if_interrupted() -> None:
 
 @contextmanager
 def defer_sigint() -> Iterator[Callable[[], None]]:
-    """Inside, Ctrl-C takes effect when the value is called; a second one takes effect at once.
+    """Inside, Ctrl-C takes effect at the next checkpoint; a second Ctrl-C takes effect at once.
 
-    The value raises KeyboardInterrupt if Ctrl-C was pressed, as does the end of the block. In
-    other threads than the main one, which Python never interrupts, it does nothing.
+    The yielded checkpoint raises KeyboardInterrupt if Ctrl-C was pressed, as does the end of the
+    block. In threads other than the main one, which Python never interrupts, it does nothing.
     """
     pressed = False
 

@@ -17,7 +17,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate, and the bounds that it is known within."""
+    """An estimate with its confidence bounds."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Interval:
 def mean_interval(
     values: Float[np.ndarray, " values"], *, level: float = LEVEL
 ) -> tuple[float, float]:
-    """t interval of a mean of independent values; infinite for a single one.
+    """t interval of the mean of independent values; infinite for a single value.
 
     Raises:
         UsageError: no values.
@@ -45,10 +45,10 @@ def mean_interval(
 
 
 def wilson(correct: float, total: float) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927); it never leaves 0..1.
+    """95 % interval of a proportion (Wilson 1927), always within 0..1.
 
     Raises:
-        UsageError: no proportion.
+        UsageError: not a proportion.
     """
     if total < 1 or not 0 <= correct <= total:
         raise UsageError(
@@ -67,11 +67,11 @@ def wilson(correct: float, total: float) -> tuple[float, float]:
 
 
 def share_interval(values: Float[np.ndarray, " values"]) -> tuple[float, float]:
-    """95 % interval of the mean of values within 0..1, such as each question's mean of schedules.
+    """95 % interval of the mean of values within 0..1, such as each question's mean over schedules.
 
-    Wilson's, for as many right-or-wrong answers as would have a mean of the same variance (an
-    effective sample size; Korn & Graubard 1998): it stays within 0..1, and values that are all
-    equal are not taken for certainty. Values of 0 and 1 give Wilson's interval itself.
+    Wilson's interval at the effective sample size: the number of right-or-wrong answers whose mean
+    has the same variance (Korn & Graubard 1998). It stays within 0..1, and equal values do not give
+    a width of 0. Values of 0 and 1 give Wilson's interval itself.
 
     Raises:
         UsageError: no values.
@@ -89,12 +89,12 @@ def paired_shares_interval(
 ) -> tuple[float, float]:
     """Interval of the difference of two paired proportions (Agresti & Min 2005).
 
-    Half a pair is added for either, and one that agrees: that two methods agree on a few dozen
-    questions does not mean that they always do.
+    Half a pair is added to either side, and one pair that agrees: two methods that agree on a few
+    dozen questions need not always agree.
 
     Args:
         differences: -1, 0 or 1.
-        level: how often such intervals are to cover.
+        level: of confidence.
     """
     count = len(differences) + 2
     centre = float(differences.sum()) / count
@@ -104,14 +104,14 @@ def paired_shares_interval(
 
 
 def paired_loss_bound(lost: int, won: int, total: int, *, level: float = LEVEL) -> float:
-    """The largest loss that a one-sided score test does not refuse (Tango 1998, equation 10).
+    """The largest loss that a one-sided score test does not reject (Tango 1998, equation 10).
 
-    It keeps its level where nearly all pairs agree.
+    It keeps its level even if nearly all pairs agree.
 
     Args:
-        lost, won: questions that only the first, or only the second model answers rightly.
-        total: of all questions.
-        level: how often such bounds are to hold.
+        lost, won: questions that only the first, or only the second model answers correctly.
+        total: number of questions.
+        level: of confidence.
     """
     if lost == total:
         return 1.0
@@ -136,13 +136,13 @@ def mean_by_cluster(
     *clusters: Int[np.ndarray, " values"],
     level: float = LEVEL,
 ) -> Interval:
-    """The mean of all values, each counting the same.
+    """The unweighted mean of all values, with a cluster-robust interval.
 
     Args:
         values: in any unit.
-        clusters: a label of each value; or two, its seed and its question, say, where errors may
-            agree in both ways.
-        level: how often such intervals are to cover.
+        clusters: one label per value; or two, such as seed and question, if errors may be
+            correlated in both.
+        level: of confidence.
     """
     return ratio_by_cluster(values, np.ones(len(values)), *clusters, level=level)
 
@@ -153,20 +153,20 @@ def ratio_by_cluster(
     *clusters: Int[np.ndarray, " values"],
     level: float = LEVEL,
 ) -> Interval:
-    """The sum of `above` over that of `below` (delta method); no bounds from a single cluster.
+    """The sum of `above` over the sum of `below` (delta method); a single cluster gives no bounds.
 
-    Errors may agree within a cluster: a seed, a question, a block of masks. With few clusters the
-    normal distribution is too narrow: Student's t with one degree of freedom less than there are
-    clusters, and their number over it as a factor of the variance (Cameron & Miller, A
-    practitioner's guide to cluster-robust inference, Journal of Human Resources 2015, section VI).
+    Errors may be correlated within a cluster: a seed, a question, a block of masks. With few
+    clusters the normal distribution is too narrow: with G clusters, Student's t has G - 1 degrees
+    of freedom, and the variance is multiplied by G / (G - 1) (Cameron & Miller, A practitioner's
+    guide to cluster-robust inference, Journal of Human Resources 2015, section VI).
 
-    Clustered in two ways, the variance is the sum of both less that by cells of the two (Cameron,
-    Gelbach & Miller 2011), not less than either, and its degrees of freedom are Satterthwaite's.
+    With two clusterings the variance is the sum of both minus that of their intersections (Cameron,
+    Gelbach & Miller 2011), at least the larger of the two, with Satterthwaite's degrees of freedom.
 
     Args:
-        above, below: parts of both sums.
-        clusters: one label of each part, or two.
-        level: how often such intervals are to cover.
+        above, below: the summands.
+        clusters: one label per summand, or two.
+        level: of confidence.
     """
     ratio = float(above.sum() / below.sum())
     missed = (above - ratio * below) / below.sum()

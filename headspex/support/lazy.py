@@ -14,8 +14,8 @@ def lazily(
 
     Args:
         package: its `__name__`.
-        home: public name -> the package's module that has it. No name may be that of a submodule:
-            importing the module would hide the name.
+        home: public name -> module of the package that defines it. No name may equal that of a
+            submodule, whose import would shadow it.
     """
 
     def getattr_(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder that is created completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 
 
 @contextmanager
 def new_folder(to: Path) -> Iterator[Path]:
-    """A folder beside `to` to write into, which takes that name when the block is done.
+    """A temporary folder beside `to`, renamed to `to` at the end of the block.
 
-    After any error nothing is left.
+    After an error nothing is left of it.
 
     Raises:
-        UsageError: `to` exists, or cannot be written, or the disk is full.
+        UsageError: `to` exists or cannot be written, or the disk is full.
     """
     from safetensors import SafetensorError
 
     if to.exists() or to.is_symlink():
-        raise UsageError(f"--to must be a new folder, but {to} exists")
+        raise UsageError(f"{argument('to')} must be a new folder, but {to} exists")
     to = Path(os.path.abspath(to))
     temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
     try:
@@ -33,7 +33,7 @@ def new_folder(to: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise UsageError(
-            f"--to must be in a folder with room that can be written, but {to} failed: "
+            f"{argument('to')} must be in a writable folder on a disk with room, but {to} failed: "
             f"{reason or error}"
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""Notices and the gist of an error, each in one line."""
+"""One-line notices, and one-line summaries of errors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def say_once(sentence: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, short enough for a sentence; its kind where that is not enough."""
+    """The first line of an error, shortened; with the type of the error if it is very short."""
     lines = (line.strip() for line in str(error).splitlines())
     # "Error(s) in loading state_dict for LlamaForCausalLM:" only announces what follows.
-    said = next((line for line in lines if line and not line.endswith(":")), "")
-    if len(said) < _SHORTEST:  # "'name'", as a KeyError has it
-        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return f"{said[:_LONGEST]}..." if len(said) > _LONGEST else said.rstrip(".")
+    message = next((line for line in lines if line and not line.endswith(":")), "")
+    if len(message) < _SHORTEST:  # "'name'", the message of a KeyError
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return f"{message[:_LONGEST]}..." if len(message) > _LONGEST else message.rstrip(".")
 
 
 def first_cause(error: BaseException) -> str:
-    """What the error says that an error came from, and that one from, to the first of them."""
+    """The first line of the root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)

@@ -19,7 +19,7 @@ class Table(Generic[Record]):
 
     Attributes:
         record: a dataclass whose fields are text, int or float.
-        again: how the file is made anew, in the sentence about a damaged one.
+        again: how to recreate the file, for the error about a damaged one.
     """
 
     record: type[Record]
@@ -40,7 +40,7 @@ class Table(Generic[Record]):
         """Read what `write` wrote.
 
         Raises:
-            UsageError: the file is missing, has other columns, or holds what is not a number.
+            UsageError: the file is missing, has other columns, or holds an invalid number.
         """
         types = get_type_hints(self.record)
         rows = read_csv(path, self.header)

@@ -1,7 +1,7 @@
 """Units that are powers of two: values near 1 whose squares neither overflow nor vanish.
 
 Squares of values beyond 1e154 overflow, and those below 1e-162 vanish. A power of two changes no
-digit, so that f and c f have the same terms.
+digit, so f and 2^k f have the same terms.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One seed, many purposes: each part that draws has a stream of its own, by name.
+"""One seed, many purposes: each user of random numbers has its own named stream.
 
-`tests/test_seeds.py` refuses random numbers from elsewhere, and a name that two parts share.
+`tests/test_seeds.py` rejects random numbers from elsewhere, and names used twice.
 """
 
 import zlib
@@ -11,7 +11,7 @@ from headspex.support.validation import whole_seed
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """Independent random numbers for each purpose, so that one never shifts another.
+    """A generator whose numbers are independent of all other names.
 
     Raises:
         UsageError: an invalid seed.
@@ -20,7 +20,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def derived_seed(seed: int, name: str) -> int:
-    """A seed below 2^31 for a library that draws by itself.
+    """A seed below 2^31 for a library with its own random numbers.
 
     Raises:
         UsageError: an invalid seed.

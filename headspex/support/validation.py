@@ -1,4 +1,4 @@
-"""What a value must be: an argument, a setting, or a part of a JSON file."""
+"""Checks of arguments, settings and parts of JSON files."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from typing import Any
 from headspex.errors import UsageError
 
 MOST_SEED = 2**63 - 1  # xgboost takes no larger one
-MOST_THREADS = 1_024  # more than machines have; many times as many cannot be started
+MOST_THREADS = 1_024  # more than machines have; far higher numbers cannot be started
 LONGEST_TEXT = 100_000  # characters of a text in a file
-_WHOLE_VALUE = "itself"  # where a value is wrong as a whole, not in one of its parts
+_WHOLE_VALUE = "itself"  # the misfit of a value that is wrong as a whole, not in a part
 
 
 @dataclass(frozen=True)
 class Check:
-    """Which values are taken.
+    """A test of values, and its description.
 
     Attributes:
         said: completes "it must be ...".
-        misfit: where a value does not fit, as "[3].low"; "" where it fits.
+        misfit: path to the part that does not fit, such as "[3].low"; "" if the value fits.
     """
 
     said: str
     misfit: Callable[[Any], str]
 
     def fits(self, value: Any) -> bool:
-        """Whether the value is taken."""
+        """Whether the value is accepted."""
         return not self.misfit(value)
 
     def take(self, name: str, given: Any) -> Any:
-        """`given`, as Python's own number or as text where it has such a form.
+        """`given`, with numpy numbers as Python numbers, and paths, devices and dtypes as text.
 
         Args:
-            name: of the value, in the sentence that refuses it.
+            name: of the value, for the error message.
+            given: the value.
 
         Raises:
-            UsageError: it is not taken.
+            UsageError: the value does not fit.
         """
         taken = _plain(given)
         if not self.fits(taken):
@@ -50,7 +51,6 @@ class Check:
 
 
 def _plain(given: Any) -> Any:
-    """Numbers of numpy as those of Python; paths, and devices and dtypes of torch, as text."""
     if isinstance(given, os.PathLike):
         return os.fspath(given)
     if isinstance(given, Integral):
@@ -83,23 +83,23 @@ def word(*words: str) -> Check:
 
 
 def text(said: str = "text") -> Check:
-    """Any text that is not endless."""
+    """Text of at most `LONGEST_TEXT` characters."""
     return check(said, lambda value: isinstance(value, str) and len(value) <= LONGEST_TEXT)
 
 
 def either(*checks: Check) -> Check:
-    """What one of the checks takes."""
+    """A value that fits at least one of the checks."""
     said = ", or ".join(one.said for one in checks)
     return check(said, lambda value: any(one.fits(value) for one in checks))
 
 
 def optional(one: Check) -> Check:
-    """None too."""
+    """A value that fits the check, or None."""
     return Check(one.said, lambda value: "" if value is None else one.misfit(value))
 
 
 def rows(one: Check, most: int = 1_000_000) -> Check:
-    """A list, not longer than `most`, of values that a check takes."""
+    """A list of at most `most` values that fit the check."""
 
     def misfit(value: Any) -> str:
         if not isinstance(value, list) or len(value) > most:
@@ -110,7 +110,7 @@ def rows(one: Check, most: int = 1_000_000) -> Check:
 
 
 def table(one: Check, most: int = 100_000) -> Check:
-    """An object with any names, and values that a check takes."""
+    """An object with any names, and values that fit the check."""
 
     def misfit(value: Any) -> str:
         if not isinstance(value, dict) or len(value) > most:
@@ -123,11 +123,11 @@ def table(one: Check, most: int = 100_000) -> Check:
 def record(
     checks: Mapping[str, Check], *, later: Mapping[str, Check] = MappingProxyType({})
 ) -> Check:
-    """An object that has these fields; others are not looked at.
+    """An object with these fields; others are ignored.
 
     Args:
-        checks: of the fields.
-        later: of fields that earlier versions did not write.
+        checks: of required fields.
+        later: of optional fields, which earlier versions did not write.
     """
 
     def misfit(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How far a run is, in a file that another terminal can read."""
+"""The progress of a run, in a file that another terminal can read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ EVERY = 1.0  # seconds between two writes, at least
 
 
 class Watch:
-    """Tells of a run's progress: bars on standard error, and `status.json` in its folder.
+    """Reports a run's progress: bars on standard error, and `status.json` in its folder.
 
-    The file is for people: nothing the run does depends on it, and a finished run has none.
+    The file is for people: the run does not depend on it, and a finished run has none.
 
     Args:
-        path: of `status.json`; None writes none.
+        path: of `status.json`; None writes no file.
         passes_total: forward passes of the whole run, at most.
     """
 
@@ -40,18 +40,18 @@ class Watch:
         }
 
     def stage(self, name: str) -> None:
-        """A stage begins."""
+        """Start a stage."""
         self._tell(stage=name, stage_passes=0, stage_total=0)
 
     def faithfulness(self, found: dict[str, float] | None) -> None:
-        """How well a spectrum of the search so far predicts."""
+        """Record how well the spectrum of the search so far predicts."""
         self._tell(faithfulness=found)
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[int], object]]:
-        """A bar and the file; the value is told how many passes were finished.
+        """A bar and the file; call the yielded function with each number of finished passes.
 
-        It is told 0 where those end that were stored: what follows takes time.
+        Call it with 0 after the stored passes, from which on the rate is measured.
         """
         self._tell(stage=what, stage_passes=0, stage_total=total)
         with progress(total, what) as advance:

@@ -1,1 +1,1 @@
-"""A schedule refined on the model itself: what is asked next, and what the answers say."""
+"""Refining a schedule on the model: which masks to score next, and how to use their scores."""

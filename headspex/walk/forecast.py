@@ -1,4 +1,4 @@
-"""What removing each player will gain, as far as a spectrum and slopes can tell."""
+"""The predicted gain of removing each player, from a spectrum and from gradients."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from headspex.engine.spectrum import Spectrum
 from headspex.schedules.local_search import Flips
 from headspex.walk.gate_gradients import GateGradients
 
-# How far a spectrum counts, alone and beside slopes, and how far these. On stories260k true gains
-# rose by .3 to .7 of what a spectrum predicts, as masks near a schedule are far from those of a
-# search. Beside slopes (20 samples of 32 stories) walks were as good with 0 to .3 of a spectrum, be
-# it of 64 passes or of 2,000, and regressions of measured gains on both, as weights that sum to 1,
-# gave slopes .7 to 1; the spectrum stays for scores whose slopes mislead.
+# Weight of a spectrum alone, of a spectrum beside gradients, and of the gradients. On stories260k
+# true gains rose by .3 to .7 of the predicted ones, as masks near a schedule are far from those of
+# the search. Beside gradients (20 samples of 32 stories) spectrum weights of 0 to .3 gave equally
+# good walks, with spectra of 64 passes or of 2,000. Regressing measured gains on both, with weights
+# that sum to 1, gave gradients .7 to 1; the spectrum stays for scores whose gradients mislead.
 TRUST = 0.5
 TRUST_BESIDE = 0.15
 TRUST_SLOPES = 0.85
 
 
 class Forecast:
-    """Expected gains, which learn from measured ones how questions differ.
+    """Expected gains; measured ones teach it how questions differ.
 
     Args:
         spectrum: of the score.
-        tangent: of the score, where it has slopes.
+        tangent: gradients of the score, if it has any.
     """
 
     def __init__(self, spectrum: Spectrum, tangent: GateGradients | None = None) -> None:
@@ -33,11 +33,11 @@ class Forecast:
     def gains(
         self, mask: Bool[np.ndarray, " players"], *, stay: float = 1.0
     ) -> Float[np.ndarray, " players"]:
-        """Of removing each player, up to a number that is the same for all.
+        """Gain of removing each player, up to a constant shared by all.
 
         Args:
-            mask: what is on.
-            stay: with which probability it stays on later; see `Flips.gains`.
+            mask: True = the player is on.
+            stay: probability that a player stays on later; see `Flips.gains`.
         """
         by_spectrum = self._flips.gains(mask, stay=stay)
         if self._tangent is None:
@@ -46,7 +46,7 @@ class Forecast:
         return TRUST_BESIDE * by_spectrum + TRUST_SLOPES * by_slopes
 
     def move_to(self, mask: Bool[np.ndarray, " players"]) -> None:
-        """Come to a mask: slopes are taken if they are due."""
+        """Make this the current mask, and compute gradients if they are due."""
         if self._tangent is not None:
             self._tangent.move_to(mask)
 
@@ -57,9 +57,9 @@ class Forecast:
         questions: Int[np.ndarray, " asked"],
         scores: Float[np.ndarray, "players asked"],
     ) -> Float[np.ndarray, "players asked"]:
-        """Measured scores without each of some players, less what was expected of them.
+        """Measured scores without each of `players`, minus the expected ones.
 
-        Up to a number of each question's own that is the same for all players.
+        Up to a constant per question, shared by all players.
         """
         above = scores - self.gains(mask)[players, None]
         if self._tangent is not None:

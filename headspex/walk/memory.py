@@ -1,17 +1,17 @@
-"""What a walk remembers of each player, question by question, and what that says now.
+"""A walk's measurements of each player on each question, and their posterior at the current mask.
 
-A player's gain on a question is what was predicted and a deviation: a part of the player's own, the
-same on all questions, and a part of this player on this question. Both change as others go: each is
-a Gaussian process whose correlation falls exponentially with the share of players removed meanwhile
-(Rasmussen & Williams 2006, section 4.2). On stories260k parts on a question were correlated by .94
-to .98 after one of 40 heads went and by .58 to .83 after eight, so that a player asked about all
-questions once is known for long, and an old question asked again says less than a new one.
+A player's gain on a question is the predicted gain plus two deviations: the player's own part,
+equal on all questions, and its part on this question. Both drift as other players go: each is a
+Gaussian process whose correlation falls exponentially with the share of players removed since
+(Rasmussen & Williams 2006, section 4.2). On stories260k the parts on a question were correlated by
+.94 to .98 after one of 40 heads was removed and by .58 to .83 after eight. So one measurement on
+all questions stays useful for long, and repeating an old question adds less than a new one.
 
-Only the latest answer to a question counts. The earlier ones would say little more, as both
-processes forget what lies behind the latest value.
+Only the latest measurement on a question is used. Earlier ones would add little, as both processes
+are Markov.
 
-Variances are in that of the noise: of how far questions disagree about players, which is the
-variance of a player's parts on questions.
+The unit of variances is that of the noise: the variance of a player's parts on questions, which is
+how far questions disagree about players.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from headspex.walk.gate_gradients import centred
 
 # Measured on four samples of stories260k's stories, from 0 to 28 of 40 heads removed: variance of
 # players' own parts .07 to .9, half of them below .2; their correlation after 4 heads .5 to .87.
-OWN = 0.2  # first guess of the variance of own parts; that of parts on a question is 1
-GUESSED = 4  # players that the guess counts
-LEAST_OWN, MOST_OWN = 0.01, 100.0  # beyond which that variance makes no difference
+OWN = 0.2  # prior guess of the variance of own parts; that of parts on a question is 1
+GUESSED = 4  # weight of the guess, in players
+LEAST_OWN, MOST_OWN = 0.01, 100.0  # more extreme variances make no difference
 OWN_RANGE = 0.35  # share of players removed after which an own part keeps 1/e of its correlation
 QUESTION_RANGE = 0.8  # the same for the part on a question
-NEWEST = 0.3  # weight of the latest look in the running mean of the noise
+NEWEST = 0.3  # weight of the latest batch in the running mean of the noise
 ROUNDING = 1e-20  # of mean squared deviations: smaller variances count as 0
 LEAST = 1e-6  # variances below it are rounding
 
@@ -46,7 +46,7 @@ class Noise:
     variance: float = 0.0
 
     def update(self, scores: Float[np.ndarray, "players questions"]) -> None:
-        """Learn from one look; a single player or question says nothing."""
+        """Add one batch; a single player or question carries no information."""
         players, questions = scores.shape
         if min(players, questions) < 2:
             return
@@ -59,10 +59,10 @@ class Noise:
 
 @dataclass(frozen=True)
 class _Own:
-    """A player's own part at the times of its answers, given all of them.
+    """Posterior of a player's own part at the times of its measurements.
 
     Attributes:
-        prior: its variance before any answer.
+        prior: variance before any measurement.
         times: shares of players removed, ascending.
         mean, covariance: at these times.
     """
@@ -79,7 +79,7 @@ class _Own:
         when: Float[np.ndarray, " asked"],
         prior: float,
     ) -> _Own:
-        # Answers of one time say of the own part what their mean says.
+        # The mean of the measurements at one time is sufficient for the own part.
         times, group = np.unique(when, return_inverse=True)
         counts = np.bincount(group)
         before = prior * np.exp(-np.abs(times[:, None] - times) / OWN_RANGE)
@@ -99,21 +99,21 @@ class Memory:
 
     Args:
         n_players: columns of a mask.
-        n_questions: that may be asked.
+        n_questions: in all.
     """
 
     def __init__(self, n_players: int, n_questions: int) -> None:
         self._deviations = np.full((n_players, n_questions), np.nan)
         self._when = np.zeros((n_players, n_questions))
-        self._owns: dict[int, _Own | None] = {}  # until something new is known
+        self._owns: dict[int, _Own | None] = {}  # a cache, cleared by new measurements
         self._squares, self._count = GUESSED * OWN, float(GUESSED)
         self._noise = Noise()
 
     @property
     def variance(self) -> float:
-        """Of own parts, by what first answers were like (empirical Bayes).
+        """Variance of own parts, estimated from first measurements (empirical Bayes).
 
-        As long as all questions agree there is no noise, and answers are believed.
+        While all questions agree there is no noise, and measurements are taken as exact.
         """
         if not self._noise.variance:
             return MOST_OWN
@@ -127,13 +127,12 @@ class Memory:
         *,
         now: float,
     ) -> None:
-        """Remember a look at some players, in place of earlier answers.
+        """Store a batch of measurements, in place of earlier ones.
 
         Args:
-            players, questions: each once.
-            above: measured gains less predicted ones, but for a number of each question's own that
-                is the same for all players. It is taken to be the mean of what is not expected,
-                weighted by how surely it is.
+            players, questions: without repeats.
+            above: measured minus predicted gains, up to a constant per question, shared by all
+                players. It is estimated as the mean of the unexpected part, weighted by precision.
             now: share of players removed; never falls.
         """
         before = self.variance
@@ -159,7 +158,7 @@ class Memory:
     ) -> tuple[Float[np.ndarray, " players"], Float[np.ndarray, " players"]]:
         """Mean and standard deviation of the players' own parts, in the unit of scores.
 
-        That is what counts on questions that are not asked here.
+        Own parts carry over to questions that were not asked.
         """
         owns = [self._own(player) for player in players.tolist()]
         found = [(0.0, self.variance) if own is None else own.at(now)[:2] for own in owns]
@@ -186,13 +185,13 @@ class Memory:
     def information(
         self, players: Int[np.ndarray, " players"], *, now: float
     ) -> Float[np.ndarray, " questions"]:
-        """How much each question would tell about these players: 1 each where never asked."""
+        """How much each question would add about these players: 1 per player never asked on it."""
         age = (now - self._when[players]) / QUESTION_RANGE
         known = np.where(np.isnan(self._deviations[players]), 0.0, np.exp(-2 * age))
         return np.asarray((1 - known).sum(axis=0))
 
     def _own(self, player: int) -> _Own | None:
-        """Of a player, None where nothing was asked."""
+        """A player's posterior; None if it was never measured."""
         if player not in self._owns:
             asked = ~np.isnan(self._deviations[player])
             answers, when = self._deviations[player, asked], self._when[player, asked]

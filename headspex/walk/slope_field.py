@@ -1,19 +1,19 @@
-"""What a score's slopes, taken at some masks on some questions, say of all masks and questions.
+"""A Gaussian process over gradients: from some masks and questions to all of them.
 
-The slope of a score by a player's gate is taken to be
+The gradient of the score by a player's gate is modelled as
 
     b + c [the player is off] + u(mask) + v(mask, question)
 
-with a number b and a curvature c of each player's own, and Gaussian processes u, the same for all
-questions, and v, each question's own (Rasmussen & Williams 2006, sections 2.2 and 2.7: b has a flat
-prior, c a wide one). Both are correlated by exp(-share of players that differ / RANGE) between two
-masks. Switching the player off runs through the slopes from on to off, half of which know c, so
-that its gain is b + c / 2 + u + v.
+where b and c, the curvature, are numbers per player, and u and v are Gaussian processes: u is
+shared by all questions, v is separate for each (Rasmussen & Williams 2006, sections 2.2 and 2.7: b
+has a flat prior, c a wide one). Between two masks both are correlated by exp(-share of players that
+differ / RANGE). Switching the player off integrates the gradient from on to off, and c counts for
+half of the way, so the gain is b + c / 2 + u + v.
 
-The constants are the likeliest that were found on a grid, one after the other, on 64 of
-stories260k's stories, with slopes at the whole model and at random masks that kept .95, .9 and .8
-of 40 heads. With u linear in the mask and v the same at all masks, slopes were less likely by
-thousands of nats; without a curvature, or without v, such a model lost thousands more.
+The constants maximise the likelihood on a grid, one constant after the other, for 64 of
+stories260k's stories, with gradients at the whole model and at random masks that kept .95, .9 and
+.8 of 40 heads. With u linear in the mask and v the same at all masks the likelihood was lower by
+thousands of nats; without a curvature, or without v, that model lost thousands more.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-# Variances, in that of v.
+# Variances, relative to that of v.
 CURVATURE = 5.0
 ALIKE = 0.5  # u
-ROUNDING = 1e-3  # of what the process does not explain
-RANGE = 0.5  # share of players that differ between two masks whose slopes are correlated by 1/e
-MOST = 2_048  # slopes that a walk takes, at most: matrices have as many rows and columns
+ROUNDING = 1e-3  # noise that the process does not explain
+RANGE = 0.5  # share of players that differ between two masks at a correlation of 1/e
+MOST = 2_048  # gradients per walk, at most: matrices have as many rows and columns
 
 
 class SlopeField:
-    """Slopes that were taken, and their Gaussian process.
+    """The gradients taken so far, and their Gaussian process.
 
     Args:
         n_players: columns of a mask.
-        n_questions: that there are.
+        n_questions: in all.
     """
 
     def __init__(self, n_players: int, n_questions: int) -> None:
@@ -43,7 +43,7 @@ class SlopeField:
         self._questions = np.zeros(0, dtype=np.int64)
         self._slopes = np.zeros((0, n_players))
         self._constant = np.zeros(n_players)  # b + c / 2
-        self._weights = np.zeros((0, n_players))  # inverse covariance times what is not b and c
+        self._weights = np.zeros((0, n_players))  # inverse covariance times the residual of b, c
 
     def update(
         self,
@@ -51,7 +51,7 @@ class SlopeField:
         questions: Int[np.ndarray, " rows"],
         slopes: Float[np.ndarray, "rows players"],
     ) -> None:
-        """Learn from slopes: what switching each player off would gain, were the score linear."""
+        """Add gradients: the linear estimate of the gain of switching each player off."""
         self._masks = np.concatenate([self._masks, masks])
         self._questions = np.concatenate([self._questions, questions])
         self._slopes = np.concatenate([self._slopes, slopes])
@@ -74,11 +74,11 @@ class SlopeField:
     def gains(
         self, mask: Bool[np.ndarray, " players"], *, stay: float = 1.0
     ) -> Float[np.ndarray, " players"]:
-        """Expected gains of switching each player off, on a question like these.
+        """Expected gain of switching each player off, on a new question.
 
         Args:
-            mask: what is on.
-            stay: with which probability each player that is on stays on.
+            mask: True = the player is on.
+            stay: probability that each player that is on stays on.
         """
         return np.asarray(self._constant + ALIKE * self._near(mask, stay) @ self._weights)
 
@@ -89,8 +89,8 @@ class SlopeField:
         return np.asarray((found - found.mean(axis=0)).T)
 
     def _near(self, mask: Bool[np.ndarray, " players"], stay: float) -> Float[np.ndarray, " rows"]:
-        """Correlation with each slope's mask, expected where players may go."""
-        apart = float(np.exp(-1 / (RANGE * len(mask))))  # what a player that differs leaves of it
+        """Correlation with each gradient's mask; its expectation if players may go later."""
+        apart = float(np.exp(-1 / (RANGE * len(mask))))  # factor per player that differs
         kept = np.log([stay + (1 - stay) * apart, stay * apart + 1 - stay, apart])
         cases = [self._masks & mask, ~self._masks & mask, self._masks & ~mask]
         return np.asarray(

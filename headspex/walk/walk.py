@@ -1,14 +1,14 @@
-"""A schedule refined on the model: a spectrum proposes who goes next, a few questions decide.
+"""A schedule refined on the model: a spectrum proposes whom to remove, a few questions decide.
 
-Greedy removal on the model itself asks every remaining player about every question at every step.
-Here a step asks only about the players that are most promising, about the few questions that would
-tell most about them. What was measured of a player on a question is remembered, as it changes
-little while others go: `headspex.walk.memory` says what all of it means for the present mask.
-Where the score has slopes, `headspex.walk.gate_gradients` makes a few answers stand for all.
+Greedy removal on the model itself scores every remaining player on every question at every step.
+Here a step scores only the most promising players, on the few questions that are most informative
+about them. Measurements are kept, as they change little while others go: `headspex.walk.memory`
+gives their posterior at the current mask. If the score has a gradient,
+`headspex.walk.gate_gradients` extends a few measurements to all questions.
 
-Promising is who costs least now and later: predicted gains are means over what may be removed next.
-A head with a backup costs nothing while the backup is there; plain greedy removal takes it first,
-and pays when the backup is all that is left.
+Candidates are the players whose removal is predicted to cost least, now and averaged over likely
+later removals. A head with a backup costs nothing while the backup is there; plain greedy removal
+takes it first, and pays when only the backup is left.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from headspex.walk.forecast import Forecast
 from headspex.walk.gate_gradients import GateGradients, Slopes
 from headspex.walk.memory import Memory
 
-CANDIDATES = 5  # asked about at each step
-# A player that is on stays on later, at the first step with this probability, at the last surely.
-# Chosen on seeds 0 to 2 of `mini` and stories260k, for a walk that remembered nothing; from .5 to
-# .9 schedules were about as good.
+CANDIDATES = 5  # scored at each step
+# Probability at the first step that a player that is on stays on later; it rises to 1 at the last.
+# Chosen on seeds 0 to 2 of `mini` and stories260k, for a walk without memory; from .5 to .9
+# schedules were about as good.
 STAY = 0.8
-BOLD = 1.0  # standard deviations that a player may turn out better than expected
+BOLD = 1.0  # standard deviations added to a player's expected gain when candidates are chosen
 
 # Scores of masks on the same questions, the higher the better.
 Measure = Callable[
@@ -42,13 +42,13 @@ Measure = Callable[
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """A schedule, and the masks that were asked about on the way to it.
+    """A schedule, and the masks scored on the way to it.
 
     Attributes:
-        schedule: found.
-        masks: that were asked about, each with `scores` on questions `asked`.
-        asked, scores: of these masks.
-        sloped: of how many questions slopes were taken, all in all.
+        schedule: the result.
+        masks: that were scored.
+        asked, scores: the questions of each mask, and its scores on them.
+        sloped: total number of questions in all gradient batches.
     """
 
     schedule: Schedule
@@ -58,7 +58,7 @@ class Walk:
     sloped: int = 0
 
     def passes(self, slope_passes: int) -> int:
-        """How many forward passes it took, where a slope of one question costs so many."""
+        """Forward passes in all, if one question's gradient costs `slope_passes`."""
         return int(self.asked.size) + slope_passes * self.sloped
 
 
@@ -79,15 +79,15 @@ def walk(
 
     Args:
         spectrum: of the same score that `measure` gives.
-        measure: asks the model.
+        measure: scores masks on the model.
         n_questions: questions are numbered 0 to n_questions - 1.
-        steps: removals that are decided on the model, at least 1; the spectrum decides the rest.
-        per_candidate: questions that each candidate is asked, at least 2; all of a step the same.
-        candidates: players asked about at each step, at least 2.
-        stay: how far the first step looks ahead; 1 looks at nothing but the present mask.
-        slopes: of the score, where it has any; see `headspex.walk.gate_gradients`.
-        n_slopes: how often they are taken, at most.
-        rng: chooses among questions that would tell equally much.
+        steps: removals decided on the model, at least 1; the spectrum decides the rest.
+        per_candidate: questions per candidate, at least 2; the same for all candidates of a step.
+        candidates: players scored at each step, at least 2.
+        stay: how far the first step looks ahead; with 1 only the current mask counts.
+        slopes: gradients of the score, if it has any; see `headspex.walk.gate_gradients`.
+        n_slopes: gradient batches, at most.
+        rng: breaks ties between equally informative questions.
     """
     mask = np.ones(spectrum.n_players, dtype=np.bool_)
     tangent = None
@@ -119,13 +119,11 @@ def walk(
         order.append(int(possible[int((ahead + means).argmax())]))
         mask[order[-1]] = False
     masks, questions, results = (np.concatenate(part) for part in zip(*seen, strict=True))
-    return Walk(
-        Schedule(tuple(order), len(mask)), masks, questions, results,
-        sloped=0 if tangent is None else tangent.taken,
-    )  # fmt: skip
+    sloped = 0 if tangent is None else tangent.taken
+    return Walk(Schedule(tuple(order), len(mask)), masks, questions, results, sloped=sloped)
 
 
 def _nothing(n_players: int, per_candidate: int) -> tuple[Masks, np.ndarray, np.ndarray]:
-    """Masks, questions and scores of a walk with one player, which has nothing to ask."""
+    """No masks, questions and scores: all that a walk with one player needs."""
     cells = 0, per_candidate
     return np.zeros((0, n_players), bool), np.zeros(cells, dtype=np.int64), np.zeros(cells)

@@ -1,4 +1,4 @@
-"""What an engine has to beat, behind the engine's own interface."""
+"""Baselines with the interface of the engine's methods."""
 
 from collections.abc import Callable, Mapping
 from warnings import catch_warnings, simplefilter
@@ -41,7 +41,7 @@ def lasso_pairs(data: Observations, *, seed: int = 0) -> Spectrum:
 
 
 def marginal(data: Observations, *, seed: int = 0) -> Spectrum:
-    """Each player's mean value when on less its mean when off, all others ignored."""
+    """Each player's mean value when on minus its mean when off, ignoring all others."""
     del seed
     centred = data.weights * (data.values - data.mean)
     slopes = centred @ data.characters() / len(data)
@@ -49,14 +49,14 @@ def marginal(data: Observations, *, seed: int = 0) -> Spectrum:
 
 
 def random_order(data: Observations, *, seed: int = 0) -> Spectrum:
-    """Importances that know nothing of the values: a random pruning order."""
+    """Random importances: a random pruning order."""
     noise = stream(seed, "random order").normal(size=data.n_players)
     scale = float(np.sqrt(data.variance / data.n_players))
     return _spectrum(data, {(i,): scale * float(x) for i, x in enumerate(noise)}, data.mean)
 
 
 def best_of_n(data: Observations, *, seed: int = 0) -> Spectrum:
-    """Importances that rebuild the best mask that was scored: its players are worth keeping."""
+    """Importances that reproduce the best scored mask: its players are kept."""
     del seed
     best = data.masks[int(np.argmax(data.values))]
     scale = float(np.sqrt(data.variance / data.n_players))
@@ -83,7 +83,7 @@ def _lasso(data: Observations, terms: list[Term], seed: int) -> Spectrum:
     # Few columns: float64 and their Gram matrix, which sklearn refuses when summed in float32.
     few = len(terms) <= 2000
     design = characters(data.masks, terms, data.keep).astype(np.float64 if few else np.float32)
-    # Standardised: an absolute tolerance inside the solver would else depend on the unit.
+    # Standardised, as the solver's tolerance is absolute.
     spread = float(np.sqrt(data.variance))
     target = ((data.values - data.mean) / spread).astype(design.dtype)
     model = LassoCV(cv=folds, alphas=30, precompute=few, tol=1e-3, max_iter=3000)

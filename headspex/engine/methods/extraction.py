@@ -27,12 +27,12 @@ from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Block, collect, multiply_out
 from headspex.errors import UsageError
 
-# Objectives whose prediction is the plain sum of the leaves; others pass it through a link.
+# Objectives without a link function: the prediction is the plain sum of the leaves.
 _PLAIN_OBJECTIVES = {
     "reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror",
 }  # fmt: skip
-# What the file of a plain ensemble holds, xgboost 2.1 to 3.4. A field that is not here may change
-# what the model computes: in 3.4, dropout is the field weight_drop of a booster named gbtree.
+# The fields of a plain ensemble, xgboost 2.1 to 3.4. Any other field may change what the model
+# computes: in 3.4, dropout is the field weight_drop of a booster named gbtree.
 _FIELDS = {
     "": {
         "attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param",
@@ -59,8 +59,8 @@ class Leaves:
 
     Attributes:
         columns: the players, ascending within a row.
-        on: True where the path asks for the player to be on.
-        values: what the leaf adds to the prediction.
+        on: True where the path requires the player to be on.
+        values: the leaf's contribution to the prediction.
     """
 
     columns: Int[np.ndarray, "leaves order"]
@@ -80,7 +80,7 @@ def tree_spectrum(
             missing values to xgboost) with an objective that has no link function.
         n_players: columns of a mask.
         keep: keep probability of the basis; any value gives the same function.
-        min_abs: terms with a smaller coefficient are left out (the constant stays).
+        min_abs: terms with a smaller coefficient are dropped (the constant stays).
 
     Raises:
         UsageError: not gradient-boosted regression trees on `n_players` numeric columns.
@@ -103,7 +103,7 @@ def tree_spectrum(
 
 @dataclass(frozen=True, eq=False)
 class _Nodes:
-    """All nodes of all trees in one numbering."""
+    """The nodes of all trees, numbered consecutively."""
 
     roots: Int[np.ndarray, " trees"]
     left: Int[np.ndarray, " nodes"]  # -1 at a leaf
@@ -132,7 +132,7 @@ def _read_model(model: dict[str, Any], n_players: int) -> tuple[_Nodes, float]:
             f"but {n_players} players are expected"
         )
     if int(parameters.get("num_target", 1)) > 1 or int(parameters.get("num_class", 0)) > 1:
-        raise UsageError("the booster predicts several values per mask; train one per value")
+        raise UsageError("the booster predicts several values per mask; train one for each value")
     _check_fields(model)
     trees = model["gradient_booster"]["model"]["trees"]
     if any(any(tree["split_type"]) for tree in trees):
@@ -143,7 +143,7 @@ def _read_model(model: dict[str, Any], n_players: int) -> tuple[_Nodes, float]:
 
 
 def _check_fields(model: dict[str, Any]) -> None:
-    """Refuse a model with anything in it that this module does not know."""
+    """Refuse a model with fields that this module does not know."""
     strange = {
         f"{place}.{field}".lstrip(".")
         for place, known in _FIELDS.items()
@@ -175,15 +175,15 @@ def _join(trees: list[dict[str, Any]]) -> _Nodes:
         left=np.where(leaf, -1, left + shift),
         right=np.where(leaf, -1, right + shift),
         column=joined("split_indices", np.int32),
-        # The file prints float32 numbers; read as such they are the ones that are added up.
+        # The file holds float32 numbers in decimal; as float32 they equal those xgboost adds up.
         threshold=joined("split_conditions", np.float32).astype(np.float64),
     )
 
 
 def _leaves(nodes: _Nodes) -> Iterator[Leaves]:
-    """Walk all trees down together, one level at a time; yield the leaves by number of players."""
+    """Descend all trees together, level by level; yield the leaves by number of players."""
     at = nodes.roots
-    # One column per level; -1 where the level's split decided nothing new.
+    # One column per level; -1 if the split was already decided.
     path = np.zeros((len(at), 0), dtype=np.int32)
     sides = np.zeros((len(at), 0), dtype=np.bool_)
     while len(at):
@@ -197,7 +197,7 @@ def _leaves(nodes: _Nodes) -> Iterator[Leaves]:
         below = threshold[:, None] > [0.0, 1.0]  # does an entry of 0, of 1 go left?
         splits = (below[:, 0] != below[:, 1]) & ~seen
         goes_left = np.where(seen & was_on, below[:, 1], below[:, 0])
-        # Off goes left and on goes right, as 0 < 1; a split that decides nothing is passed through.
+        # Off goes left and on goes right, as 0 < 1; a decided split is passed through.
         child = np.where(splits | goes_left, nodes.left[at], nodes.right[at])
         both = np.flatnonzero(splits)
         literal = np.where(splits, column, -1).astype(np.int32)

@@ -1,8 +1,8 @@
 """Sets of players that enter a spectrum with all their subsets at once.
 
-Where five players work together, none of their 31 terms may stand out on its own, and yet all of
-them together do. With k new terms of squared signals s (1 on average where there is nothing), the
-gain in twice the log evidence under one common prior variance is S - k - k log(S / k), S = sum s.
+If five players interact, all their 31 terms together may be significant although no single one is.
+For k new terms with squared signals s (1 on average for noise), the gain in twice the log evidence
+under one common prior variance is S - k - k log(S / k), S = sum s.
 """
 
 from collections.abc import Collection
@@ -16,14 +16,14 @@ from headspex.engine.characters import characters
 from headspex.engine.observations import Observations
 from headspex.engine.terms import Term
 
-SCREENED = 1024  # players whose pairs are looked at, the strongest on their own
-PLAYERS = 128  # that are combined beyond pairs
+SCREENED = 1024  # players whose pairs are tested, those with the strongest single effects
+PLAYERS = 128  # combined beyond pairs
 BEAM = 3000  # sets of each order that are extended, at most
-PRODUCTS = 6_000_000  # sets times masks; with many masks fewer sets are in doubt
+PRODUCTS = 6_000_000  # sets times masks; with more masks fewer sets are uncertain
 MAX_ORDER = 5
-WORTH = 4.0  # of the best set, at least; pure noise reaches 1.5
-MASKS_PER_MOMENT = 100  # for signals to be like squared normals
-AT_ONCE = 8  # families added in one go; the next ones are looked for in what these leave over
+WORTH = 4.0  # least worth of the best set; pure noise reaches 1.5
+MASKS_PER_MOMENT = 100  # for squared signals to be nearly chi-squared
+AT_ONCE = 8  # families added per round; later ones are searched in the new residual
 
 Sets = Int[np.ndarray, "sets order"]
 
@@ -34,13 +34,13 @@ def families(
     precision: float,
     known: Collection[Term],
 ) -> list[Term]:
-    """New terms of the sets whose joint evidence exceeds the price of choosing them.
+    """New terms of the sets whose joint evidence exceeds the cost of selecting them.
 
     Args:
-        data: what is explained.
+        data: masks and values.
         residual: C^-1 y, float32; a term's squared signal is (chi_T @ pull)² / precision.
         precision: mean of chi_T^T C^-1 chi_T.
-        known: terms that need no evidence; they count for nothing.
+        known: terms already in the model; they add no evidence.
     """
     widest = min(MAX_ORDER, data.tame_order(MASKS_PER_MOMENT), data.n_players)
     if widest < 2:
@@ -54,7 +54,7 @@ def families(
     for _, players in candidates:
         if len(covered) == AT_ONCE:
             break
-        # What shares a pair with a chosen set is judged again when that set is in the model.
+        # A set that shares a pair with a chosen one is judged again in the next round.
         if all(len(other.intersection(players)) < 2 for other in covered):
             covered.append(set(players))
             chosen += [
@@ -67,7 +67,7 @@ def families(
 
 
 class _Signals:
-    """Squared signals of the terms of the players that are combined; 0 where already known."""
+    """Squared signals of the terms of the combined players; 0 for known terms."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class _Signals:
                     self.squares[len(term)][axes] = 0.0
 
     def candidates(self, widest: int) -> list[tuple[float, Term]]:
-        """Sets of up to `widest` players and what they are worth, price paid."""
+        """Sets of up to `widest` players and their worth: evidence minus selection cost."""
         n = len(self.players)
         found: list[tuple[float, Term]] = []
         beam = max(100, min(BEAM, PRODUCTS // len(self.data)))
@@ -124,8 +124,8 @@ class _Signals:
             best = np.argsort(-_evidence(squares, counts), kind="stable")[:beam]
             sets, squares, counts = sets[best], squares[best], counts[best]
             for width in range(4, order + 1):
-                own, new = self._wide_subsets(sets, width)
-                squares, counts = squares + own, counts + new
+                more, new = self._wide_subsets(sets, width)
+                squares, counts = squares + more, counts + new
             found += self._worth(sets, squares, counts)
         return found
 
@@ -141,7 +141,7 @@ class _Signals:
         ]
 
     def _subsets(self, sets: Sets) -> tuple[np.ndarray, np.ndarray]:
-        """Sum of squared signals, and number, of each set's new subsets of up to three players."""
+        """Sum of squared signals and number of each set's new subsets of up to three players."""
         squares, counts = np.zeros(len(sets)), np.zeros(len(sets), dtype=np.int64)
         for order in range(1, min(3, sets.shape[1]) + 1):
             for places in combinations(range(sets.shape[1]), order):
@@ -151,7 +151,7 @@ class _Signals:
         return squares, counts
 
     def _wide_subsets(self, sets: Sets, order: int) -> tuple[np.ndarray, np.ndarray]:
-        """The same for subsets of `order` players, whose characters are written out."""
+        """The same for subsets of `order` players, from their characters."""
         squares, counts = np.zeros(len(sets)), np.zeros(len(sets), dtype=np.int64)
         for places in combinations(range(sets.shape[1]), order):
             chosen = sets[:, places]
@@ -182,7 +182,7 @@ def _triples(n: int) -> Sets:
 
 
 def _extended(sets: Sets, n: int) -> Sets:
-    """Every set with one more player, each result once."""
+    """Every set extended by one player, without repeats."""
     more = np.repeat(sets, n, axis=0)
     player = np.tile(np.arange(n), len(sets))[:, None]
     fits: Bool[np.ndarray, " rows"] = ~(more == player).any(axis=1)

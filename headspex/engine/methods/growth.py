@@ -1,8 +1,8 @@
-"""A sparse spectrum grown from the data: few terms, each with a prior variance of its own.
+"""A sparse spectrum grown from the data: few terms, each with its own prior variance.
 
-Sparse Bayesian learning (Tipping, JMLR 2001; batch form of Tipping & Faul, AISTATS 2003) over the
-dictionary of all terms up to order five, which is never written out: one matrix product scores
-all pairs, and terms of higher order are reached as children of terms already found.
+Sparse Bayesian learning (Tipping, JMLR 2001; batch form of Tipping & Faul, AISTATS 2003) over all
+terms up to order five. The full design matrix is never formed: one matrix product scores all pairs,
+and terms of higher order are found as children of terms in the model.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
 
 MAX_ORDER = 5  # of a grown term
-ROUNDS = 24  # growing rounds; noise-free games go on improving for about twenty
+ROUNDS = 24  # of growth; noise-free games improve for about twenty
 UPDATES = 6  # prior updates after each round
-PROGRESS = 0.003  # share of the noise that a round must explain for another to follow
+PROGRESS = 0.003  # share of the noise that a round must explain, else growth ends
 MIN_NOISE = 1e-7  # share of the values' variance below which noise is not estimated
 MAX_TERMS = 1500  # the posterior costs the cube of this
-MASKS_PER_MOMENT = 2  # of a term's character; fewer, and its correlations are luck
-SCREENED = 1024  # players whose pairs are scored, the model's own and then the strongest alone
+MASKS_PER_MOMENT = 2  # with fewer masks per fourth moment, a term's correlations are chance
+SCREENED = 1024  # players whose pairs are scored: the model's, then those with strongest singles
 
 
 def grow(data: Observations, *, together: bool = True) -> Spectrum:
@@ -30,7 +30,7 @@ def grow(data: Observations, *, together: bool = True) -> Spectrum:
 
     Args:
         data: scored masks.
-        together: whether sets may enter with all their subsets when single terms no longer do.
+        together: whether sets may enter with all their subsets once single terms no longer do.
     """
     spread = float(np.sqrt(data.variance))
     model = _Model(data, (data.values - data.mean) / spread)
@@ -46,7 +46,7 @@ def grow(data: Observations, *, together: bool = True) -> Spectrum:
 
 
 def _improved(model: "_Model", terms: list[Term]) -> bool:
-    """Adds terms; whether they explained more than a round must."""
+    """Adds terms; returns whether they explained at least `PROGRESS` of the noise."""
     before = model.noise
     if model.add(terms):
         for _ in range(UPDATES):
@@ -60,7 +60,7 @@ def _families(model: "_Model") -> list[Term]:
 
 
 class _Model:
-    """Terms, their prior variances, and the posterior given both."""
+    """Terms, their prior variances, and the posterior of their coefficients."""
 
     def __init__(self, data: Observations, target: Float[np.ndarray, " masks"]) -> None:
         self.data = data
@@ -96,18 +96,18 @@ class _Model:
         factor, _ = lapack.dpotrf(system, lower=1)
         inverse, _ = lapack.dtrtri(factor, lower=1)  # of the factor: a third of the whole inverse
         self.mean = root * (inverse.T @ (inverse @ (root * self.moment))) / self.noise
-        # How far the data, rather than the prior, set each coefficient: 0 to 1.
+        # How far the data, rather than the prior, determine each coefficient: 0 to 1.
         self.determined = np.clip(1 - np.square(inverse).sum(axis=0), 1e-12, 1)
 
     def add(self, terms: list[Term]) -> bool:
-        """Adds terms with the prior variance that suits them best on their own."""
+        """Adds terms, each with the prior variance that maximises its evidence on its own."""
         terms = terms[: self.capacity - len(self.terms)]
         if not terms:
             return False
         new = characters(self.data.masks, terms, self.data.keep)
         signal = new.T @ self.weighted_residual
         prior = np.maximum((signal**2 / self.precision - 1) / self.precision, 1e-3 / len(self.data))
-        # In float64: aliased terms leave a Gram matrix that float32 sums make indefinite.
+        # In float64: with aliased terms, float32 sums make the Gram matrix indefinite.
         self.columns = np.concatenate([self.columns[:, self.place], new], axis=1, dtype=np.float64)
         self.place = np.arange(self.columns.shape[1])
         weighted = new * self.data.weights[:, None]
@@ -120,12 +120,12 @@ class _Model:
         return True
 
     def update(self) -> None:
-        """MacKay's fixed point for the prior variances and the noise; empty terms leave."""
+        """MacKay's fixed point for the prior variances and the noise; terms near 0 are dropped."""
         ratio = self.mean**2 / (self.prior * self.determined)
         self.prior *= np.clip(ratio, 1e-3, 1e3)
-        self.prior[0] = 1.0  # the constant is not up for selection
+        self.prior[0] = 1.0  # the constant is always kept
         free = max(len(self.data) - float(self.determined.sum()), 0.05 * len(self.data))
-        # Squares of the residual, without the masks: they are many more than the terms.
+        # Squared residual from Gram matrix and moments, as masks outnumber terms.
         left = self.power + float(self.mean @ (self.gram @ self.mean - 2 * self.moment))
         self.noise = max(MIN_NOISE, left / free)
         stays = self.prior > 1e-7
@@ -137,10 +137,10 @@ class _Model:
 
 
 def _worth_adding(model: _Model) -> list[Term]:
-    """Terms whose gain in log evidence exceeds the price of choosing them, best first.
+    """Terms whose gain in log evidence exceeds their selection cost, best first.
 
-    A term's price is 2 log(number of its rivals). A term whose subsets are in the model has few
-    rivals, so hierarchies are followed on weaker evidence than strangers need.
+    The cost of a term is 2 log(number of competing terms). Few terms have their subsets in the
+    model, so these need less evidence than unrelated ones.
     """
     residual = model.weighted_residual.astype(np.float32)
     first = model.first_order
@@ -171,13 +171,13 @@ def _worth_adding(model: _Model) -> list[Term]:
 def _children(
     model: _Model, family: Int[np.ndarray, "parents order"], residual: Float[np.ndarray, " masks"]
 ) -> tuple[Float[np.ndarray, " children"], Int[np.ndarray, "children order_plus_one"]]:
-    """Surplus evidence of every term that has one player more than a term of `family`."""
+    """Evidence minus cost of every term that extends a term of `family` by one player."""
     n, order = model.data.n_players, family.shape[1]
     parents = characters(model.data.masks, [tuple(row) for row in family.tolist()], model.data.keep)
     gains = ((parents * residual[:, None]).T @ model.first_order) ** 2 / model.precision
-    own = np.zeros(gains.shape, dtype=bool)
-    np.put_along_axis(own, family, True, axis=1)
-    row, player = np.nonzero((gains > 4) & ~own)  # below 4 no price is ever met
+    inside = np.zeros(gains.shape, dtype=bool)
+    np.put_along_axis(inside, family, True, axis=1)
+    row, player = np.nonzero((gains > 4) & ~inside)  # gains below 4 never exceed the cost
     players = np.sort(np.concatenate([family[row], player[:, None]], axis=1), axis=1)
     children, first, count = np.unique(players, axis=0, return_index=True, return_counts=True)
     missing = 1 - (count - 1) / order

@@ -1,9 +1,9 @@
-"""Ridge on every term of every order at once, with a relevance for each player.
+"""Kernel ridge regression on all terms of all orders, with a relevance for each player.
 
 Each coefficient has the prior variance scale * prod(relevance of its players). The covariance of
 two masks is then a product over players, so 2^n terms cost no more than one (the ANOVA kernel;
-Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Relevances maximise the evidence;
-the posterior mean of any coefficient is a sum over masks, so the result is again a Spectrum.
+Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Relevances maximise the evidence. The
+posterior mean of each coefficient is a sum over masks, so the result is again a Spectrum.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,23 +24,23 @@ from headspex.support.seeds import stream
 
 Columns = Int[np.ndarray, "terms order"]
 
-EVIDENCE_MASKS = 800  # masks used to learn relevances; the cost of a step is their cube
+EVIDENCE_MASKS = 800  # masks used to learn relevances; the cost of a step is cubic in them
 STEPS = 25  # of L-BFGS
 MAX_RELEVANCE = 0.9  # the kernel of two masks that differ would turn negative at 1
 PRIOR_PRECISION = 0.02  # precision of the relevances' common log-normal prior
-NOISE_FLOOR = -9.5  # log of the least noise; float32 inverts nothing worse conditioned
+NOISE_FLOOR = -9.5  # log of the least noise; below it, float32 fails to invert the covariance
 MAX_ORDER = 4
-BEAM = (10_000, 20_000, 4_000, 2_000)  # terms of order 1, 2, 3, 4 that are looked at
-MAX_TERMS = 3000  # of the spectrum; the ones left out held < 1e-3 of R² on every game tried
-DUAL_MASKS = 3000  # more masks than this are solved for coefficients: the cost is the cube
-PRIMAL_TERMS = 1500  # coefficients then solved for
+BEAM = (10_000, 20_000, 4_000, 2_000)  # candidate terms of order 1, 2, 3, 4
+MAX_TERMS = 3000  # of the spectrum; the dropped ones held < 1e-3 of R² on every game tried
+DUAL_MASKS = 3000  # with more masks, solve for coefficients: the dual is cubic in the masks
+PRIMAL_TERMS = 1500  # coefficients to solve for then
 LOOKED_AT_ONCE = 1 << 22  # terms: 130 MB with their widths and places
 SUMMED_AT_ONCE = 1 << 25  # sums over masks, float32: 134 MB
 
 
 @dataclass(frozen=True, eq=False)
 class Relevances:
-    """Prior of the coefficients, in units of the values' variance."""
+    """Prior of the coefficients; `scale` and `noise` in the squared unit of the values."""
 
     players: Float[np.ndarray, " players"]
     scale: float
@@ -50,12 +50,12 @@ class Relevances:
 def kernel_ridge(
     data: Observations, *, prior_precision: float = PRIOR_PRECISION, seed: int = 0
 ) -> Spectrum:
-    """The posterior mean under learned relevances, its largest terms.
+    """The largest terms of the posterior mean under learned relevances.
 
     Args:
         data: masks and values.
-        prior_precision: of the relevances to each other, see `learn_relevances`.
-        seed: chooses the masks that relevances are learned from, where they are many.
+        prior_precision: of the relevances, see `learn_relevances`.
+        seed: chooses the masks that relevances are learned from, if there are many.
     """
     chosen = stream(seed, "evidence").permutation(len(data))[:EVIDENCE_MASKS]
     relevances = learn_relevances(data.rows(np.sort(chosen)), prior_precision=prior_precision)
@@ -84,11 +84,11 @@ def product_kernel(
 
 
 def learn_relevances(data: Observations, *, prior_precision: float = PRIOR_PRECISION) -> Relevances:
-    """Maximises the log evidence of `data`, relevances being pulled to each other.
+    """Maximises the log evidence of `data`, with a common log-normal prior of the relevances.
 
     Args:
         data: masks and values.
-        prior_precision: precision of the relevances' common log-normal prior.
+        prior_precision: precision of that prior.
     """
     n, m = data.n_players, len(data)
     on = data.masks.astype(np.float32)
@@ -106,7 +106,7 @@ def learn_relevances(data: Observations, *, prior_precision: float = PRIOR_PRECI
         covariance = kernel.copy()
         covariance.flat[:: m + 1] += np.float32(noise) * spread
         factor, failed = lapack.spotrf(covariance.T, lower=1, overwrite_a=1)
-        if failed:  # float32 does not reach so far; the line search steps back
+        if failed:  # beyond the precision of float32; the line search steps back
             return 1e30, np.zeros_like(z)
         solved, _ = lapack.spotrs(factor, target, lower=1)
         diagonal = np.log(np.diag(factor).astype(np.float64)).sum()
@@ -147,7 +147,7 @@ def _unpack(
 
 
 def _widest(relevances: Relevances) -> Iterator[tuple[Columns, Float[np.ndarray, " terms"]]]:
-    """Terms and their prior variances, order by order; a beam of the widest is extended."""
+    """Terms of large prior variance, order by order, by beam search."""
     n = len(relevances.players)
     family, prior = np.zeros((1, 0), dtype=np.intp), np.full(1, relevances.scale)
     for order in range(1, min(MAX_ORDER, n) + 1):
@@ -165,9 +165,9 @@ def _extended(
     players: Float[np.ndarray, " players"],
     most: int,
 ) -> tuple[Int[np.ndarray, " terms"], Int[np.ndarray, " terms"]]:
-    """Parent and later player of the widest terms of one player more, the widest first.
+    """Parent and added player of the terms of largest prior variance, in descending order.
 
-    Ties go to the earlier parent, then to the earlier player, however many are looked at at once.
+    Ties go to the earlier parent, then to the earlier player, whatever the batch size.
     """
     n = len(players)
     last = family[:, -1:] if family.shape[1] else np.full((1, 1), -1)
@@ -179,9 +179,8 @@ def _extended(
         later = np.arange(n) > last[start : start + step]
         wider = later & (np.outer(prior[start : start + step], players) > least)
         found = np.nonzero(wider)
-        parent, player = (
-            np.concatenate([parent, found[0] + start]), np.concatenate([player, found[1]])
-        )  # fmt: skip
+        parent = np.concatenate([parent, found[0] + start])
+        player = np.concatenate([player, found[1]])
         widths = prior[parent] * players[player]
         wide = np.argsort(-widths, kind="stable")[:most]
         parent, player, widths = parent[wide], player[wide], widths[wide]
@@ -189,7 +188,7 @@ def _extended(
 
 
 def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
-    """Solves for the masks, with the covariance of all 2^n terms."""
+    """Solves the dual problem, with the covariance of all 2^n terms."""
     covariance = relevances.scale * product_kernel(data.masks, relevances.players, data.keep)
     covariance.flat[:: len(data) + 1] += relevances.noise / data.weights
     dual = cho_solve(cho_factor(covariance, lower=True), data.values - data.mean)
@@ -206,7 +205,7 @@ def _from_all_terms(data: Observations, relevances: Relevances) -> Spectrum:
 def _moments(
     data: Observations, family: Columns, dual: Float[np.ndarray, " masks"]
 ) -> Float[np.ndarray, " terms"]:
-    """Sums of each term's character times `dual`; terms share their products but for one player."""
+    """Sums of each term's character times `dual`; terms with equal stems share products."""
     first = data.characters()
     stems, stem = np.unique(family[:, :-1], axis=0, return_inverse=True)
     stem, player = stem.reshape(-1), family[:, -1]
@@ -221,7 +220,7 @@ def _moments(
 
 
 def _from_widest_terms(data: Observations, relevances: Relevances) -> Spectrum:
-    """Solves for the coefficients of the terms with the widest priors; the rest is noise."""
+    """Solves for the terms of largest prior variance; the others count as noise."""
     families, priors = zip(*_widest(relevances), strict=True)
     prior = np.concatenate(priors)
     wide = np.sort(np.argsort(-prior, kind="stable")[:PRIMAL_TERMS])
@@ -244,7 +243,7 @@ def _spectrum(
     coefficients: Float[np.ndarray, " terms"],
     constant: float,
 ) -> Spectrum:
-    """The spectrum of the strongest terms; only they become Python objects, which is slow."""
+    """The spectrum of the strongest terms; only these become Python objects, to save time."""
     strong = np.sort(np.argsort(-np.abs(coefficients), kind="stable")[:MAX_TERMS])
     terms = [tuple(row) for family in _of_rows(families, strong) for row in family.tolist()]
     table = dict(zip(terms, coefficients[strong].tolist(), strict=True)) | {(): constant}
@@ -252,7 +251,7 @@ def _spectrum(
 
 
 def _of_rows(families: Sequence[Columns], rows: Int[np.ndarray, " some"]) -> list[Columns]:
-    """The terms of these ascending rows, counted through all families."""
+    """The terms at these ascending row numbers, counted across all families."""
     ends = np.cumsum([0, *map(len, families)])
     cuts = np.searchsorted(rows, ends)
     return [

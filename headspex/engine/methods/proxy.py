@@ -1,4 +1,4 @@
-"""Boosted trees on masks, turned into the spectrum they are.
+"""Boosted trees on masks, converted exactly into a spectrum.
 
 The proxy of ProxySPEX (arXiv 2505.17495). Depth and number of trees are chosen on held-out masks.
 """
@@ -21,15 +21,13 @@ LEARNING_RATE = 0.1
 
 
 def boosted_trees(data: Observations, *, seed: int = 0, threads: int = 1) -> Spectrum:
-    """The exact spectrum of trees whose depth and number did best on a fifth of the masks."""
+    """The exact spectrum of trees, their depth and number chosen on a fifth of the masks."""
     # Standardised: xgboost stores values and leaves as float32.
     centre, spread = data.mean, float(np.sqrt(data.variance))
     data = replace(data, values=(data.values - centre) / spread)
     held = _held_out(data, seed)
-    train, test = (
-        _matrix(data.rows(np.flatnonzero(~held))),
-        _matrix(data.rows(np.flatnonzero(held))),
-    )
+    train = _matrix(data.rows(np.flatnonzero(~held)))
+    test = _matrix(data.rows(np.flatnonzero(held)))
     best = (np.inf, DEPTHS[0], 1)
     for depth in DEPTHS:
         booster = xgboost.train(

@@ -1,4 +1,4 @@
-"""Ridge regression on single players, its penalty chosen by generalised cross-validation."""
+"""Ridge regression on single players, with the penalty by generalised cross-validation."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from scipy.linalg import eigh
 
 from headspex.support.seeds import stream
 
-DENSE = 2048  # players up to which the Gram matrix is decomposed; beyond, its products suffice
+DENSE = 2048  # players up to which the Gram matrix is decomposed; above, conjugate gradients
 PENALTIES = np.logspace(-6, 3, 37)  # in units of the number of masks
 PROBES = 4  # random vectors that estimate the fit's degrees of freedom without a decomposition
 ACCURACY = 1e-5  # of the residual of conjugate gradients, relative
@@ -20,7 +20,7 @@ def ridge(
 ) -> Float[np.ndarray, " players"]:
     """The coefficients that generalise best by GCV (Golub, Heath & Wahba, Technometrics 1979).
 
-    Beyond `DENSE` players random probes are used, always the same ones.
+    Above `DENSE` players the trace is estimated with random probes from a fixed seed.
 
     Args:
         design: float32, one column per player.
@@ -45,7 +45,7 @@ def ridge(
         determined = (solved[:, :, 1:] * probes).sum(axis=1).mean(axis=1)
     left = ((root * target)[:, None] - scaled @ solutions.T.astype(np.float32)) ** 2
     free = np.square(len(target) - determined)
-    # A solution that has as many parameters as there are masks says nothing of others.
+    # A solution with as many parameters as masks does not generalise.
     gcv = np.divide(left.sum(axis=0), free, out=np.full(len(free), np.inf), where=free > 0)
     return np.asarray(solutions[np.argmin(gcv)])
 
@@ -57,8 +57,8 @@ def _solve(
 ) -> Float[np.ndarray, "penalties players sides"]:
     """(A'A + penalty) x = side for every penalty and side by conjugate gradients.
 
-    All penalties share the products with A: their Krylov spaces are the same (Jegerlehner,
-    hep-lat/9612014). The least penalty runs the iteration, the others are shifts of it.
+    All penalties share the products with A, as their Krylov spaces are equal (Jegerlehner,
+    hep-lat/9612014). The iteration runs at the smallest penalty; the others are shifts of it.
     """
     shifts = (penalties - penalties.min())[:, None, None]
     solutions = np.zeros((len(penalties), *sides.shape))

@@ -1,10 +1,10 @@
-"""One curve of one weighted sum: how an accuracy saturates, as a spectrum.
+"""A smooth curve of a weighted sum of players, as a spectrum: how an accuracy saturates.
 
-A share of right answers is near a smooth step of the sum of what the heads contribute (a
-single-index model; Ichimura, Journal of Econometrics 1993). The step alone makes every head
-interact with every other. Such interactions are too many to be found one by one; here they follow
-from the players' weights and the curve's few numbers, and their coefficients from a formula. What
-the curve does not explain is few interactions again, for which `grow` is made; the two take turns.
+Accuracy is roughly a smooth step function of the sum of the heads' contributions (a single-index
+model; Ichimura, Journal of Econometrics 1993). The step makes every head interact with every other.
+These interactions are too many to be found one by one; here their coefficients follow in closed
+form from the players' weights and the curve's few parameters. The residual has few interactions,
+which `grow` fits; the two fits alternate.
 """
 
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ HARMONICS = 5  # of the curve, beside its straight line
 MARGIN = 1.3  # half a period of the first harmonic, in largest sums seen
 ROUGHNESS = 1e-4  # ridge of harmonic h: this times h^4, per mask
 STEPS = 2  # of Gauss-Newton; more changed no game's R² by .002
-PLAYERS = (2000, 70, 30)  # the heaviest players, whose pairs, triples, fours are looked at
+PLAYERS = (2000, 70, 30)  # players of largest weight whose pairs, triples, quadruples are computed
 MAX_TERMS = 10_000  # of the curve's spectrum
-TERMS_PER_MASK = 10  # at most: with few masks the curve is not known so well
-TURNS = 2  # of remainder and curve before the last remainder; more gain less than .001 of R²
+TERMS_PER_MASK = 10  # at most, as few masks determine the curve less well
+TURNS = 2  # of residual and curve before the last residual; more gain less than .001 of R²
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +53,9 @@ def saturating_fit(data: Observations) -> Spectrum:
     index = fit_index(data)
     for _ in range(TURNS):
         rest = _left_over(data, index)
-        # Single players are the curve's; what they do beside it is added in the end only.
-        joint = Spectrum.from_blocks(
-            [block for block in rest.blocks if block.order > 1],
-            n_players=data.n_players, keep=data.keep,
-        )  # fmt: skip
+        # The curve covers single players; their residual effects are added at the end only.
+        higher = [block for block in rest.blocks if block.order > 1]
+        joint = Spectrum.from_blocks(higher, n_players=data.n_players, keep=data.keep)
         index = fit_index(replace(data, values=data.values - joint.predict(data.masks)), index)
     most = min(MAX_TERMS, TERMS_PER_MASK * len(data))
     curve = index_spectrum(index, data.keep, max_terms=most)
@@ -72,7 +70,7 @@ def _left_over(data: Observations, index: Index) -> Spectrum:
 
 
 def fit_index(data: Observations, start: Index | None = None) -> Index:
-    """Weights and curve by Gauss-Newton, from `start` or from the ridge on players alone."""
+    """Weights and curve by Gauss-Newton, from `start` or from ridge on single players."""
     centre, spread = data.mean, float(np.sqrt(data.variance))
     if data.constant:
         return Index(np.zeros(data.n_players), 1.0, centre, 0.0, np.zeros(HARMONICS, complex))
@@ -104,7 +102,7 @@ def fit_index(data: Observations, start: Index | None = None) -> Index:
 def index_spectrum(
     index: Index, keep: Float[np.ndarray, " players"], *, max_terms: int = MAX_TERMS
 ) -> Spectrum:
-    """Its largest terms up to order four, exactly.
+    """The largest terms of the index up to order four, exactly.
 
     The players are independent, so E[exp(i t s) prod_{i in T} chi_i] is a product over players of
     E[exp(i t w_i chi_i)], or of E[chi_i exp(i t w_i chi_i)] for those in T.
@@ -116,7 +114,7 @@ def index_spectrum(
     wave_on = keep * np.exp(1j * times * index.weights * on)
     wave_off = (1 - keep) * np.exp(1j * times * index.weights * off)
     alone = wave_on + wave_off
-    alone[alone == 0] = np.finfo(float).tiny  # a product of factors may be 0, a quotient not
+    alone[alone == 0] = np.finfo(float).tiny  # avoids division by 0
     whole = index.waves * np.exp(np.log(alone).sum(axis=1))
     factors = (on * wave_on + off * wave_off) / alone  # of a player inside the term
     singles = (whole @ factors).real + index.slope * index.weights
@@ -141,7 +139,7 @@ def index_spectrum(
 def _basis(
     sums: Float[np.ndarray, " masks"], frequency: float
 ) -> tuple[Float[np.ndarray, "masks numbers"], Float[np.ndarray, "masks numbers"]]:
-    """Constant, line, cosines and sines at the sums, and their slopes."""
+    """Constant, line, cosines and sines at the sums, and their derivatives."""
     times = frequency * np.arange(1, HARMONICS + 1)
     angles = sums[:, None] * times
     one = np.ones((len(sums), 1))
@@ -160,13 +158,13 @@ def _fit_curve(
     penalty = ROUGHNESS * np.tile(np.arange(1, HARMONICS + 1.0) ** 4, 2)
     system = (curve * weights[:, None]).T @ curve
     system.flat[:: len(system) + 1] += len(target) * scale * np.r_[0.0, 1e-6, penalty]
-    # Least squares: where the sums take few values, cosines and constant cannot be told apart.
+    # Least squares: if the sums take few values, cosines and constant are collinear.
     return np.asarray(np.linalg.lstsq(system, curve.T @ (weights * target))[0])
 
 
 @cache
 def _subsets(n: int, order: int) -> Int[np.ndarray, "terms order"]:
-    """All sets of `order` of n numbers."""
+    """All subsets of size `order` of range(n)."""
     if order == 2:
         return np.stack(np.triu_indices(n, 1), axis=1)
     return np.array(list(combinations(range(n), order)), dtype=np.intp).reshape(-1, order)

@@ -1,11 +1,11 @@
-"""Parity checks that tell small sets of players apart, and the decoder that names the set.
+"""Parity checks that distinguish small sets of players, and their decoder.
 
 A set of players is a binary word; its parities with the rows of a check matrix are its syndrome.
 The rows are those of a BCH code (Lin and Costello, Error Control Coding, chapter 6): player i is
 the element a_i of GF(2^m), and the syndrome holds the power sums S_j = sum_{i in set} a_i^j for
 odd j < 2 * order, bit by bit. Sets of at most `order` players have different syndromes.
 
-All words are decoded at once, in numpy, at 0.01 ms a word for 96 players and order 5. The library
+All words are decoded at once, in numpy, at 0.01 ms per word for 96 players and order 5. The library
 galois 0.4.11 takes 0.3 ms, and 24 s to import and compile.
 """
 
@@ -29,7 +29,7 @@ class Field:
 
     @property
     def size(self) -> int:
-        """Elements but 0."""
+        """Number of elements other than 0."""
         return len(self.log) - 1
 
     def multiply(self, left: Elements, right: Elements) -> Elements:
@@ -59,14 +59,15 @@ def field(m: int) -> Field:
 
 @dataclass(frozen=True, eq=False)
 class BCHCode:
-    """A BCH code shortened to the players, as its parity checks.
+    """The parity checks of a BCH code shortened to the players.
 
-    With 2^m players one of them is the element 0, which no power sum sees: a check over all
-    players does. So 64 players need 28 checks for order 5, where the code of length 127 has 35.
+    With 2^m players one of them is the element 0, which adds nothing to any power sum; a check over
+    all players covers it. So 64 players need 28 checks for order 5, while the code of length 127
+    has 35.
 
     Attributes:
         n_players: at least 1.
-        order: players of the largest set that is named with certainty.
+        order: size of the largest sets that are always decoded.
     """
 
     n_players: int
@@ -92,7 +93,7 @@ class BCHCode:
     def decode(
         self, syndromes: Bool[np.ndarray, "words checks"]
     ) -> tuple[Bool[np.ndarray, "words players"], Bool[np.ndarray, " words"]]:
-        """The set of at most `order` players behind each syndrome, and whether there is one."""
+        """The set of at most `order` players for each syndrome, and whether there is one."""
         sets = np.zeros((len(syndromes), self.n_players), dtype=bool)
         step = max(1, _TILE // self.field.size)
         for start in range(0, len(syndromes), step):
@@ -105,7 +106,7 @@ class BCHCode:
     def _named(
         self, syndromes: Bool[np.ndarray, "words checks"]
     ) -> Bool[np.ndarray, "words players"]:
-        """The set behind each syndrome, or any set where there is none."""
+        """The set of each syndrome, or an arbitrary set if there is none."""
         bits = parities(syndromes, self._independent[1])
         total, bits = bits[:, 0], bits[:, 1:].reshape(len(bits), self.order, -1)
         odd = (bits << np.arange(bits.shape[2])).sum(axis=2, dtype=np.int32)
@@ -130,7 +131,7 @@ class BCHCode:
 
     @cached_property
     def _independent(self) -> tuple[Int[np.ndarray, " checks"], Bool[np.ndarray, "rows checks"]]:
-        """Rows of `_power_bits` that span the others, and every row as a sum of those."""
+        """A basis of the rows of `_power_bits`, and every row as a sum of basis rows."""
         rows = self._power_bits
         work = np.concatenate([rows, np.eye(len(rows), dtype=bool)], axis=1)
         reduced: list[tuple[int, np.ndarray]] = []

@@ -1,4 +1,4 @@
-"""The masks of SPEX: a few subspaces over GF(2), each moved by the parity checks of a code.
+"""The masks of SPEX: a few subspaces over GF(2), each translated by the parity checks of a code.
 
 A group holds x = l M + shift + delay, where l runs over all strings of b bits, M is random and the
 delays are 0 and the parity checks of a BCH code (arXiv 2502.13870).
@@ -15,18 +15,18 @@ from headspex.errors import UsageError
 from headspex.support.seeds import stream
 from headspex.support.validation import whole
 
-GROUPS = 3  # at least: with fewer, two terms that share a bin once may share all of theirs
-LEAST_BITS = 2  # of a bin's number: more bins at the cost of the order lost ten order-5 terms
+GROUPS = 3  # at least: with fewer, two terms that collide in one group may collide in all
+LEAST_BITS = 2  # of a bin's number: more bins at the expense of the order lost ten order-5 terms
 
 
 @dataclass(frozen=True, eq=False)
 class SpexDesign:
-    """The masks to score, and how they hang together.
+    """The masks to score, and their structure.
 
     Attributes:
-        masks: all different, True = the player stays on; behind those of the groups come random
-            ones that use up the budget. A complete design has all 2^n, and no groups.
-        code: names sets of up to `code.order` players.
+        masks: all different, True = the player stays on; those of the groups, then random ones up
+            to the budget. A complete design has all 2^n, and no groups.
+        code: decodes sets of up to `code.order` players.
         generators: M of each group, one row per bit of l.
         rows: the row of `masks` of each group, delay and l; the first delay is 0.
     """
@@ -43,20 +43,20 @@ class SpexDesign:
 
     @property
     def complete(self) -> bool:
-        """Whether every mask that exists is scored; row i is then the number i in binary."""
+        """Whether all 2^n masks are scored; row i is then the number i in binary."""
         return not len(self.rows)
 
 
 def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 0) -> SpexDesign:
-    """Chooses the masks to score: at most `budget`, none twice.
+    """Choose the masks to score: at most `budget`, none twice.
 
-    A budget of 2^n gives all masks. One too small for `max_order` gets a code of lower order, and
-    `code.order` says which.
+    A budget of 2^n gives all masks. A budget too small for `max_order` gives a code of lower order,
+    see `code.order`.
 
     Args:
         n_players: columns, at least 1.
         budget: masks, at least `smallest_budget(n_players)`.
-        max_order: players of the largest set that the code names.
+        max_order: size of the largest sets that the code decodes.
         seed: fixes the masks.
 
     Raises:
@@ -93,7 +93,7 @@ def spex_design(n_players: int, *, budget: int, max_order: int = 5, seed: int = 
 
 
 def smallest_budget(n_players: int) -> int:
-    """The fewest masks with which SPEX can start: a code of order 1, or all 2^n masks."""
+    """The fewest masks for SPEX: a code of order 1, or all 2^n masks."""
     return int(min(2**n_players, _least(BCHCode(n_players, 1))))
 
 
@@ -119,7 +119,7 @@ def _full_rank(
 def _different(
     masks: Bool[np.ndarray, "some players"],
 ) -> tuple[Bool[np.ndarray, "fewer players"], Int[np.ndarray, " some"]]:
-    """The first of every set of equal rows, in their order, and where each row went."""
+    """The first of each set of equal rows, in order, and the new place of each row."""
     _, first, which = np.unique(
         np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True
     )

@@ -1,13 +1,13 @@
-"""The search of SPEX: read terms off the bins of a transform, subtract them, look again.
+"""The peeling decoder of SPEX: decode terms from the bins of a transform, subtract them, repeat.
 
-In a group x = l M + shift + delay, the Walsh-Hadamard transform over l adds up, in bin j, the
-terms whose set T has M T = j; a delay turns each term's sign by the parity of T with it. Where one
-term outweighs the others of its bin, the signs are the syndrome of its set, and the code names it
-(arXiv 2502.13870); signs near zero are tried both ways (Chase, IEEE Trans. Inf. Theory 18, 1972).
+In a group x = l M + shift + delay, the Walsh-Hadamard transform over l sums, in bin j, the terms
+whose set T has M T = j; a delay flips each term's sign by the parity of T with it. If one term
+dominates its bin, the signs are the syndrome of its set, which the code decodes (arXiv 2502.13870);
+signs near zero are tried both ways (Chase, IEEE Trans. Inf. Theory 18, 1972).
 
-The paper accepts a set when little energy remains in its bin. Here a set must be significant in the
-samples outside the group in which it was read: that holds for bins with several terms too, and
-under noise. Single players are tested in every round, read or not.
+The paper accepts a set if little energy remains in its bin. Here a set must be significant in the
+samples outside the group in which it was decoded, which also works for bins with several terms and
+under noise. Single players are tested in every round, decoded or not.
 """
 
 from collections.abc import Iterator
@@ -24,23 +24,23 @@ from headspex.engine.walsh import walsh_hadamard
 Sets = Bool[np.ndarray, "sets players"]
 Samples = Float[np.ndarray, " samples"]
 
-DOUBTS = (6, 10)  # least reliable signs of a bin that are tried both ways; the more when stuck
+DOUBTS = (6, 10)  # least reliable signs of a bin, tried both ways; the larger number when stuck
 ROUNDS = 30  # the games of tests/benchmarks need up to 19
-EXACT = 1e-18  # share of the variance that rounding leaves when all terms are found
-_TINY = float(np.finfo(np.float64).tiny)  # instead of 0, to divide by
-_RIDGE = 1e-12  # keeps the normal equations solvable where few samples cannot tell terms apart
+EXACT = 1e-18  # share of the variance left by rounding when all terms are found
+_TINY = float(np.finfo(np.float64).tiny)  # avoids division by 0
+_RIDGE = 1e-12  # keeps the normal equations solvable if terms are collinear on few samples
 _ROWS_AT_ONCE = 4096
 _WORDS_AT_ONCE = 1 << 16  # 70 MB of decoded sets of 1024 players
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Terms as sets of players, the empty set first, and what they explain.
+    """Terms as sets of players, the empty set first, and their fit.
 
     Attributes:
         coefficients: by least squares.
         errors: their standard errors.
-        residual: of each sample; 0 where a sample was held out.
+        residual: of each sample; 0 for held-out samples.
         noise: the residual's variance, by degrees of freedom.
     """
 
@@ -52,7 +52,7 @@ class Found:
 
 
 def peel(design: SpexDesign, values: Samples, train: Bool[np.ndarray, " samples"]) -> Found:
-    """The terms that are significant in the samples of `train`; the other values are not read."""
+    """The significant terms of the samples in `train`; the other values are not used."""
     centre = values[train].mean()
     centred = np.where(train, values - centre, 0.0)
     exact = EXACT * float(np.var(values[train]))
@@ -83,9 +83,9 @@ def peel(design: SpexDesign, values: Samples, train: Bool[np.ndarray, " samples"
 def read_bins(
     design: SpexDesign, residual: Samples, doubts: int
 ) -> tuple[Sets, Int[np.ndarray, " sets"]]:
-    """Sets that the code names in a bin that is theirs, with the bin's group; some by chance.
+    """Sets decoded from bins to which they belong, with the bin's group; some by chance.
 
-    A set comes once for each bin and for each of the bin's doubtful signs that name it.
+    A set may occur several times, from several bins or sign patterns.
     """
     _, n_delays, n_bins = design.rows.shape
     bins = walsh_hadamard(residual[design.rows]).swapaxes(1, 2).reshape(-1, n_delays)
@@ -95,17 +95,17 @@ def read_bins(
     sets = np.concatenate([part[0] for part in parts])
     where = np.concatenate([start + part[1] for start, part in zip(starts, parts, strict=True)])
     groups, numbers = where // n_bins, where % n_bins
-    own = np.zeros(len(sets), dtype=bool)
+    consistent = np.zeros(len(sets), dtype=bool)
     for group, generator in enumerate(design.generators):
         hashes = parities(sets, generator) @ (1 << np.arange(len(generator)))
-        own |= (groups == group) & (hashes == numbers)
-    return sets[own], groups[own]
+        consistent |= (groups == group) & (hashes == numbers)
+    return sets[consistent], groups[consistent]
 
 
 def _named(
     code: BCHCode, bins: Float[np.ndarray, "bins delays"], doubts: int
 ) -> tuple[Sets, Int[np.ndarray, " sets"]]:
-    """Sets whose syndrome a bin's signs are, its weakest signs tried both ways, and their bins."""
+    """Sets decoded from the signs of the bins, weakest signs tried both ways, and their bins."""
     n_delays = bins.shape[1]
     weakest = np.argsort(np.abs(bins), axis=1, kind="stable")[:, None, :doubts]
     n_doubts = weakest.shape[2]
@@ -120,7 +120,7 @@ def _named(
 
 
 def _significant(design: SpexDesign, found: Found, doubts: int) -> Sets:
-    """New sets, the most significant first; each is judged outside the group it was read in."""
+    """New sets, most significant first; each is tested outside the group it was decoded in."""
     sets, groups = read_bins(design, found.residual, doubts)
     singles = np.eye(design.n_players, dtype=bool)
     groups = np.concatenate([groups, np.full(len(singles), len(design.rows))])
@@ -177,5 +177,5 @@ def _characters(
 
 
 def _threshold(tests: int) -> float:
-    """Standard errors that the largest of so many normal variables hardly exceeds."""
+    """A bound, in standard errors, that the maximum of `tests` normal variables rarely exceeds."""
     return float(np.sqrt(2 * np.log(tests + 1)))

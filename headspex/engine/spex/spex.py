@@ -1,4 +1,4 @@
-"""SPEX (arXiv 2502.13870): masks in patterns from which the terms of a sparse function can be read.
+"""SPEX (arXiv 2502.13870): designed masks from which the terms of a sparse function are decoded.
 
 `spex_design` chooses the masks, `fit_spex` turns their values into a spectrum.
 """
@@ -21,8 +21,8 @@ from headspex.support.validation import whole_seed
 
 __all__ = ["SpexDesign", "fit_spex", "smallest_budget", "spex_design"]
 
-FOLDS = 10  # parts of the samples: a search survives the loss of a tenth, but often not of a fifth
-HELD_OUT = 5  # parts that are predicted; half of the samples judge well enough
+FOLDS = 10  # decoding survives the loss of a tenth of the samples, but often not of a fifth
+HELD_OUT = 5  # folds that are predicted; half of the samples suffice
 
 
 def fit_spex(
@@ -30,13 +30,13 @@ def fit_spex(
 ) -> Spectrum:
     """The spectrum that SPEX finds, at keep 0.5.
 
-    Significant terms are fitted by least squares, what they leave by a LASSO on single players.
-    Whether that predicts better than the LASSO alone, or than a constant, is decided on samples
-    that were held out of the whole search; `Spectrum.report` has their R². It is on the low side
-    where terms are hard to find, since a search that misses samples finds fewer.
+    Significant terms are fitted by least squares, their residual by a LASSO on single players.
+    Samples held out of the whole search decide whether that predicts better than the LASSO alone,
+    or than a constant; `Spectrum.report` has their R². If terms are hard to find this R² is too
+    low, since a search without the held-out samples finds fewer terms.
 
-    A complete design is transformed as it is, noise included: nothing is left to predict, and
-    there is no report.
+    A complete design is transformed exactly, noise included: there is nothing to predict, and no
+    report.
 
     Args:
         design: the masks that were scored.
@@ -88,7 +88,7 @@ def _judged(design: SpexDesign, data: Observations, seed: int) -> Spectrum:
 def _spex(
     design: SpexDesign, data: Observations, train: Bool[np.ndarray, " samples"], seed: int
 ) -> Spectrum:
-    """Least squares on the terms found, and a LASSO on single players for what they leave."""
+    """Least squares on the terms found, and a LASSO on single players for the residual."""
     found = peel(design, data.values, train)
     terms = [tuple(np.flatnonzero(players).tolist()) for players in found.sets]
     table: dict[Term, float] = dict(zip(terms, found.coefficients.tolist(), strict=True))
@@ -102,7 +102,7 @@ def _spex(
 def _transformed(data: Observations) -> Spectrum:
     """Every coefficient, from all 2^n values in binary order of their masks."""
     coefficients = walsh_hadamard(data.values)
-    # What rounding leaves of an exact zero.
+    # Smaller coefficients are exact zeros up to rounding.
     kept = np.flatnonzero(np.abs(coefficients) > 1e-14 * np.abs(data.values).max())
     players = kept[:, None] >> np.arange(data.n_players) & 1
     terms = [tuple(np.flatnonzero(row).tolist()) for row in players]
