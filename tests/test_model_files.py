@@ -92,7 +92,7 @@ def test_weights_are_read_and_safetensors_recommended(
     torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     assert load_model(folder).fingerprint == load_model(model_folder).fingerprint
     (line,) = capsys.readouterr().err.splitlines()
-    assert "were pickled (pytorch_model.bin)" in line
+    assert "are pickled (pytorch_model.bin)" in line
     assert "safetensors" in line
 
 
@@ -112,7 +112,7 @@ def test_code_in_them_never_runs(
 ) -> None:
     state["payload"] = Payload(tmp_path / "ran")
     torch.save(state, folder / "pytorch_model.bin")
-    with pytest.raises(UsageError, match=r"holds more than weights.* nothing of it was run"):
+    with pytest.raises(UsageError, match=r"holds more than weights.* none of its code was run"):
         load_model(folder)
     assert not (tmp_path / "ran").exists()
     assert capsys.readouterr().err == ""
