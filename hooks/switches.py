@@ -42,7 +42,7 @@ def check_switches(
     if 1 != len(heads) != len(mlps) != 1:
         raise UsageError(
             f"keep_masks and keep_mlps must have one mask per row of the batch, but they have "
-            f"{len(heads)} and {len(mlps)}; give as many of both"
+            f"{len(heads)} and {len(mlps)}; give the same number of both"
         )
     count = max(len(heads), len(mlps))
     parts = heads.expand(count, -1, -1), mlps.expand(count, -1)[..., None]

@@ -250,14 +250,14 @@ TURNS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor 
 @pytest.mark.parametrize(
     ("template", "code", "said"),
     [
-        ({"rag": TURNS, "tool_use": TURNS}, 2, "are called rag, tool_use"),
-        ("{{ raise_exception('no chat') }}" + TURNS, 2, "does not take these messages (no chat)"),
+        ({"rag": TURNS, "tool_use": TURNS}, 2, "has rag, tool_use"),
+        ("{{ raise_exception('no chat') }}" + TURNS, 2, "refuses these messages (no chat)"),
         # transformers finds no end of the last message in it.
-        ("[assistant] ", 2, "does not take these messages"),
+        ("[assistant] ", 2, "refuses these messages"),
         (
             "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + TURNS,
             0,
-            "takes no system message",
+            "refuses a system message",
         ),
         ("{{ strftime_now('%d %b %Y') }}" + TURNS, 0, "it is 26 July 2024 in every prompt"),
     ],

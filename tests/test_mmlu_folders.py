@@ -223,7 +223,7 @@ def test_files_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "anatomy/test-00000-of-00001.parquet"
     path.parent.mkdir()
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
-    with pytest.raises(UsageError, match=r"pointer of Git LFS.*git lfs pull"):
+    with pytest.raises(UsageError, match=r"Git LFS pointer.*git lfs pull"):
         mmlu(data_dir=tmp_path)
     path.write_bytes(b"PAR1")
     with pytest.raises(UsageError, match=r"is not a parquet file; fetch it again"):
