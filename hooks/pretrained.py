@@ -153,18 +153,16 @@ def _check_complete(source: Source, report: dict[str, Any]) -> None:
 
 def _only_pickled(source: Source) -> str | None:
     """The file of a model's weights if they exist only as pickles, else None."""
-    if source.gguf is not None or any(_has(source, name) for name in SAFE):
+    if source.gguf is not None or any(fetched(source, name) for name in SAFE):
         return None
-    return next((name for name in PICKLED if _has(source, name)), None)
+    return next((name for name in PICKLED if fetched(source, name)), None)
 
 
-def _has(source: Source, name: str) -> bool:
+def fetched(source: Source, name: str) -> str | None:
+    """The path of one file of a model, downloaded from the Hub first; None if there is none."""
     from transformers.utils import cached_file
 
-    if not source.on_hub:
-        return (Path(source.location) / name).is_file()
-    # This downloads the file, which is read next.
-    found = cached_file(
+    found: str | None = cached_file(
         source.location,
         name,
         revision=source.revision,
@@ -172,7 +170,7 @@ def _has(source: Source, name: str) -> bool:
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return found is not None
+    return found
 
 
 @contextmanager

@@ -127,12 +127,12 @@ ONE = json.dumps(GOOD)
         (f'{{"question": "Q",\n{ONE[1:]}', r"an object spans several lines"),
         (f"{ONE},\n{ONE}\n", r"line 1: there is a trailing comma; leave it out"),
         (f"{ONE}\n{ONE[:-1]},}}\n", r"line 2: there is a trailing comma"),
-        (f"{ONE} {ONE}", r"line 1: no JSON.*write one object per line"),
+        (f"{ONE} {ONE}", r"line 1: not JSON.*write one object per line"),
         (f"{ONE}\n" + '{"answer": ' + "1" * 5000 + "}", r"line 2: a number has too many digits"),
         (f"{ONE}\n" + "[" * 100_000, r"line 2: .*nested too deeply"),
         (f"{ONE}\n" + '{"a":' * 100_000, r"line 2: .*nested too deeply"),
         (f"{ONE}\nnull", r"line 2: each line must be a JSON object, but it is null"),
-        (f"{ONE}\nquestion: Q", r"line 2: no JSON \(Expecting value at character 1\)"),
+        (f"{ONE}\nquestion: Q", r"line 2: not JSON \(Expecting value at character 1\)"),
     ],
 )
 def test_json_that_is_not_one_object_a_line_is_named_for_what_it_is(
@@ -184,10 +184,10 @@ def test_files_that_hold_no_questions_are_refused(tmp_path: Path) -> None:
         load_task(str(tmp_path / "none.jsonl"))
     path = tmp_path / "quiz.jsonl"
     path.write_text("\n\n")
-    with pytest.raises(UsageError, match=r"holds no question"):
+    with pytest.raises(UsageError, match=r"has no questions"):
         load_task(str(path))
     path.write_text('{"question"\n')
-    with pytest.raises(UsageError, match=r"line 1: no JSON"):
+    with pytest.raises(UsageError, match=r"line 1: not JSON"):
         load_task(str(path))
     with pytest.raises(UsageError, match=r"no subject 'low'.*did you mean law"):
         load_task(write(path, {**GOOD, "subject": "law"}), subjects=["low"])

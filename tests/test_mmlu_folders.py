@@ -78,7 +78,7 @@ def test_all_that_holds_more_than_the_folders_beside_it_is_said(
     more = [*ROWS["anatomy"]["test"], row("virology", "test", 0)]
     parquet(hub / "all/test-00000-of-00001.parquet", more)
     assert mmlu(data_dir=hub).subjects == SUBJECTS
-    assert "all is left out" in (said := capsys.readouterr().err)
+    assert "all is ignored" in (said := capsys.readouterr().err)
     assert "virology" in said
 
 
@@ -124,7 +124,7 @@ def test_shards_are_read_in_order_and_must_all_be_there(tmp_path: Path) -> None:
         mmlu(data_dir=tmp_path)
     (tmp_path / "anatomy/test.parquet").unlink()
     (tmp_path / "anatomy/test-00001-of-00002.parquet").unlink()
-    with pytest.raises(UsageError, match=r"holds test-00000-of-00002\.parquet; fetch what"):
+    with pytest.raises(UsageError, match=r"holds test-00000-of-00002\.parquet; fetch the missing"):
         mmlu(data_dir=tmp_path)
 
 
