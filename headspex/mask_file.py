@@ -1,4 +1,4 @@
-"""A pruning mask as a file: which heads and MLPs are off, in which model, how it was done."""
+"""Mask files: which heads and MLPs of a model are off, and by which ablation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELDS = {
     "ablation", "fill", "rescale", "sparsity", "task", "score",
 }  # fmt: skip
 _MOST_HEADS = 1_000_000  # a file that claims more is broken
-_ROUNDED = 0.005 + 1e-9  # what writing a sparsity with two decimals changes
+_ROUNDED = 0.005 + 1e-9  # error of a sparsity that is written with two decimals
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class MaskFile:
         fingerprint: sha256 of its weights; a mask fits no other model.
         n_layers, n_heads: of the whole model.
         pruned_heads: layer -> heads that are off, ascending.
-        ablation: how heads are taken out: "zero", "mean" or "resample".
+        ablation: of heads: "zero", "mean" or "resample".
         rescale: whether the layer's remaining heads are multiplied by H / |kept|.
         sparsity: pruned share of the players of the run.
-        task, score: what it was made for and its held-out score there, if it was scored.
+        task: that the mask was found on.
+        score: held-out score on the task, if measured.
         fill: path and sha256 of the means, for mean ablation.
-        unit: what the players of the run were, as `--unit` takes it.
+        unit: the players of the run, such as "head" or "head,mlp".
         pruned_mlps: layers whose MLPs are off, ascending.
     """
 
@@ -58,12 +59,12 @@ class MaskFile:
 
     @property
     def n_pruned(self) -> int:
-        """How many heads are off."""
+        """The number of heads that are off."""
         return sum(map(len, self.pruned_heads.values()))
 
     @property
     def off(self) -> str:
-        """What is off, in words."""
+        """The number of heads and MLPs that are off, in words."""
         heads = [] if self.unit == "mlp" else [counted(self.n_pruned, "head")]
         with_mlps = "mlp" in parse_units(self.unit)
         mlps = [counted(len(self.pruned_mlps), "MLP")] if with_mlps else []
@@ -103,11 +104,11 @@ class MaskFile:
         return json.dumps(content, indent=1) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         write_text(path, self.to_json())
 
     def check_fits(self, fingerprint: str, model: str, *, n_layers: int, n_heads: int) -> None:
-        """Refuse to be used on another model.
+        """Refuse another model.
 
         Args:
             fingerprint: of the model's weights.
@@ -115,7 +116,7 @@ class MaskFile:
             n_layers, n_heads: its shape.
 
         Raises:
-            UsageError: the fingerprints differ, or the shapes, as after a change by hand.
+            UsageError: fingerprints differ, or shapes do, as after an edit of the file.
         """
         if self.fingerprint != fingerprint:
             raise UsageError(
@@ -125,20 +126,20 @@ class MaskFile:
         self.check_shape(model, n_layers=n_layers, n_heads=n_heads)
 
     def check_shape(self, model: str, *, n_layers: int, n_heads: int) -> None:
-        """Refuse to be used on a model of other layers or heads.
+        """Refuse a model with another number of layers or heads.
 
         Raises:
             UsageError: the shapes differ.
         """
         if (self.n_layers, self.n_heads) != (n_layers, n_heads):
             raise UsageError(
-                f"the mask is of {self.n_layers} layers x {self.n_heads} heads, but {model} has "
+                f"the mask has {self.n_layers} layers x {self.n_heads} heads, but {model} has "
                 f"{n_layers} x {n_heads}; use a mask of this model"
             )
 
 
 def pruned_heads(grid: Bool[np.ndarray, "layers heads"]) -> dict[int, tuple[int, ...]]:
-    """Layer -> heads that are off in a keep grid; layers that lose none are left out."""
+    """Layer -> heads that are off in a keep grid, without layers that lose no head."""
     return {
         int(layer): tuple(int(head) for head in np.flatnonzero(~grid[layer]))
         for layer in np.flatnonzero(~grid.all(axis=1))
@@ -149,15 +150,17 @@ def read_mask(path: Path) -> MaskFile:
     """Read and check a mask file.
 
     Raises:
-        UsageError: no such file, no JSON, another format, a field missing, unknown or impossible.
+        UsageError: the file is absent, not JSON or of another format, or a field is missing,
+            unknown or impossible.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"a mask file says format {FORMAT!r}, but {path} does not")
+        raise UsageError(f"a mask file has the format {FORMAT!r}, but {path} has another")
     if content.keys() != _FIELDS:
         differing = ", ".join(sorted(_FIELDS.symmetric_difference(content.keys())))
         raise UsageError(
-            f"the fields of a mask file are fixed, but {path} has missing or unknown: {differing}"
+            f"the fields of a mask file are fixed, but in {path} some are missing or unknown: "
+            f"{differing}"
         )
     try:
         return _parse(content)
@@ -208,19 +211,19 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     if not (np.abs(_possible_sparsities(mask) - mask.sparsity) <= _ROUNDED).any():
         raise ValueError(
             f"sparsity must be the share of the run's players that is off, but {mask.sparsity:g} "
-            f"cannot be for {mask.off} in {n_layers} layers of {n_heads} heads"
+            f"is impossible for {mask.off} in {n_layers} layers of {n_heads} heads"
         )
     return mask
 
 
 def _possible_sparsities(mask: MaskFile) -> Float[np.ndarray, "layers counts"]:
-    """What share of a run's players may be off.
+    """Every possible share of the run's players that is off.
 
-    A mask file says neither which layers the run was of nor how many KV groups a layer has.
+    A mask file holds neither the layers of its run nor the number of KV groups.
     """
     units, n_heads = parse_units(mask.unit), mask.n_heads
     groups = [count for count in range(1, n_heads + 1) if n_heads % count == 0]
-    # Players of attention in a layer.
+    # Attention players per layer.
     counts = np.array({"head": [n_heads], "kv-group": groups, "layer": [1], "mlp": [0]}[units[0]])
     touched = len({*mask.pruned_heads, *mask.pruned_mlps})
     n_layers = np.arange(max(1, touched), mask.n_layers + 1)[:, None]
@@ -235,7 +238,7 @@ def _parse_parts(content: dict[str, Any], n_layers: int) -> tuple[str, tuple[int
         raise ValueError(f"unit must be a text, but is {unit!r}")
     units = parse_units(unit)
     if units == ("mlp",) and content["pruned_heads"] != {}:
-        raise ValueError("pruned_heads are taken out where only heads or groups of them are units")
+        raise ValueError("pruned_heads must be empty where unit is mlp")
     fits = isinstance(mlps, list) and all(type(x) is int and 0 <= x < n_layers for x in mlps)
     if not fits or sorted(set(mlps)) != mlps or (mlps and "mlp" not in units):
         raise ValueError(

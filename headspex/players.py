@@ -1,4 +1,4 @@
-"""A column of a mask is a player, usually an attention head; a mask says which stay on."""
+"""Masks and players: a column of a mask is a player, usually an attention head."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Values: TypeAlias = Float[np.ndarray, " masks"]  # the value of each mask, in th
 
 
 def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
-    """Return `masks` as a bool array [masks, n_players]; exact 1 and 0 stand for True and False.
+    """Return `masks` as a bool array [masks, n_players]; 1 and 0 count as True and False.
 
     Raises:
-        UsageError: other entries, not two-dimensional, or of another width.
+        UsageError: other entries, or another shape.
     """
     array = as_array(masks, "masks")
     if array.ndim != 2:
@@ -48,18 +48,18 @@ def check_masks(masks: npt.ArrayLike, n_players: int) -> Masks:
 
 @dataclass(frozen=True)
 class Players:
-    """What a study switches: one column per player, layer by layer.
+    """The parts of a model that a study switches: one column per player, layer by layer.
 
     Attributes:
         n_layers: layers of the whole model.
         n_heads: query heads per layer.
-        layers: layers whose parts are switched, ascending, counted from 0.
-        units: what the players are, by name and in the sequence of `headspex.units.UNITS`.
-        n_kv_heads: KV heads per layer, which only KV groups need.
+        layers: layers with players, ascending, counted from 0.
+        units: names of the kinds of players, in the order of `headspex.units.UNITS`.
+        n_kv_heads: KV heads per layer, needed only for KV groups.
 
     Raises:
-        UsageError: no layer, layers that are not ascending within 0..n_layers-1, units that cannot
-            be, or KV heads that do not divide the query heads.
+        UsageError: no layers, layers that do not ascend within 0..n_layers-1, impossible units, or
+            KV heads that do not divide the query heads.
     """
 
     n_layers: int
@@ -69,7 +69,7 @@ class Players:
     n_kv_heads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what the model does not have."""
+        """Check layers and units against the model."""
         if self.n_layers < 1 or self.n_heads < 1:
             raise UsageError(
                 "a model has at least one layer and one head per layer, "
@@ -87,14 +87,14 @@ class Players:
             )
         if parse_units(self.unit) != self.units:
             raise UsageError(
-                f"units follow the sequence {', '.join(UNITS)}, but got {self.units}; "
+                f"units must be in the order {', '.join(UNITS)}, but got {self.units}; "
                 "make them with parse_units"
             )
         groups = self.n_kv_heads
         if "kv-group" in self.units and (not groups or self.n_heads % groups):
             raise UsageError(
-                f"KV groups share the {self.n_heads} heads of a layer evenly, but n_kv_heads is "
-                f"{groups}; pass the model's"
+                f"n_kv_heads must divide the {self.n_heads} heads of a layer, but is {groups}; "
+                "pass the model's"
             )
 
     @classmethod
@@ -112,10 +112,10 @@ class Players:
         *,
         n_kv_heads: int | None = None,
     ) -> Players:
-        """The players that text such as "head,mlp" names, of `layers` (any order) or of all.
+        """The players of a unit such as "head,mlp", in `layers` (any order) or in all.
 
         Raises:
-            UsageError: no such units, or as for the class.
+            UsageError: as for the class.
         """
         chosen = range(n_layers) if layers is None else sorted(layers)
         return cls(n_layers, n_heads, tuple(map(int, chosen)), parse_units(unit), n_kv_heads)
@@ -124,7 +124,7 @@ class Players:
     def of_run(cls, results: Mapping[str, Any]) -> Players:
         """The players of a finished run, from the results in its `run.json`."""
         return cls.of_unit(
-            results.get("unit", "head"),  # runs of before there were others
+            results.get("unit", "head"),  # old runs had only heads
             results["n_layers"],
             results["n_heads"],
             results["layers"],
@@ -133,27 +133,27 @@ class Players:
 
     @property
     def unit(self) -> str:
-        """What the players are, as `--unit` takes it."""
+        """The kinds of players as one text, such as "head" or "head,mlp"."""
         return ",".join(self.units)
 
     def __len__(self) -> int:
-        """How many columns a mask has."""
+        """The number of columns of a mask."""
         return len(self.layers) * len(self._parts)
 
     def __getitem__(self, column: int) -> tuple[int, int]:
-        """(layer, head) of a column; of other units the number within the layer."""
+        """(layer, head) of a column; for other units, (layer, number within the layer)."""
         layer, number, _ = self._at(column)
         return layer, number
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """(layer, head) of every column, in their sequence; see `__getitem__`."""
+        """(layer, head) of every column, in order; see `__getitem__`."""
         return ((layer, number) for layer in self.layers for number, _ in self._parts)
 
     def index(self, layer: int, head: int, unit: str = "head") -> int:
         """The column of a head, or of another unit by its number within the layer.
 
         Raises:
-            UsageError: the player does not exist or its layer is not switched.
+            UsageError: there is no such player.
         """
         parts = self._parts
         if layer not in self.layers or (head, unit) not in parts:
@@ -171,7 +171,7 @@ class Players:
 
     @property
     def names_in_layer(self) -> tuple[str, ...]:
-        """The columns of one layer without its number: heads 0, 1, ...; H0, ..., M if mixed."""
+        """Names of one layer's columns: 0, 1, ... for heads; H0, ..., M if mixed."""
         parts = (_label(0, *part).removeprefix("L0") for part in self._parts)
         plain = self.units in (("head",), ("kv-group",))
         return tuple(name[1:] if plain else name for name in parts)
@@ -195,7 +195,7 @@ class Players:
     def grid(
         self, masks: Bool[np.ndarray, "*batch players"]
     ) -> Bool[np.ndarray, "*batch n_layers n_heads"]:
-        """The masks over all heads of the model; those of no player stay on.
+        """The masks over all heads of the model; heads that belong to no player stay on.
 
         Raises:
             UsageError: the last axis is not one column per player.
@@ -210,7 +210,7 @@ class Players:
     def mlps(
         self, masks: Bool[np.ndarray, "*batch players"]
     ) -> Bool[np.ndarray, "*batch n_layers"]:
-        """The masks over the MLPs of the model; those of no player stay on.
+        """The masks over all MLPs of the model; MLPs that belong to no player stay on.
 
         Raises:
             UsageError: the last axis is not one column per player.
@@ -220,7 +220,7 @@ class Players:
     def sums(
         self, by_switch: Float[np.ndarray, "rows n_layers switches"]
     ) -> Float[np.ndarray, "rows players"]:
-        """Sums over what each player switches: heads and, as a layer's last switch, its MLP."""
+        """Sums over the switches of each player; a layer's switches are its heads, then its MLP."""
         alone = ~np.eye(len(self), dtype=np.bool_)
         switched = np.append(~self.grid(alone), ~self.mlps(alone)[..., None], axis=-1)
         return np.asarray(np.einsum("rls,pls->rp", by_switch, switched))
@@ -241,7 +241,7 @@ class Players:
     def _over_model(
         self, masks: Bool[np.ndarray, "*batch players"], holders: list[tuple[int, str] | None]
     ) -> Bool[np.ndarray, "*batch n_layers switches"]:
-        """What each switch of a layer is told by the part that holds it; None leaves it on."""
+        """Masks over switches; `holders` has each switch's part, or None for one that stays on."""
         parts, n_layers = self._parts, len(self.layers)
         if masks.shape[-1] != len(self):
             raise UsageError(
@@ -249,11 +249,11 @@ class Players:
                 f"({n_layers} layers x {len(parts)} {plural(self.unit)})"
             )
         batch = masks.shape[:-1]
-        told = masks.reshape(*batch, n_layers, len(parts))
+        by_layer = masks.reshape(*batch, n_layers, len(parts))
         always_on = np.ones((*batch, n_layers, 1), dtype=np.bool_)
         columns = [len(parts) if part is None else parts.index(part) for part in holders]
         grid = np.ones((*batch, self.n_layers, len(holders)), dtype=np.bool_)
-        grid[..., list(self.layers), :] = np.append(told, always_on, axis=-1)[..., columns]
+        grid[..., list(self.layers), :] = np.append(by_layer, always_on, axis=-1)[..., columns]
         return grid
 
 
@@ -261,7 +261,7 @@ def parse_label(label: str) -> tuple[int, int, str]:
     """(layer, number, unit) of a label such as "L13H3", (13, 3, "head").
 
     Raises:
-        UsageError: the text is not of this form.
+        UsageError: the text has another form.
     """
     for name, unit in UNITS.items():
         number = r"(\d{1,6})" if unit.numbered else "()"
@@ -275,7 +275,7 @@ def parse_label(label: str) -> tuple[int, int, str]:
 
 
 def parse_layers(text: str, n_layers: int) -> tuple[int, ...]:
-    """The layers named by text such as "0-2,13": from 0, ranges inclusive.
+    """The layers in text such as "0-2,13": counted from 0, ranges inclusive.
 
     Raises:
         UsageError: bad syntax, a reversed range, a layer named twice or out of range.

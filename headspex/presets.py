@@ -1,4 +1,4 @@
-"""The paper's head experiment (arXiv 2505.17495), as shorthand for other settings."""
+"""The paper's head experiment (arXiv 2505.17495), as a preset of other settings."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -23,15 +23,15 @@ BUDGETS = ("budget", "verify_budget")
 def prescribed(
     protocol: str, given: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The settings that a protocol stands for.
+    """The settings of a protocol.
 
     Args:
         protocol: one of `PROTOCOLS`.
-        given: all settings, as they were asked for.
-        defaults: of all settings; what equals its default was not asked for.
+        given: all settings, as given by the user.
+        defaults: of all settings; a setting equal to its default counts as not given.
 
     Raises:
-        UsageError: a setting that contradicts it.
+        UsageError: a given setting contradicts the protocol.
     """
     if protocol != "paper":
         return {}
@@ -39,7 +39,7 @@ def prescribed(
         if given[name] not in (defaults[name], PAPER.get(name, defaults[name])):
             flag = argument(name)
             rule = (
-                f"scores {PAPER_MASKS:,} masks on all search questions and judges on all others"
+                f"scores {PAPER_MASKS:,} masks on all search questions, and verifies on all others"
                 if name in BUDGETS
                 else f"has {flag} {PAPER[name]}"
             )
@@ -51,11 +51,11 @@ def prescribed(
 
 
 def said_of_split(n_search: int, n_heldout: int) -> str | None:
-    """What to say of questions that are not as many as the paper's; None where they are."""
+    """A notice if the numbers of questions differ from the paper's, else None."""
     if (n_search, n_heldout) == PAPER_QUESTIONS:
         return None
     searched, held = PAPER_QUESTIONS
     return (
-        f"the paper cuts {searched + held} questions {searched}/{held}; these "
-        f"{n_search + n_heldout} are cut {n_search}/{n_heldout}, in the same proportion"
+        f"the paper splits {searched + held} questions {searched}/{held}; these "
+        f"{n_search + n_heldout} are split {n_search}/{n_heldout}, in the same proportion"
     )

@@ -1,4 +1,4 @@
-"""What a player may be: a query head, a KV group, a layer's attention, or a layer's MLP."""
+"""The kinds of players: query heads, KV groups, a layer's attention, and a layer's MLP."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Unit:
     """A part of a layer that is switched as a whole.
 
     Attributes:
-        letter: in labels, as in "L3G0".
-        numbered: whether a layer has several, so that a label needs a number.
-        noun: one of them, for people.
+        letter: in labels such as "L3G0".
+        numbered: whether a layer has several, so labels have a number.
+        noun: singular, for messages.
         of_attention: whether it consists of query heads.
     """
 
@@ -24,7 +24,7 @@ class Unit:
     of_attention: bool = True
 
 
-# Columns of a mask follow this sequence within a layer.
+# Columns of a mask are in this order within a layer.
 UNITS: dict[str, Unit] = {
     "head": Unit("H", True, "head"),
     "kv-group": Unit("G", True, "KV group"),
@@ -34,7 +34,7 @@ UNITS: dict[str, Unit] = {
 
 
 def parse_units(text: str) -> tuple[str, ...]:
-    """The units named by text such as "head,mlp", in the sequence of `UNITS`.
+    """The units in text such as "head,mlp", in the order of `UNITS`.
 
     Raises:
         UsageError: an unknown unit, one named twice, or two that consist of the same heads.
@@ -55,21 +55,21 @@ def parse_units(text: str) -> tuple[str, ...]:
     if len(overlapping) > 1:
         raise UsageError(
             f"{argument('unit')} must not switch a head in two ways, but {overlapping[0]} and "
-            f"{overlapping[1]} are of the same heads; name one of them"
+            f"{overlapping[1]} consist of the same heads; name one of them"
         )
     return found
 
 
 def singular(unit: str) -> str:
-    """A player in words: "head or MLP" for "head,mlp"."""
+    """The noun for a player: "head or MLP" for "head,mlp"."""
     return " or ".join(UNITS[name].noun for name in parse_units(unit))
 
 
 def plural(unit: str, joint: str = " and ") -> str:
-    """Players in words: "heads and MLPs" for "head,mlp"."""
+    """The noun for players: "heads and MLPs" for "head,mlp"."""
     return joint.join(f"{UNITS[name].noun}s" for name in parse_units(unit))
 
 
 def counted(number: int, noun: str) -> str:
-    """How many, in words: "1 head", "2,000 heads"."""
+    """A number with its noun: "1 head", "2,000 heads"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

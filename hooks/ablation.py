@@ -26,12 +26,12 @@ def ablated(
     fill: Any = None,
     rescale: bool = False,
 ) -> Iterator[Any]:
-    """Run the bridge with heads or MLPs ablated inside the block, and without after it.
+    """Ablate heads or MLPs of the bridge inside the block.
 
         with ablated(bridge, keep) as masked:
             logits = masked(tokens)
 
-    The hooks added here are removed at the end, also after an exception; all others stay.
+    The hooks are removed at the end, also after an exception; hooks that were there before stay.
     Arguments and errors are those of `ablation_hooks`.
     """
     hooks = ablation_hooks(
@@ -50,7 +50,7 @@ def ablation_hooks(
     fill: Any = None,
     rescale: bool = False,
 ) -> list[tuple[str, Hook]]:
-    """Hooks for `bridge.run_with_hooks(tokens, fwd_hooks=...)`; none for layers left whole.
+    """Hooks for `bridge.run_with_hooks(tokens, fwd_hooks=...)`, on the layers that masks touch.
 
     Args:
         bridge: a TransformerBridge with `hook_z`.
@@ -61,10 +61,10 @@ def ablation_hooks(
         fill: float [n_layers, n_heads, d_head] for "mean", see `mean_activations`; for "resample"
             float [n_layers, batch, pos, n_heads, d_head], see `head_outputs`.
         rescale: multiply a layer's remaining heads by n_heads / remaining, as in the ProxySPEX
-            paper; a layer with none left stays zero.
+            paper; a layer without remaining heads stays zero.
 
     Raises:
-        UsageError: wrong shape or type (both shapes are named), or options that do not go together.
+        UsageError: wrong shape or type, or options that contradict each other.
     """
     masks = check_switches(bridge, keep_masks, keep_mlps)
     return hooks_of(masks, check_ablation(bridge, masks, ablation, fill, rescale))
@@ -73,7 +73,7 @@ def ablation_hooks(
 def hooks_of(
     masks: Bool[torch.Tensor, "masks layers switches"], ablation: "Ablation"
 ) -> list[tuple[str, Hook]]:
-    """Hooks for the parts that masks touch; arguments are checked ones."""
+    """As `ablation_hooks`, from checked arguments."""
     heads, mlps = masks[..., :-1], masks[..., -1]
     return [
         (hook_name(layer), _hook(heads[:, layer], ablation, layer))
@@ -88,7 +88,7 @@ def hooks_of(
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """How heads are taken out; `check_ablation` makes one.
+    """How heads are ablated; made by `check_ablation`.
 
     `fill` is float [n_layers, n_heads, d_head] for mean ablation, [n_layers, batch, pos, n_heads,
     d_head] for resample ablation, None for zero ablation.
@@ -103,7 +103,7 @@ class Ablation:
         masks: Bool[torch.Tensor, "masks head"],
         layer: int,
     ) -> Float[torch.Tensor, "batch pos head d_head"]:
-        """Head outputs with the heads that are off replaced; one mask, or one per batch row."""
+        """Head outputs with ablated heads replaced; one mask, or one per batch row."""
         masks = masks.to(z.device)
         if self.fill is not None:
             return torch.where(masks[:, None, :, None], z, self.fill[layer].to(z))
@@ -120,10 +120,10 @@ def check_ablation(
     fill: Any,
     rescale: bool,
 ) -> Ablation:
-    """Options that fit each other, the model and its masks, as `check_switches` made them.
+    """Check the options against each other, the model, and masks from `check_switches`.
 
     Raises:
-        UsageError: they do not.
+        UsageError: they do not fit.
     """
     shape = (int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head))
     if ablation not in ABLATIONS:
@@ -154,10 +154,10 @@ def check_ablation(
 
 
 def refuse_resample(ablation: str) -> None:
-    """Refuse resample ablation where questions bring nothing to resample from.
+    """Refuse resample ablation for questions without corrupted prompts.
 
     Raises:
-        UsageError: it was asked for.
+        UsageError: `ablation` is "resample".
     """
     if ablation == "resample":
         raise UsageError(
@@ -191,7 +191,7 @@ def head_outputs(
     """
     found: dict[int, torch.Tensor] = {}
 
-    def keeper(layer: int) -> Hook:
+    def recorder(layer: int) -> Hook:
         def record(z: torch.Tensor, hook: Any) -> torch.Tensor:
             found[layer] = z.detach()
             return z
@@ -199,8 +199,8 @@ def head_outputs(
         return record
 
     layers = range(int(bridge.cfg.n_layers))
-    hooks = [(hook_name(layer), keeper(layer)) for layer in layers]
-    hooks.append(("unembed.hook_in", _first_position))  # the logits are thrown away
+    hooks = [(hook_name(layer), recorder(layer)) for layer in layers]
+    hooks.append(("unembed.hook_in", _first_position))  # the logits are not used
     with bridge.hooks(fwd_hooks=hooks):
         bridge(tokens.to(bridge.original_model.device))
     return torch.stack([found[layer].to(found[0].device) for layer in layers])
@@ -214,12 +214,12 @@ def mean_activations(
     *,
     batch_size: int = 64,
 ) -> Float[torch.Tensor, "n_layers n_heads d_head"]:
-    """Mean output of every head over real tokens: the fill of mean ablation.
+    """Mean output of every head over all tokens except padding: the fill of mean ablation.
 
     Args:
         bridge: a TransformerBridge.
         tokens: int [sequences, pos], padded on the right.
-        lengths: int [sequences], the number of real tokens of each.
+        lengths: int [sequences], tokens of each without padding.
         batch_size: sequences per forward pass.
 
     Returns:
@@ -244,7 +244,7 @@ def mean_activations(
         part = tokens[start : start + batch_size, :span].to(device)
         real = torch.arange(span)[None] < lengths[start : start + batch_size, None].cpu()
         hooks = [(hook_name(layer), _adder(sums[layer], real)) for layer in range(n_layers)]
-        hooks.append(("unembed.hook_in", _first_position))  # the logits are thrown away
+        hooks.append(("unembed.hook_in", _first_position))  # the logits are not used
         with bridge.hooks(fwd_hooks=hooks):
             bridge(part)
     return (sums / int(lengths.sum())).float()

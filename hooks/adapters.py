@@ -1,4 +1,4 @@
-"""PEFT adapters, merged into the weights that they were trained on."""
+"""PEFT adapters, merged into the weights they were trained on."""
 
 import json
 import sys
@@ -13,9 +13,8 @@ from headspex.support.notice import first_cause
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 _PICKLED = "adapter_model.bin"
-_NOTHING_TO_MERGE = (
-    "adds inputs of its own instead of changing weights, so that it cannot be merged"
-)
+# peft raises these, and nothing narrower, for an adapter that does not fit the model.
+_MISFITS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -24,7 +23,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def check_adapter(folder: Path) -> None:
-    """Refuse an adapter that cannot be merged, before any weights are read.
+    """Refuse an adapter that cannot be merged, without reading any weights.
 
     Raises:
         UsageError: not an adapter, or peft is not installed.
@@ -37,8 +36,8 @@ def check_adapter(folder: Path) -> None:
     content = _content(folder)
     if not (folder / WEIGHTS).is_file():
         raise UsageError(
-            f"the adapter {folder} has its weights pickled ({_PICKLED}), which are not read; load "
-            "it with peft and save it again, as safetensors"
+            f"the adapter {folder} has pickled weights ({_PICKLED}), which headspex does not read; "
+            "load it with peft and save it again as safetensors"
             if (folder / _PICKLED).is_file()
             else f"the adapter {folder} has no {WEIGHTS}; fetch it again"
         )
@@ -52,10 +51,10 @@ def check_adapter(folder: Path) -> None:
 
 
 def base_of(folder: Path) -> tuple[str, str | None]:
-    """Name and revision of the model that an adapter was trained on, as it says.
+    """Name and revision of an adapter's base model, from its configuration.
 
     Raises:
-        UsageError: it does not say.
+        UsageError: the configuration names no base model.
     """
     content = _content(folder)
     base, revision = content.get("base_model_name_or_path"), content.get("revision")
@@ -68,7 +67,7 @@ def base_of(folder: Path) -> tuple[str, str | None]:
 
 
 def merged(model: Any, folder: Path) -> Any:
-    """A transformers model with an adapter merged into its weights, in place and in their type.
+    """Merge an adapter into a transformers model, in place and in the weights' own dtype.
 
     Raises:
         UsageError: the adapter does not fit the model, or cannot be merged.
@@ -80,28 +79,26 @@ def merged(model: Any, folder: Path) -> Any:
         config = peft.PeftConfig.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"the adapter {folder} is of a kind that this peft does not know "
+            f"the installed peft does not know this kind of adapter: {folder} "
             f"({first_cause(error)}); save it again, or update peft"
         ) from error
     _check_mergeable(config, str(folder))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what peft warns of is refused below
+            warnings.simplefilter("ignore")  # peft warns of misfits, which are refused below
             wrapped = peft.PeftModel(model, config)
             found = wrapped.load_adapter(str(folder), "default", torch_device="cpu")
-    # peft raises these, and nothing narrower, for files and models that do not go together.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-            SafetensorError) as error:  # fmt: skip
+    except (*_MISFITS, SafetensorError) as error:
         raise UsageError(_misfit(folder, first_cause(error))) from error
     _check_untied(model, wrapped, config, folder)
-    if strange := [*found.missing_keys, *found.unexpected_keys]:
-        of = "it" if found.unexpected_keys else "the model"
-        raise UsageError(_misfit(folder, f"{strange[0]} is only in {of}"))
+    if unmatched := [*found.missing_keys, *found.unexpected_keys]:
+        owner = "it" if found.unexpected_keys else "the model"
+        raise UsageError(_misfit(folder, f"{unmatched[0]} is only in {owner}"))
     return _unloaded(wrapped, str(folder))
 
 
 def is_adapted(model: Any) -> bool:
-    """Whether an object is a peft.PeftModel, without importing peft to find out."""
+    """Whether an object is a peft.PeftModel; does not import peft."""
     module = sys.modules.get("peft")
     return module is not None and isinstance(model, module.PeftModel)
 
@@ -117,15 +114,15 @@ def merged_object(model: Any) -> Any:
 
 
 def refuse_injected(model: Any) -> None:
-    """Refuse a transformers model that carries an adapter in its own layers.
+    """Refuse a transformers model with an adapter loaded into its own layers.
 
     Raises:
-        UsageError: it does.
+        UsageError: it has one.
     """
     if getattr(model, "_hf_peft_config_loaded", False):
         raise UsageError(
-            "heads are taken out of plain weights, but an adapter was loaded into this model; give "
-            "the plain model, and adapter=FOLDER beside it"
+            "headspex needs plain weights, but an adapter was loaded into this model; pass the "
+            "plain model, and the adapter as adapter=FOLDER"
         )
 
 
@@ -143,7 +140,8 @@ def _check_mergeable(config: Any, name: str) -> None:
     if config.is_prompt_learning:
         kind = getattr(config.peft_type, "value", config.peft_type)
         raise UsageError(
-            f"the adapter of {name} ({kind}) {_NOTHING_TO_MERGE}; take a LoRA or one of its kin"
+            f"the adapter of {name} ({kind}) adds inputs instead of changing weights, so it cannot "
+            "be merged; use LoRA or another adapter of weights"
         )
 
 
@@ -154,8 +152,9 @@ def _check_untied(model: Any, wrapped: Any, config: Any, folder: Path) -> None:
     touched = {*wrapped.base_model.targeted_module_names, *(config.modules_to_save or ())}
     if both := sorted(name for name in touched if name.rsplit(".", 1)[-1] in ends):
         raise UsageError(
-            f"the adapter {folder} changes {both[0]}, which this model ties to its other end, so "
-            "that merging would change both; merge it with peft into an untied model, and give that"
+            f"the adapter {folder} changes {both[0]}, but this model ties its input and output "
+            "embeddings, so merging would change both; merge it with peft into an untied model, "
+            "and give that"
         )
 
 

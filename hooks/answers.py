@@ -1,4 +1,4 @@
-"""Which log-probabilities a batch reads off, and for whom."""
+"""Which log-probabilities are read from a batch, and which answer each belongs to."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ from headspex.hooks.inputs import Inputs
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The inputs of a batch of items, and what is read off each."""
+    """The distinct inputs of a batch of items, and the log-probabilities read from each."""
 
     inputs: Int[np.ndarray, " inputs"]  # each once
-    of_item: Int[np.ndarray, " items"]  # which of them an item asks
-    places: Int[Tensor, "inputs answers"]  # where logits are wanted, from the first own token
+    of_item: Int[np.ndarray, " items"]  # index into `inputs`
+    places: Int[Tensor, "inputs answers"]  # positions of logits, from the first own token
     item: Int[Tensor, " reads"]
     column: Int[Tensor, " reads"]  # of `places`
     token: Int[Tensor, " reads"]
@@ -25,17 +25,19 @@ class Asked:
 
 
 def asked(work: Work, inputs: Inputs, items: Int[np.ndarray, " items"]) -> Asked:
-    """What a batch asks."""
+    """The distinct inputs and the reads of a batch."""
     distinct, of_item = np.unique(work.inputs[items], return_inverse=True)
     places = [inputs.places(int(index)) for index in distinct]
     width = max(map(len, places))
     tables = [
-        np.array([
-            (found.index(position - inputs.shared[index]), token, choice)
-            for choice, position, token in inputs.passes[index].reads
-        ])
+        np.array(
+            [
+                (found.index(position - inputs.shared[index]), token, choice)
+                for choice, position, token in inputs.passes[index].reads
+            ]
+        )
         for index, found in zip(distinct, places, strict=True)
-    ]  # fmt: skip
+    ]
     item = np.repeat(np.arange(len(items)), [len(tables[n]) for n in of_item])
     column, token, choice = torch.from_numpy(np.concatenate([tables[n] for n in of_item])).T
     return Asked(
@@ -52,7 +54,7 @@ def asked(work: Work, inputs: Inputs, items: Int[np.ndarray, " items"]) -> Asked
 def read_off(
     table: Float[Tensor, "*places vocabulary"], where: tuple[Tensor, ...], token: Int[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
-    """Log-probabilities of tokens; for `~token`, whether another is the likeliest."""
+    """Log-probabilities of tokens; for `~token`, 1 if another token is likelier, else 0."""
     token = token.to(table.device)
     missed = token < 0
     values = table[(*where, torch.where(missed, ~token, token))]
@@ -64,7 +66,7 @@ def read_off(
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Log-probabilities that belong to (row, choice); several tokens of an answer add up."""
+    """Log-probability of each answer token, with its row and choice; tokens of an answer add up."""
 
     rows: Int[Tensor, " reads"]
     choices: Int[Tensor, " reads"]

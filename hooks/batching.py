@@ -1,4 +1,4 @@
-"""In which order and which batches (input, mask) pairs are run, and what they have in common."""
+"""Order and batches of (input, mask) pairs, and the computation that pairs share."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from headspex.hooks.inputs import Inputs
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """All that one call asks: items are (row, input) pairs, one or more a row.
+    """One call's work: items are (row, input) pairs, one or more per row.
 
-    The last of a layer's switches is its MLP's, the others are its heads'. `codes` numbers the
-    masks of each layer: equal number, equal mask of that layer. `ranks` orders
-    whole masks so that masks with equal first layers stand together.
+    A layer's switches are its heads, then its MLP. `codes` numbers the distinct masks of each
+    layer. `ranks` orders whole masks so that masks with equal first layers are adjacent.
     """
 
     rows: Int[np.ndarray, " items"]
@@ -23,8 +22,8 @@ class Work:
     masks: Bool[np.ndarray, "rows layers switches"]
     codes: Int[np.ndarray, "rows layers"]
     ranks: Int[np.ndarray, " rows"]
-    before_last: Int[np.ndarray, " rows"]  # as ranks, the last layer left out
-    first: int  # the first layer with anything off; the last one where there is none
+    before_last: Int[np.ndarray, " rows"]  # as ranks, without the last layer
+    first: int  # the first layer with anything off; the last layer if nothing is off
     n_choices: int
 
 
@@ -33,14 +32,14 @@ def plan_work(
     questions: Sequence[int] | Int[np.ndarray, " rows"],
     masks: Bool[np.ndarray, "rows layers switches"],
 ) -> Work:
-    """What rows need; row i asks question `questions[i]` under `keep[i]`."""
+    """The work of rows: row i asks question `questions[i]` under `masks[i]`."""
     found = [inputs.of_question[question] for question in questions]
     packed = np.packbits(masks, axis=2)
     codes = np.stack([_numbered(packed[:, layer]) for layer in range(masks.shape[1])], axis=1)
     touched = ~masks.all(axis=(0, 2))
     return Work(
-        rows=np.repeat(np.arange(len(found)), [len(one) for one in found]),
-        inputs=np.array([index for one in found for index in one], dtype=np.int64),
+        rows=np.repeat(np.arange(len(found)), list(map(len, found))),
+        inputs=np.array([index for indices in found for index in indices], dtype=np.int64),
         masks=masks,
         codes=codes,
         ranks=_numbered(codes),
@@ -53,10 +52,9 @@ def plan_work(
 def chunks(
     work: Work, inputs: Inputs, items: Int[np.ndarray, " items"], batch_tokens: int
 ) -> Iterator[Int[np.ndarray, " chunk"]]:
-    """Parts of `items` whose inputs share one beginning, or none.
+    """Split `items` into parts whose inputs share one prefix, or have none.
 
-    A beginning is computed once per mask of a part, so that a part holds as many masks as
-    `batch_tokens` allow.
+    The prefix is computed once per mask, so `batch_tokens` limits the masks of a part.
     """
     together: dict[tuple[int, ...], list[int]] = {}
     for item in items:
@@ -79,18 +77,18 @@ def batches(
     *,
     merged: bool,
 ) -> Iterator[Int[np.ndarray, " batch"]]:
-    """Parts of `items` of at most `batch_tokens` tokens with padding, or of one item.
+    """Split `items` into batches of at most `batch_tokens` tokens with padding, or of one item.
 
-    Long inputs come first, so that little is padded and too little memory shows at once; equal
-    inputs stand together, and among them masks that begin alike.
+    Long inputs come first: there is little padding, and running out of memory shows at once. Equal
+    inputs are adjacent, and among them masks with equal first layers.
 
     Args:
-        work: what is asked.
+        work: the call's work.
         items: some of its items.
         lengths: tokens of every input.
-        batch_tokens: what a batch may hold.
-        merged: whether items that only the last layer's mask tells apart count as one, and one
-            token for each further one.
+        batch_tokens: the most tokens of a batch.
+        merged: whether items whose masks differ only in the last layer count as one item, plus
+            one token for each further item.
     """
     rows, asked = work.rows[items], work.inputs[items]
     order = np.lexsort((rows, work.ranks[rows], asked, -lengths[asked]))
@@ -99,7 +97,7 @@ def batches(
     new = np.append(True, (state[:, 1:] != state[:, :-1]).any(axis=0)) | (not merged)
     start, used = 0, 0
     for end, tokens in enumerate(lengths[asked].tolist()):
-        # The first of a batch is the longest: the others are padded to it.
+        # The first input of a batch is the longest; the others are padded to it.
         cost = int(lengths[asked[start]]) if new[end] else 1
         if end > start and used + cost > batch_tokens:
             yield items[start:end]
@@ -110,7 +108,7 @@ def batches(
 
 @dataclass(frozen=True, eq=False)
 class Fork:
-    """Where a layer's masks part what was the same so far."""
+    """How the masks of one layer split the states of a batch."""
 
     parent: Int[np.ndarray, " states"]  # the state before this layer's masks
     member: Int[np.ndarray, " states"]  # one item of each state
@@ -120,10 +118,10 @@ class Fork:
 def forks(
     start: Int[np.ndarray, " items"], codes: Int[np.ndarray, "items layers"]
 ) -> tuple[Fork, ...]:
-    """How the states of a batch divide, layer by layer.
+    """How the states of a batch split, layer by layer.
 
-    Two items are in one state as long as they started alike (`start`, numbered from 0) and all
-    their masks so far are equal: what is computed for one serves the other.
+    Two items share a state, which is computed once, while their `start` (numbered from 0) and all
+    their masks so far are equal.
     """
     found, state = [], start
     for code in codes.T:

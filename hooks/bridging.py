@@ -18,7 +18,7 @@ def check_config(config: Any, name: str) -> str:
     """The architecture's class name.
 
     Raises:
-        UsageError: not a decoder, or one whose ablation is not known to be right.
+        UsageError: not a decoder, or an architecture without tested ablation.
     """
     listed = (getattr(config, "architectures", None) or [""])[0]
     kind = getattr(config, "model_type", "")
@@ -44,7 +44,7 @@ def check_config(config: Any, name: str) -> str:
 
 
 def is_bridge(model: Any) -> bool:
-    """Whether an object is a TransformerBridge, without importing TransformerLens to find out."""
+    """Whether an object is a TransformerBridge; does not import TransformerLens."""
     module = sys.modules.get("transformer_lens.model_bridge")
     return module is not None and isinstance(model, module.TransformerBridge)
 

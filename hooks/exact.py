@@ -1,4 +1,4 @@
-"""The same computation in float64: what a model would answer if nothing were rounded."""
+"""A model's computation in float64, where rounding is negligible."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ def can_be_exact(device: torch.device) -> bool:
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """Compute in float64 inside the block, whatever the weights' type and whatever code asks for.
+    """Compute in float64 inside the block, whatever the weights' dtype.
 
-    Weights are turned one at a time, where they are used, and stay as they are. Attention and norms
-    that ask for float32, as those of transformers do, get float64 too.
+    Weights are converted one at a time, where they are used, and are not changed. Code that casts
+    to float32, as attention and norms of transformers do, gets float64.
     """
     with torch.no_grad(), _Exact():
         yield
@@ -36,15 +36,15 @@ class _Exact(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        # A table of embeddings is large and only looked up: what is found is turned.
+        # The embedding table is large and only looked up: convert the rows that are read.
         if func is not functional.embedding:
-            args, kwargs = tree_map(_turned, (tuple(args), dict(kwargs or {})))
+            args, kwargs = tree_map(_as_float64, (tuple(args), dict(kwargs or {})))
         if func is torch.Tensor.float:
             func = torch.Tensor.double
-        return tree_map(_turned, func(*args, **(kwargs or {})))
+        return tree_map(_as_float64, func(*args, **(kwargs or {})))
 
 
-def _turned(value: Any) -> Any:
+def _as_float64(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.double() if value.dtype in _ROUNDED else value
     if isinstance(value, torch.dtype) and value in _ROUNDED:

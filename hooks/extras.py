@@ -6,10 +6,10 @@ from headspex.errors import UsageError
 
 
 def need(package: str, why: str) -> None:
-    """Refuse to go on without a package, which is an extra of its own name.
+    """Check that an optional package is installed; its extra has the same name.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: the package is not installed.
     """
     if find_spec(package) is None:
         raise UsageError(

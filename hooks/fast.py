@@ -1,9 +1,9 @@
-"""The fast path: many masks at once through a Llama, without what an answer does not need.
+"""The fast path: a Llama's forward pass under many masks, computing only what answers need.
 
-- What lies below the first ablated part is computed once per input (`trunk`).
-- What several inputs share, worked examples for instance, is computed once per mask.
-- Masks that agree on their first layers share them, for the same input.
-- The last layer and the vocabulary are computed at the answers' positions only.
+- Layers below the first ablated part are computed once per input (`headspex.hooks.prefix`).
+- A prefix that inputs share, such as worked examples, is computed once per mask.
+- For the same input, masks with equal first layers share the computation of these layers.
+- The last layer and the logits are computed at the answers' positions only.
 """
 
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ from headspex.hooks.llama import (
 )
 from headspex.hooks.prefix import Trunk
 
-LOGITS = 2**26  # computed together: 256 MiB in float32
+LOGITS = 2**26  # computed at once: 256 MiB in float32
 
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """A beginning under several masks: keys and values of the layers above the first ablated."""
+    """A prefix under several masks: keys and values of the layers above the first ablated one."""
 
     kv: dict[int, KeysValues]
     state: dict[int, Int[np.ndarray, " masks"]]  # the row of `kv` of each mask
@@ -47,8 +47,8 @@ class FastPath:
 
     Args:
         llama: weights.
-        inputs: all that may be asked.
-        batch_tokens: tokens of what is kept between calls that are computed together.
+        inputs: all inputs of later calls.
+        batch_tokens: tokens in one batch of the states that are cached between calls.
     """
 
     def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
@@ -58,7 +58,7 @@ class FastPath:
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
     ) -> Iterator[tuple[Int[np.ndarray, " batch"], Answers]]:
-        """Some items of the work, batch after batch, with their answers."""
+        """Run some items of the work; yields each batch of items with its answers."""
         for chunk in chunks(work, self._inputs, items, batch_tokens):
             beginning = self._inputs.beginning(int(work.inputs[chunk[0]]))
             shared = self._shared(beginning, work, chunk, ablation) if beginning else None
@@ -71,7 +71,7 @@ class FastPath:
                 yield batch, Answers(rows, question.choice, values)
 
     def forget(self, batch_tokens: int) -> None:
-        """Free what is kept between calls; keep no more than this together from now on."""
+        """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
         self._trunk = Trunk(self._llama, self._inputs, batch_tokens)
 
     def _shared(
@@ -79,9 +79,9 @@ class FastPath:
     ) -> Shared:
         llama = self._llama
         ranks, sample = np.unique(work.ranks[work.rows[chunk]], return_index=True)
-        rows = work.rows[chunk][sample]  # one of each mask
-        stem = self._trunk.beginning(beginning, work.first)
-        x, z = stem.x[0][None], stem.z[0][None]
+        rows = work.rows[chunk][sample]  # one row of each mask
+        prefix = self._trunk.beginning(beginning, work.first)
+        x, z = prefix.x[0][None], prefix.z[0][None]
         found: dict[int, KeysValues] = {}
         state: dict[int, np.ndarray] = {}
         parted = forks(np.zeros_like(rows), work.codes[rows, work.first :])
@@ -95,9 +95,13 @@ class FastPath:
         return Shared(found, state, {int(rank): n for n, rank in enumerate(ranks)})
 
     def _answers(
-        self, work: Work, items: np.ndarray, question: Asked, ablation: Ablation,
+        self,
+        work: Work,
+        items: np.ndarray,
+        question: Asked,
+        ablation: Ablation,
         shared: Shared | None,
-    ) -> tuple[States, Int[np.ndarray, " items"]]:  # fmt: skip
+    ) -> tuple[States, Int[np.ndarray, " items"]]:
         """The last residual stream at the answers of each state, and the state of each item."""
         llama, rows = self._llama, work.rows[items]
         x, z = self._trunk.states(question.inputs.tolist(), work.first)
@@ -114,19 +118,19 @@ class FastPath:
 
 
 def _past(shared: Shared, index: int, ranks: np.ndarray) -> KeysValues:
-    """Keys and values of a beginning, of the states whose masks have these ranks."""
+    """Keys and values of a prefix under the masks with these ranks."""
     mask = np.array([shared.mask_of_rank[int(rank)] for rank in ranks])
     state, (k, v) = shared.state[index][mask], shared.kv[index]
     if (state == state[0]).all():
         return k[state[0]][None], v[state[0]][None]
-    wanted = torch.from_numpy(state).to(k.device)
-    return k[wanted], v[wanted]
+    rows = torch.from_numpy(state).to(k.device)
+    return k[rows], v[rows]
 
 
 def _fork_states(
     x: States, z: Heads, fork: Fork, masks: np.ndarray, ablation: Ablation, llama: Llama, index: int
 ) -> States:
-    """States after a layer whose masks part them; `masks` is bool [items, switches]."""
+    """States after a layer whose masks split them; `masks` is bool [items, switches]."""
     if len(fork.parent) > len(x):
         parent = torch.from_numpy(fork.parent).to(x.device)
         x, z = x[parent], z[parent]
@@ -139,7 +143,7 @@ def _fork_states(
 def _read(
     x: States, state: Int[np.ndarray, " items"], question: Asked, llama: Llama
 ) -> Float[Tensor, " reads"]:
-    """The log-probabilities that are read; a slice of states at a time, vocabularies are large."""
+    """The log-probabilities to read, for a few states at a time: vocabularies are large."""
     of_read = torch.from_numpy(state)[question.item]
     values = torch.zeros(len(of_read), dtype=x.dtype)
     size = max(1, LOGITS // (x.shape[1] * len(llama.unembedding)))

@@ -1,4 +1,4 @@
-"""sha256 of weights and tokenizers: what a run writes down to be repeatable."""
+"""sha256 of weights and tokenizers, which a run records."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import torch
 def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None) -> str:
     """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names.
 
-    With `dtype` it is that of the same weights in this precision; one of them at a time is turned.
+    `dtype` converts each weight first, one at a time.
     """
     digest = hashlib.sha256()
     for name in sorted(state):
@@ -23,9 +23,9 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | 
 
 
 def plain_state(model: Any) -> dict[str, torch.Tensor]:
-    """A transformers model's state dict under its own names, also while a bridge wraps its parts.
+    """The state dict of a transformers model under its own names, even inside a bridge.
 
-    A bridge puts wrappers between the modules and registers some of them twice.
+    A bridge puts wrappers between the modules and registers some modules twice.
     """
     with torch.device("meta"):
         names = set(type(model)(model.config).state_dict())
@@ -37,7 +37,7 @@ def plain_state(model: Any) -> dict[str, torch.Tensor]:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """sha256 over the whole tokenizer file of a fast tokenizer, or over a slow one's vocabulary."""
+    """sha256 of a fast tokenizer's whole file, or of a slow tokenizer's vocabulary."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     text = (
         backend.to_str()

@@ -1,4 +1,4 @@
-"""The log-likelihood of every answer for many (question, mask) pairs: the hot loop of a study."""
+"""Log-likelihoods of answers for many (question, mask) pairs: the hot loop of a study."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,20 +26,20 @@ PATHS = ("auto", "bridge", "fast")
 
 
 class Prepared:
-    """A model with all the questions it will be asked; takes a model's place in `answer_log_probs`.
+    """A model with all the questions it will be asked; `answer_log_probs` takes it as its model.
 
-    Calls with it share what no mask can change, so the weights must stay as they are meanwhile.
+    Calls share a cache of what no mask changes, so the weights must not change between them.
 
     Args:
         model: a LoadedModel or a TransformerBridge.
         encoded: the questions; calls pass these objects, in any order and number.
-        batch_tokens: tokens (with padding) in one forward pass; halved for good where memory does
-            not suffice. The last bits of a result depend on which rows share a batch; the same
-            call repeats exactly.
-        path: "bridge" runs the bridge with hooks; "fast" an equal forward pass for the Llama
-            family, equal to float rounding; "auto" the fast one where it applies, agrees with the
-            bridge on a few masks, and nobody's hooks would be missed. What speaks against it is
-            said once on standard error.
+        batch_tokens: tokens (with padding) in one forward pass; halved for good when memory runs
+            out. The last bits of a result depend on which rows share a batch; the same call
+            repeats exactly.
+        path: "bridge" runs the bridge with hooks; "fast" runs a forward pass for the Llama family
+            that is equal up to float rounding; "auto" takes the fast one if it applies, agrees with
+            the bridge on a few masks, and would skip no hooks of others. If not, the reason is
+            printed once on standard error.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Prepared:
             batch_tokens = tokens_of(plain.device)
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens must be 1 or more, but got {batch_tokens}")
-        # By identity, as hashing hundreds of token ids for each of many thousand rows would cost
-        # more; the objects are kept, so that no other takes their identity.
+        # By identity: hashing hundreds of token ids for each of many thousand rows would cost more.
+        # The objects are kept, so no other object gets their id.
         self._questions = {id(question): question for question in encoded}
         self._number = {key: number for number, key in enumerate(self._questions)}
         self._inputs = plan_inputs(
@@ -104,21 +104,19 @@ class Prepared:
     def _chosen(self) -> Path:
         if self._path == "bridge":
             return self._plain
-        fast, reason = (
-            (None, "it comes with hooks of its own") if has_hooks(self.bridge) else self._fast
-        )
+        fast, reason = (None, "it has hooks already") if has_hooks(self.bridge) else self._fast
         if fast is not None:
             return fast
         if self._path == "fast":
             raise UsageError(
                 f"the fast path does not apply to this model: {reason}; use path='auto'"
             )
-        say_once(f"no fast forward pass for this model: {reason}; its bridge runs, which is slower")
+        say_once(f"no fast forward pass for this model: {reason}; its bridge is used, more slowly")
         return self._plain
 
     @cached_property
     def _fast(self) -> tuple[FastPath | None, str]:
-        """The fast path, or why there is none."""
+        """The fast path, or None and the reason why it does not apply."""
         if reason := objection(self.bridge):
             return None, reason
         model, tokens = self.bridge.original_model, self._budget.batch_tokens
@@ -127,7 +125,7 @@ class Prepared:
         fast = FastPath(llama, self._inputs, tokens)
 
         def exact() -> FastPath:
-            # The weights that are judged; the rotations are tables, and rounded ones.
+            # The same weights; the rotary tables are rounded, so they are made again in float64.
             ropes = llama_weights(model, longest).ropes
             return FastPath(replace(llama, ropes=ropes), self._inputs, tokens)
 
@@ -152,10 +150,10 @@ def answer_log_probs(
     """Log-likelihood in nats of each choice, one row per (question, mask) pair.
 
     Args:
-        model: a LoadedModel or a TransformerBridge; or one of them `Prepared` for several calls,
-            which then fixed `batch_tokens` and `path`.
-        encoded: one question per row; give the same object again to ask it under another mask,
-            what the masks leave untouched is then computed once.
+        model: a LoadedModel or a TransformerBridge; or `Prepared` for several calls, with its own
+            `batch_tokens` and `path`.
+        encoded: one question per row; pass the same object again to ask it under another mask, so
+            that layers below the masks are computed once.
         keep_masks: bool [rows, n_layers, n_heads], or [n_layers, n_heads] for all rows, or None
             for all heads. True = the head stays on.
         keep_mlps: bool [rows, n_layers], or [n_layers] for all rows, or None for all MLPs.
@@ -164,12 +162,12 @@ def answer_log_probs(
         progress: called after every batch with the number of rows done.
 
     Returns:
-        float64; questions with fewer choices than the largest have -inf at the end. The softmax
-        is over the whole vocabulary, in the model's own type, as in lm-eval.
+        float64; rows of questions with fewer choices end in -inf. The softmax is over the whole
+        vocabulary, in the model's own dtype, as in lm-eval.
 
     Raises:
         UsageError: shapes or options that do not fit, a "fast" path that does not apply, or a
-            prompt that does not fit into memory.
+            prompt too long for the memory.
     """
     prepared: Prepared = (
         model

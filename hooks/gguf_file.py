@@ -1,4 +1,4 @@
-"""GGUF files, llama.cpp's format, read by transformers into plain weights."""
+"""GGUF files (llama.cpp's format), which transformers reads into plain weights."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ SUFFIX = ".gguf"
 
 
 def only_gguf(folder: Path) -> str | None:
-    """The name of the GGUF file in a folder that holds no other weights; None where there is none.
+    """The name of the only weights in a folder if they are a GGUF file, else None.
 
     Raises:
-        UsageError: there are several.
+        UsageError: the folder holds several GGUF files.
     """
     found = sorted(file.name for file in folder.glob(f"*{SUFFIX}"))
     if not found or _other_weights(folder):
@@ -22,17 +22,17 @@ def only_gguf(folder: Path) -> str | None:
     if len(found) > 1:
         raise UsageError(
             f"{folder} holds {len(found)} GGUF files ({', '.join(found[:4])}"
-            f"{', ...' if len(found) > 4 else ''}), and a model is one of them; name it: "
-            f"{folder / found[0]}"
+            f"{', ...' if len(found) > 4 else ''}), and a model is one of them; name the file, "
+            f"such as {folder / found[0]}"
         )
     return found[0]
 
 
 def check_readable(name: str) -> None:
-    """Refuse a GGUF file where its reader is absent.
+    """Check that the package that reads GGUF files is installed.
 
     Raises:
-        UsageError: it is.
+        UsageError: the package is not installed.
     """
     need("gguf", f"{name} is read")
 
@@ -49,16 +49,16 @@ def quantisation(file: Path) -> str:
 
 
 def reading(file: str) -> dict[str, Any]:
-    """What transformers is asked for, to get plain weights out of a file."""
+    """Arguments of `from_pretrained` that make transformers read a file into plain weights."""
     import transformers
 
-    # The newest releases would else compute with the file's own blocks where they can.
+    # The newest releases would otherwise compute with the file's quantised blocks.
     kind = getattr(transformers, "GgufConfig", None)
     return {} if kind is None else {"quantization_config": kind(gguf_file=file, dequantize=True)}
 
 
 def forget_blocks(model: Any) -> None:
-    """Make a model that was read from a file a plain one, which can be saved."""
+    """Remove the quantisation settings of a model read from a file, so that it can be saved."""
     for owner, name in (
         (model.config, "quantization_config"),
         (model, "hf_quantizer"),

@@ -1,4 +1,4 @@
-"""Gradients of scores by the gates that switch heads and MLPs."""
+"""Gradients of scores with respect to gates on heads and MLPs."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_ho
 from headspex.hooks.token_budget import out_of_memory
 from headspex.tasks.prompts import EncodedQuestion
 
-BATCH = 8  # questions that are differentiated together, at most
-TOKENS = 8_192  # of these, to begin with: all activations are kept until the way back
+BATCH = 8  # questions per backward pass, at most
+TOKENS = 8_192  # per backward pass, to begin with: it needs all activations
 
-# From log-probabilities of the choices of some questions, and where these questions are among all,
-# to the derivatives of their scores by them.
+# (log-probabilities of some questions' choices, slice of these questions among all) -> derivatives
+# of their scores with respect to the log-probabilities.
 Derivatives = Callable[
     [Float[np.ndarray, "questions choices"], slice], Float[np.ndarray, "questions choices"]
 ]
@@ -35,16 +35,15 @@ def gate_gradients(
 ) -> Float[np.ndarray, "questions layers switches"]:
     """d score / d gate of every head and, as the last switch, of the layer's MLP.
 
-    A gate multiplies a head's output, and lets in as much of its fill as it keeps out of the head
-    (Michel, Levy & Neubig 2019, eq. 4, without the absolute value). It stands at 1 where a mask
-    keeps the head, and at 0 where not.
+    With gate g the head's output becomes g * output + (1 - g) * fill (Michel, Levy & Neubig 2019,
+    eq. 4, without the absolute value). g is 1 where a mask keeps the head, else 0.
 
     Args:
         bridge: a TransformerBridge.
         encoded: questions, none of them `greedy`.
-        derivatives: of scores, by the log-probabilities of choices; absent ones are -inf.
+        derivatives: of scores with respect to log-probabilities of choices; absent ones are -inf.
         keep_masks, keep_mlps: as in `headspex.hooks.ablation_hooks`, one for each question or all.
-        fill: float [n_layers, n_heads, d_head], what takes a head's place; None: zeros.
+        fill: float [n_layers, n_heads, d_head], replaces the head's output; None: zeros.
 
     Raises:
         RoomError: a single question does not fit into memory.
@@ -89,23 +88,23 @@ def _log_probs(
 ) -> tuple[list[tuple[int, int]], Float[torch.Tensor, " answers"]]:
     """(question, choice) of every answer, and its log-probability.
 
-    No row of a batch touches another, nor the gates of another.
+    Rows of a batch are independent, and so are their gates.
     """
     inputs = [(row, one) for row, some in enumerate(asked) for one in some]
     tokens = torch.zeros(len(inputs), max(len(one.tokens) for _, one in inputs), dtype=torch.long)
     for line, (_, one) in zip(tokens, inputs, strict=True):
-        line[: len(one.tokens)] = torch.tensor(one.tokens)  # no real token looks to the right
+        line[: len(one.tokens)] = torch.tensor(one.tokens)  # attention is causal: no mask needed
     own = gates[[row for row, _ in inputs]]
     hooks = []
     for layer in range(gates.shape[1]):
-        instead = None if fill is None else fill[layer]
+        layer_fill = None if fill is None else fill[layer]
         hooks += [
-            (hook_name(layer), _gate(own[:, layer, None, :-1, None], instead)),
+            (hook_name(layer), _gate(own[:, layer, None, :-1, None], layer_fill)),
             (mlp_hook_name(layer), _gate(own[:, layer, None, -1:], None)),
         ]
     with bridge.hooks(fwd_hooks=hooks):
         logits = bridge(tokens.to(bridge.original_model.device))
-    # Several answers may be read off one place: each place is normalized once.
+    # Several answers may be read at one position: normalize each position once.
     places = sorted({(line, at) for line, (_, one) in enumerate(inputs) for _, at, _ in one.reads})
     number = {place: i for i, place in enumerate(places)}
     lines, positions = map(list, zip(*places, strict=True))
@@ -115,9 +114,9 @@ def _log_probs(
         for line, (row, one) in enumerate(inputs)
         for choice, at, token in one.reads
     )
-    answers, of_place, wanted = map(list, zip(*reads, strict=True))
-    lengths = Counter(answers)  # as sorted
-    sums = [part.sum() for part in log_probs[of_place, wanted].split(list(lengths.values()))]
+    answers, of_place, targets = map(list, zip(*reads, strict=True))
+    lengths = Counter(answers)  # in sorted order
+    sums = [part.sum() for part in log_probs[of_place, targets].split(list(lengths.values()))]
     return list(lengths), torch.stack(sums)
 
 

@@ -1,4 +1,4 @@
-"""Which inputs a set of questions needs, and which of them begin alike."""
+"""The model inputs that a set of questions needs, and the prefixes they share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from headspex.tasks.prompts import EncodedQuestion
 
 @dataclass(frozen=True)
 class Pass:
-    """One input of the model, and the answers that are read off it.
+    """One input of the model, and the answers read from its logits.
 
     `reads` holds (choice, position of the logits, token whose log-probability counts); `~token`
-    counts as one where another token than `token` is likelier.
+    counts 1 if another token is likelier than `token`, else 0.
     """
 
     tokens: tuple[int, ...]
@@ -25,7 +25,7 @@ class Pass:
 
 
 def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
-    """The different inputs that a question needs: one, where all answers begin alike.
+    """The distinct inputs of a question: one if each answer's input is a prefix of the longest.
 
     Inputs longer than the context lose tokens on the left, as in lm-eval's
     `(context + continuation)[-(n_ctx + 1):][:-1]`.
@@ -51,7 +51,7 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
         if question.greedy:
             missed = len(question.continuations) + choice
             found += [(missed, position, ~token) for position, token in own]
-    # What ends early is read off a longer input that begins with it: no token sees a later one.
+    # Attention is causal: an input that is a prefix of a longer one is read from the longer one.
     for tokens in sorted(reads, key=len):
         longer = (other for other in reads if len(other) > len(tokens))
         host = next((other for other in longer if other[: len(tokens)] == tokens), None)
@@ -64,8 +64,8 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
 class Inputs:
     """The inputs of a set of questions.
 
-    `shared[i]` counts the leading tokens that `passes[i]` has in common with its neighbours, the
-    inputs that it is best computed with: worked examples, usually. 0 where it has none.
+    `shared[i]` counts the leading tokens, usually of worked examples, that `passes[i]` shares with
+    other inputs; see `shared_beginnings`.
     """
 
     passes: tuple[Pass, ...]  # all different
@@ -80,21 +80,21 @@ class Inputs:
 
     @cached_property
     def own_lengths(self) -> Int[np.ndarray, " inputs"]:
-        """Tokens of each input beyond what it shares."""
+        """Tokens of each input after its shared prefix."""
         return self.lengths - np.array(self.shared, dtype=np.int64)
 
     def beginning(self, index: int) -> tuple[int, ...]:
-        """The tokens that an input shares."""
+        """The shared prefix of an input."""
         return self.passes[index].tokens[: self.shared[index]]
 
     def places(self, index: int) -> tuple[int, ...]:
-        """Where an input's logits are wanted, counted from the first token of its own."""
+        """Positions of the logits to read, counted from the first token after the shared prefix."""
         found = {position for _, position, _ in self.passes[index].reads}
         return tuple(position - self.shared[index] for position in sorted(found))
 
 
 def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
-    """What to run for these questions; equal ones share their inputs.
+    """The inputs of these questions; equal questions share their inputs.
 
     Raises:
         UsageError: as `passes`.
@@ -109,10 +109,10 @@ def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
 
 
 def shared_beginnings(found: Sequence[Pass]) -> tuple[int, ...]:
-    """How many leading tokens each input shares with its neighbours.
+    """Length in tokens of the prefix that each input shares with its neighbours in sorted order.
 
-    Neighbours share at least half of the shorter one: less does not pay, as what is shared is
-    computed apart. An answer's first logits are never shared.
+    Neighbours share at least half of the shorter one; computing a shorter prefix separately does
+    not pay. A prefix ends before the first position whose logits are read.
     """
     order = sorted(range(len(found)), key=lambda i: found[i].tokens)
     alike = [_alike(found[left], found[right]) for left, right in pairwise(order)]

@@ -1,7 +1,7 @@
-"""The Llama family's arithmetic on tensors: its weights, by reference, and the parts of a layer.
+"""The Llama family's forward pass on plain tensors, in parts.
 
-The same numbers as the bridge to float rounding, computed so that `headspex.hooks.fast` can leave
-out what an answer does not need.
+Equal to the bridge up to float rounding; `headspex.hooks.fast` combines the parts and skips what
+answers do not need.
 """
 
 from dataclasses import dataclass
@@ -60,28 +60,28 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Rope:
-    """Rotary positions: cos and sin [pos, d_head], or [states, pos, d_head] where they differ.
+    """Rotary embedding: cos and sin [pos, d_head], or [states, pos, d_head] if states differ.
 
-    The first half of `sin` is turned around, as its half of a head comes from the other half.
+    The first half of `sin` is negated, for `turned`.
     """
 
     cos: Tensor
     sin: Tensor
 
     def at(self, positions: Tensor | slice) -> "Rope":
-        """Of these positions; a tensor [states, pos] gives each state its own."""
+        """The rows of these positions; a tensor [states, pos] gives each state its own."""
         return Rope(self.cos[positions], self.sin[positions])
 
     def turned(self, x: Heads) -> Heads:
-        """The heads turned by their positions."""
+        """The heads rotated by their positions."""
         left, right = x.chunk(2, dim=-1)
-        aside = torch.cat((right, left), dim=-1)
-        return (x * self.cos[..., None, :]).addcmul_(aside, self.sin[..., None, :])
+        swapped = torch.cat((right, left), dim=-1)
+        return (x * self.cos[..., None, :]).addcmul_(swapped, self.sin[..., None, :])
 
 
 @dataclass(frozen=True, eq=False)
 class Llama:
-    """A Llama's weights; nothing is copied, so edits in place of the model are seen."""
+    """A Llama's weights by reference, so in-place edits of the model take effect."""
 
     layers: tuple[Layer, ...]
     embedding: Tensor
@@ -98,7 +98,7 @@ class Llama:
 
 
 def refusal(model: Any) -> str | None:
-    """Why this arithmetic does not apply to a transformers model; None where it does."""
+    """Why this forward pass does not apply to a transformers model; None if it does."""
     config, name = model.config, type(model).__name__
     if name not in FAMILY:
         return f"{name} is not of the Llama family"
@@ -117,15 +117,15 @@ def refusal(model: Any) -> str | None:
         for layer in range(config.num_hidden_layers)
         for name in _NAMES.values()
     }
-    if strange := sorted(state.keys() ^ known):
-        return f"it is not the plain architecture: {strange[0]}"
+    if differing := sorted(state.keys() ^ known):
+        return f"it is not the plain architecture: {differing[0]}"
     if any(w.is_meta or not w.is_floating_point() for w in state.values()):
         return "its weights are quantised or not in memory"
     return None
 
 
 def llama_weights(model: Any, length: int) -> Llama:
-    """The weights of a transformers model that `refusal` lets pass.
+    """The weights of a transformers model that `refusal` accepts.
 
     Args:
         model: stays on its device, or on its devices where a device_map spread it.
@@ -172,14 +172,14 @@ def attend(
     past: KeysValues | None = None,
     at: Int[Tensor, "states answers"] | None = None,
 ) -> tuple[States, Heads, KeysValues]:
-    """Attention of one layer, up to what its heads hand to W_O.
+    """Attention of one layer, up to the heads' outputs before W_O.
 
     Args:
         x: the residual stream before the layer.
         llama: weights.
         index: the layer.
-        past: keys and values of the tokens before `x`, of each state or of one for all.
-        at: the tokens that queries are computed for; all of them where it is None.
+        past: keys and values of the tokens before `x`, per state or one for all.
+        at: positions in `x` to compute queries for; None: all.
 
     Returns:
         The residual stream and the heads' outputs at the queries, and the keys and values of `x`.
@@ -210,7 +210,7 @@ def attend(
 
 
 def keys_values(x: States, llama: Llama, index: int) -> KeysValues:
-    """Keys and values of one layer for tokens from the first on."""
+    """Keys and values of one layer, for `x` that begins at position 0."""
     layer = llama.layers[index]
     h = norm(x.to(layer.device), layer.attention_norm, llama.epsilon)
     turn = llama.ropes[layer.device].at(slice(0, x.shape[1]))
@@ -224,9 +224,9 @@ def rest_of_layer(
     index: int,
     with_mlp: Bool[Tensor, " states"] | None = None,
 ) -> States:
-    """The residual stream after a layer, from that before it and its heads' outputs.
+    """The residual stream after a layer, from the one before it and the heads' outputs.
 
-    States that are not `with_mlp` go without it; None stands for all.
+    `with_mlp` marks the states that go through the MLP; None: all.
     """
     layer = llama.layers[index]
     x = x + functional.linear(z.flatten(2), layer.o)
@@ -237,14 +237,14 @@ def rest_of_layer(
 
 
 def log_probs(x: States, llama: Llama) -> Float[Tensor, "states pos vocabulary"]:
-    """Log-probabilities of the whole vocabulary, in the model's own type."""
+    """Log-probabilities of the whole vocabulary, in the model's own dtype."""
     x = norm(x.to(llama.final_norm.device), llama.final_norm, llama.epsilon)
     logits = functional.linear(x.to(llama.unembedding.device), llama.unembedding)
     return torch.log_softmax(logits, dim=-1)
 
 
 def norm(x: States, weight: Tensor, epsilon: float) -> States:
-    """RMSNorm, in float32 whatever the model's type, as in transformers."""
+    """RMSNorm, in float32 whatever the model's dtype, as in transformers."""
     y = x.float()
     y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + epsilon)
     return weight * y.to(x.dtype)

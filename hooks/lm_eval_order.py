@@ -1,7 +1,7 @@
-"""lm-eval's own way to score: its order, its batches, full logits, for scores that equal its own.
+"""Scoring in lm-eval's order and batches, with full logits.
 
-Slower than `headspex.hooks.forward`, and equal to lm-eval 0.4.13 on the same weights with eager
-attention to the last bit.
+Equal to lm-eval 0.4.13 to the last bit on the same weights with eager attention, and slower than
+`headspex.hooks.forward`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch.nn.utils.rnn import pad_sequence
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks.ablation import ablated, refuse_resample
 from headspex.tasks.prompts import EncodedQuestion
 
@@ -34,19 +34,19 @@ def harness_log_probs(
         model: a LoadedModel or a TransformerBridge.
         encoded: the questions.
         keep_mask: bool [n_layers, n_heads], one mask for all; None for all heads.
-        batch_size: inputs of one forward pass, lm-eval's `--batch_size`; scores depend on it in
-            their last bits.
-        progress: told how many answers each input finished.
+        batch_size: inputs per forward pass, lm-eval's `--batch_size`; the last bits of scores
+            depend on it.
+        progress: called after every input with the number of its answers.
         ablation: further arguments of `headspex.hooks.ablated`.
 
     Returns:
         As `answer_log_probs`.
 
     Raises:
-        UsageError: as `ablated`; a batch size below 1; an input that does not fit.
+        UsageError: as `ablated`; a batch size below 1; an answer longer than the context.
     """
     if batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, but is {batch_size}")
+        raise UsageError(f"{argument('batch_size')} must be at least 1, but is {batch_size}")
     refuse_resample(ablation.get("ablation", "zero"))
     bridge = getattr(model, "bridge", model)
     device = bridge.original_model.device
@@ -68,11 +68,11 @@ def harness_log_probs(
                             f"context of {n_ctx}; shorten it"
                         )
                     own = table[end - len(answer.tokens) : end]
-                    wanted = torch.tensor(answer.tokens, device=own.device)
-                    value = own.gather(1, wanted[:, None]).sum()
+                    targets = torch.tensor(answer.tokens, device=own.device)
+                    value = own.gather(1, targets[:, None]).sum()
                     result[answer.row, answer.choice] = float(value)
                     if answer.greedy_in is not None:
-                        missed = (own.argmax(dim=-1) != wanted).sum()
+                        missed = (own.argmax(dim=-1) != targets).sum()
                         result[answer.row, answer.greedy_in] = int(missed)
                 progress(len(one.answers))
     return result
@@ -80,26 +80,26 @@ def harness_log_probs(
 
 @dataclass(frozen=True)
 class _Answer:
-    """A continuation: the scored tokens, and where its numbers stand."""
+    """The scored tokens of a continuation, and where its numbers go in the result."""
 
     row: int
     choice: int
     tokens: tuple[int, ...]
-    greedy_in: int | None  # the column of its misses
+    greedy_in: int | None  # column for the number of tokens that greedy decoding misses
 
 
 @dataclass(frozen=True)
 class _Input:
-    """An input before it is cut, and all that is read off it."""
+    """An input before truncation, and the answers read from it."""
 
     tokens: tuple[int, ...]
     answers: tuple[_Answer, ...]
 
 
 def _in_order(encoded: Sequence[EncodedQuestion]) -> list[_Input]:
-    """The longest first, as lm-eval sorts them: by all tokens, the last one included.
+    """Inputs in lm-eval's order: the longest first, ties by all tokens, including the last one.
 
-    One input serves all continuations that differ in their last token alone, of whatever question.
+    Continuations that differ only in their last token share an input, also across questions.
     """
     groups: dict[tuple[int, ...], list[_Answer]] = {}
     for row, question in enumerate(encoded):

@@ -1,4 +1,4 @@
-"""From a model's name, folder or object to a bridge that is ready to be scored."""
+"""Load a model by name, folder or object, as a bridge that is ready for scoring."""
 
 import os
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedModel:
-    """A bridge in eval mode without gradients, its tokenizer, and what identifies both."""
+    """A bridge in eval mode without gradients, its tokenizer, and the fingerprints of both."""
 
     bridge: Any  # transformer_lens TransformerBridge
     tokenizer: Any  # transformers tokenizer
-    name: str  # what the user asked for: "tiny", a Hub name, a folder
+    name: str  # as the user gave it: "tiny", a Hub name, a folder
     architecture: str  # "LlamaForCausalLM"
     n_layers: int
     n_heads: int  # query heads per layer
@@ -33,10 +33,10 @@ class LoadedModel:
     dtype: str
     device: str
     revision: str | None  # commit of the Hub repository, None for folders and objects
-    fingerprint: str  # sha256 of the weights, with an adapter merged
+    fingerprint: str  # sha256 of the weights, after merging an adapter
     tokenizer_fingerprint: str
-    adapter: str | None = None  # folder of a PEFT adapter that was merged
-    quantised: str | None = None  # how the file it was read from stored it: "GGUF Q4_1"
+    adapter: str | None = None  # folder of the merged PEFT adapter
+    quantised: str | None = None  # format of the file it was read from: "GGUF Q4_1"
 
     def __repr__(self) -> str:
         """One line: which model, of what size, where."""
@@ -46,7 +46,7 @@ class LoadedModel:
         )
 
     def described(self) -> dict[str, str | None]:
-        """Which weights these are, for JSON."""
+        """What identifies the weights, for JSON."""
         return {
             "name": self.name,
             "architecture": self.architecture,
@@ -73,18 +73,18 @@ def load_model(
         model: "tiny" (ships with headspex), an alias (see `ALIASES`), a Hub name (org/name), a
             local folder, a GGUF file or a folder that holds one, a PEFT adapter's folder (its base
             with the adapter merged), a transformers model (which the bridge then edits in place),
-            a peft.PeftModel (merged in place first), or a TransformerBridge. Nothing from a
-            repository is executed.
+            a peft.PeftModel (merged in place first), or a TransformerBridge. No code from a
+            repository is run.
         tokenizer: for objects; a bridge may bring its own.
         revision: branch, tag or commit of a Hub repository.
         device: "cpu", "cuda", "cuda:1", "mps"; objects stay where they are.
         dtype: "float32", "bfloat16" or "float16"; objects stay as they are.
-        adapter: folder of a PEFT adapter that is merged into the weights; one that only lies beside
-            them is not.
+        adapter: folder of a PEFT adapter to merge into the weights; an adapter that merely lies
+            beside them is ignored.
 
     Raises:
-        UsageError: the name is unknown, or the model is absent, gated, broken, or no decoder that
-            headspex knows.
+        UsageError: the name is unknown, or the model is absent, gated, broken, or not a decoder
+            that headspex knows.
     """
     if not isinstance(model, str | os.PathLike):
         return _from_object(model, tokenizer, adapter)
@@ -96,16 +96,22 @@ def load_model(
     architecture = check_config(config, source.name)
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
     weights = read_weights(source, config, DTYPES[dtype]).to(device)
+    bridge = bridge_from_model(weights, architecture, source.name)
+    quantised = None
+    if source.gguf is not None:
+        quantised = gguf_file.quantisation(Path(source.location) / source.gguf)
     return _loaded(
-        bridge_from_model(weights, architecture, source.name), tokenizer, source.name,
-        revision=commit_of(source), adapter=source.adapter,
-        quantised=None if source.gguf is None
-        else gguf_file.quantisation(Path(source.location) / source.gguf),
-    )  # fmt: skip
+        bridge,
+        tokenizer,
+        source.name,
+        revision=commit_of(source),
+        adapter=source.adapter,
+        quantised=quantised,
+    )
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not know or this machine does not have."""
+    """Refuse a device that torch does not know or that this machine lacks."""
     try:
         kind = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -119,8 +125,8 @@ def check_device(device: str) -> None:
         raise UsageError(f"no device {device!r}; known: {', '.join(present)}, cuda:N")
     if (kind.index or 0) >= present[kind.type]:
         raise UsageError(
-            f"device {device!r} needs such an accelerator, but torch finds "
-            f"{present[kind.type]} of that kind; use {argument('device')} cpu"
+            f"torch finds {present[kind.type]} {kind.type} devices on this machine, too few for "
+            f"{device!r}; use {argument('device')} cpu"
         )
 
 
@@ -133,7 +139,7 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
         if is_bridge(model):
             raise UsageError(
                 f"an adapter is merged before a bridge is built, but got a bridge and {adapter}; "
-                "give the transformers model"
+                "pass the transformers model"
             )
         if isinstance(model, torch.nn.Module):
             model = adapters.merged(model, folder)
@@ -152,7 +158,7 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
         )
     if tokenizer is None:
         raise UsageError(
-            "a model given as an object needs its tokenizer, but there is none; "
+            "a model given as an object needs a tokenizer, but got none; "
             "pass load_model(model, tokenizer=...)"
         )
     return _loaded(bridge, tokenizer, architecture, adapter=folder)

@@ -1,4 +1,4 @@
-"""What a question is worth under a mask, whatever kind of question it is."""
+"""Scoring of questions under masks, for every kind of question."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -13,7 +13,7 @@ from headspex.tasks.prompts import EncodedQuestion
 
 
 def prepare(model: Any, encoded: Sequence[EncodedQuestion]) -> Prepared | PreparedPrompts:
-    """A model with all the questions it will be asked, for `measure`."""
+    """The model with all the questions it will be asked, for `measure`."""
     if are_prompts(encoded):
         return PreparedPrompts(model, cast("Sequence[EncodedPrompt]", encoded))
     return Prepared(model, encoded)
@@ -30,7 +30,8 @@ def measure(
     Args:
         prepared: from `prepare`.
         encoded: one question per row.
-        keep_masks: as in `answer_log_probs`, and so are further arguments.
+        keep_masks: as in `answer_log_probs`.
+        how: further arguments of `answer_log_probs`.
 
     Raises:
         UsageError: as `answer_log_probs` and `PreparedPrompts.values`.

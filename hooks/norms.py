@@ -1,4 +1,4 @@
-"""How much each head and MLP could write, by its weights."""
+"""Norms of the weights with which heads and MLPs write to the residual stream."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from headspex.hooks.fingerprint import plain_state
 
 
 def output_norms(bridge: Any) -> Float[np.ndarray, "layers switches"]:
-    """Frobenius norm of each head's columns of `o_proj` and, last, of the layer's `down_proj`."""
+    """Frobenius norms of each head's columns of `o_proj` and, last, of the layer's `down_proj`."""
     n_layers, n_heads = int(bridge.cfg.n_layers), int(bridge.cfg.n_heads)
     state = plain_state(bridge.original_model)
     rows = []

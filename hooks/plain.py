@@ -22,8 +22,8 @@ class PlainPath:
     Layers below the first ablated one run once per input of a batch.
 
     Args:
-        bridge: a TransformerBridge, whose own hooks take part.
-        inputs: all that may be asked.
+        bridge: a TransformerBridge; its own hooks run too.
+        inputs: all inputs of later calls.
     """
 
     def __init__(self, bridge: Any, inputs: Inputs) -> None:
@@ -32,7 +32,7 @@ class PlainPath:
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
     ) -> Iterator[tuple[Int[np.ndarray, " batch"], Answers]]:
-        """Some items of the work, batch after batch, with their answers."""
+        """Run some items of the work; yields each batch of items with its answers."""
         lengths = self._inputs.lengths
         for batch in batches(work, items, lengths, batch_tokens, merged=False):
             question = asked(work, self._inputs, batch)
@@ -49,19 +49,18 @@ class PlainPath:
             yield batch, Answers(torch.from_numpy(rows)[question.item], question.choice, values)
 
     def forget(self, batch_tokens: int) -> None:
-        """Nothing is kept between batches."""
+        """Do nothing: there is no cache between batches."""
 
     def _logits(
         self, tokens: Tensor, of_row: np.ndarray, places: Tensor, hooks: list[Any], first: int
     ) -> Tensor:
-        def only_wanted(x: Tensor, hook: Any) -> Tensor:
+        def at_places(x: Tensor, hook: Any) -> Tensor:
             return x.gather(1, places.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
 
-        # The vocabulary is large: unembed nothing but the positions that are read.
-        hooks = [*hooks, ("unembed.hook_in", only_wanted)]
+        # The vocabulary is large: unembed only the positions that are read.
+        hooks = [*hooks, ("unembed.hook_in", at_places)]
         tokens, row = tokens.to(self._bridge.original_model.device), torch.from_numpy(of_row)
-        # Padding stands on the right, where no real token sees it: nothing is masked but the
-        # future.
+        # Padding is on the right, and attention is causal: no attention mask is needed.
         if first == 0 or not sliceable(self._bridge):
             logits: Tensor = self._bridge.run_with_hooks(tokens[row], fwd_hooks=hooks)
             return logits
@@ -74,7 +73,7 @@ class PlainPath:
 
 
 def sliceable(bridge: Any) -> bool:
-    """Whether layers may be left out: all attend alike, and no hooks but ours would miss a row."""
+    """Whether lower layers may be skipped: one kind of attention, and no hooks of others."""
     config = bridge.original_model.config
     kinds = set(getattr(config, "layer_types", None) or ())
     # transformers looks up a layer's kind of attention by its place in the list.
@@ -82,7 +81,7 @@ def sliceable(bridge: Any) -> bool:
 
 
 def has_hooks(bridge: Any) -> bool:
-    """Whether somebody hooked the bridge or a module of the model, and counts on every row."""
+    """Whether somebody hooked the bridge or a module, and so expects to see every row."""
     if any(point.fwd_hooks for point in bridge.hook_dict.values()):
         return True
     modules = bridge.original_model.modules()
@@ -91,7 +90,7 @@ def has_hooks(bridge: Any) -> bool:
         for module in modules
         for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     )
-    # A bridge hooks its own parts once it has run.
+    # A bridge hooks its own modules on its first run.
     return any(not hook.__module__.startswith("transformer_lens.") for hook in found)
 
 
@@ -99,7 +98,7 @@ def has_hooks(bridge: Any) -> bool:
 def sliced(bridge: Any, first: int) -> Iterator[None]:
     """The transformers model without its layers below `first` inside the block.
 
-    `start_at_layer` alone runs them and throws away what they give.
+    `start_at_layer` alone still runs them, and discards their outputs.
     """
     decoder = bridge.original_model.model
     layers = decoder.layers

@@ -1,4 +1,4 @@
-"""What no mask can change: the model below the first ablated heads, computed once per input."""
+"""A cache of states below the first ablated part, which no mask changes: one per input."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -25,31 +25,31 @@ KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
 
 @dataclass(frozen=True, eq=False)
 class PrefixState:
-    """Some inputs at the first ablated layer: what its mask does not reach.
+    """States of some inputs at the first ablated layer, before its mask.
 
-    At the last layer only the answers' positions are kept.
+    At the last layer they hold only the answers' positions.
     """
 
-    x: tuple[Tensor, ...]  # [pos, width], the residual stream before the layer, of own tokens
+    x: tuple[Tensor, ...]  # [pos, width], the residual stream before the layer, without the prefix
     z: tuple[Tensor, ...]  # [pos, head, d_head], its heads' outputs
-    kv: tuple[KeysValues, ...] = ()  # of a beginning, up to this layer, for what follows it
+    kv: tuple[KeysValues, ...] = ()  # only of a prefix: of each layer up to this one
 
     @property
     def nbytes(self) -> int:
-        """Memory that it holds, without padding."""
+        """Bytes of its tensors."""
         return sum(t.nbytes for t in (*self.x, *self.z, *(t for pair in self.kv for t in pair)))
 
 
 class Trunk:
-    """Stems of the inputs of a model, kept while memory allows.
+    """A cache of `PrefixState`s, limited in bytes.
 
-    An input is always computed in the same company, whatever was asked before: what comes out does
-    not depend, to the last bit, on what was kept.
+    An input is always computed in the same batch, so its states do not depend on earlier calls,
+    to the last bit.
 
     Args:
         llama: weights.
-        inputs: all that may be asked.
-        batch_tokens: tokens (with padding) that are computed together.
+        inputs: all inputs of later calls.
+        batch_tokens: tokens (with padding) of a batch.
     """
 
     def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
@@ -57,24 +57,24 @@ class Trunk:
         self._batches_by_prefix = _batches_by_prefix(inputs, batch_tokens)
         self._place = {
             index: (number, place)
-            for number, company in enumerate(self._batches_by_prefix)
-            for place, index in enumerate(company)
+            for number, batch in enumerate(self._batches_by_prefix)
+            for place, index in enumerate(batch)
         }
         self._kept: OrderedDict[tuple[int, object], PrefixState] = OrderedDict()
         self._bytes = 0
         self._limit = _limit(llama.final_norm.device)
 
-    def states(self, wanted: Sequence[int], first: int) -> tuple[States, Heads]:
-        """Inputs (each once) at layer `first`, padded on the right, and its heads' outputs."""
-        places = [self._place[index] for index in wanted]
-        stems = {number: self._company(number, first) for number in dict(places)}
+    def states(self, indices: Sequence[int], first: int) -> tuple[States, Heads]:
+        """Distinct inputs at layer `first`, padded on the right, and its heads' outputs."""
+        places = [self._place[index] for index in indices]
+        found = {number: self._batch(number, first) for number in dict(places)}
         return (
-            pad_sequence([stems[number].x[place] for number, place in places], batch_first=True),
-            pad_sequence([stems[number].z[place] for number, place in places], batch_first=True),
+            pad_sequence([found[number].x[place] for number, place in places], batch_first=True),
+            pad_sequence([found[number].z[place] for number, place in places], batch_first=True),
         )
 
     def beginning(self, tokens: tuple[int, ...], first: int) -> PrefixState:
-        """A shared beginning at layer `first`."""
+        """States of a shared prefix at layer `first`."""
 
         def grow() -> PrefixState:
             x, z, kv = self._grow([tokens], first)
@@ -82,15 +82,15 @@ class Trunk:
 
         return self._remembered((first, tokens), grow)
 
-    def _company(self, number: int, first: int) -> PrefixState:
-        company = self._batches_by_prefix[number]
-        beginning = self._inputs.beginning(company[0])
-        tokens = [self._inputs.passes[i].tokens[len(beginning) :] for i in company]
+    def _batch(self, number: int, first: int) -> PrefixState:
+        batch = self._batches_by_prefix[number]
+        beginning = self._inputs.beginning(batch[0])
+        tokens = [self._inputs.passes[i].tokens[len(beginning) :] for i in batch]
         lengths = [len(one) for one in tokens]
         at = None
         if first == self._llama.last:
-            at = pad_sequence([torch.tensor(self._inputs.places(i)) for i in company], True)
-            lengths = [len(self._inputs.places(i)) for i in company]
+            at = pad_sequence([torch.tensor(self._inputs.places(i)) for i in batch], True)
+            lengths = [len(self._inputs.places(i)) for i in batch]
 
         def grow() -> PrefixState:
             past = self.beginning(beginning, first).kv if beginning else ()
@@ -129,17 +129,17 @@ class Trunk:
 
 
 def _batches_by_prefix(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
-    """Inputs that begin alike, the longest first, in batches."""
+    """Batches of inputs with the same shared prefix, the longest inputs first."""
     order = sorted(
         range(len(inputs.passes)),
         key=lambda i: (inputs.beginning(i), -inputs.own_lengths[i], i),
     )
     found: list[list[int]] = []
     for index in order:
-        now = found[-1] if found else []
-        fits = now and (len(now) + 1) * inputs.own_lengths[now[0]] <= batch_tokens
-        if fits and inputs.beginning(now[0]) == inputs.beginning(index):
-            now.append(index)
+        batch = found[-1] if found else []
+        fits = batch and (len(batch) + 1) * inputs.own_lengths[batch[0]] <= batch_tokens
+        if fits and inputs.beginning(batch[0]) == inputs.beginning(index):
+            batch.append(index)
         else:
             found.append([index])
     return found

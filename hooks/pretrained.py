@@ -1,4 +1,4 @@
-"""Reading configuration, tokenizer and weights with transformers; failures become one sentence."""
+"""Read configuration, tokenizer and weights with transformers; failures become one sentence."""
 
 import os
 import warnings
@@ -18,15 +18,15 @@ from headspex.support.notice import first_cause, say_once
 
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# transformers applies what lies beside the weights, where peft is installed; so it looks elsewhere.
+# If peft is installed, transformers applies an adapter beside the weights; this hides it.
 _NO_ADAPTER = {"subfolder": "no-adapter-is-applied-unasked"}
 
 
 def read_config(source: Source) -> Any:
-    """The model's configuration; the only step that meets the Hub's refusals first.
+    """The model's configuration; the first step that needs the Hub.
 
     Raises:
-        UsageError: it cannot be read, or says that the weights are quantised.
+        UsageError: it cannot be read, or the weights are quantised.
     """
     from transformers import AutoConfig
 
@@ -41,7 +41,7 @@ def read_config(source: Source) -> Any:
 
 
 def commit_of(source: Source) -> str | None:
-    """The commit that a Hub repository's cached files belong to; None for a folder."""
+    """The commit of a Hub repository's cached files; None for a folder."""
     from huggingface_hub import try_to_load_from_cache
 
     if not source.on_hub:
@@ -63,7 +63,7 @@ def read_tokenizer(source: Source) -> Any:
 
 
 def tokenizer_source(source: Source) -> Source:
-    """Where the tokenizer is: beside the adapter, where it was saved with one."""
+    """Where the tokenizer is: in the adapter's folder if it holds one."""
     own = source.adapter
     if own is None or not (own / "tokenizer_config.json").is_file():
         return source
@@ -71,13 +71,13 @@ def tokenizer_source(source: Source) -> Source:
 
 
 def read_weights(source: Source, config: Any, dtype: torch.dtype) -> Any:
-    """The model on the CPU with eager attention, in eval mode, all of its weights from its files.
+    """The model on the CPU with eager attention, in eval mode, with all weights from its files.
 
-    An adapter is merged in the type that the weights are stored in, so that the model is the same
-    one as if it had been merged and saved before.
+    An adapter is merged in the dtype of the stored weights, so the result equals a model that was
+    merged and saved before.
 
     Raises:
-        UsageError: files are missing or broken, or hold more than weights.
+        UsageError: files are missing or broken, or pickles hold more than weights.
     """
     if source.adapter is None:
         return _stored(source, config, dtype)
@@ -110,7 +110,7 @@ def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
             attn_implementation="eager",
             use_safetensors=pickled is None,
             weights_only=True,  # a pickle can run code; anything but weights is refused
-            ignore_mismatched_sizes=True,  # they are refused below, in words
+            ignore_mismatched_sizes=True,  # refused below, with a better message
             output_loading_info=True,
             adapter_kwargs=_NO_ADAPTER,
             **_file_of(source),
@@ -119,7 +119,7 @@ def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
     _check_complete(source, report)
     if pickled is not None:
         say_once(
-            f"the weights of {source.name} were pickled ({pickled}): weights alone were read, and "
+            f"the weights of {source.name} are pickled ({pickled}): only weights were read, and "
             "no code was run; safetensors, as save_pretrained writes them, load faster"
         )
     if source.gguf is not None:
@@ -128,16 +128,16 @@ def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
 
 
 def _check_complete(source: Source, report: dict[str, Any]) -> None:
-    """Refuse weights that are absent or of another shape; tell of those that were left out.
+    """Refuse missing weights and wrong shapes; print a notice of unused weights.
 
     Raises:
-        UsageError: transformers would fill some with random numbers and go on.
+        UsageError: some weights are missing or mismatched; transformers would make them random.
     """
-    if wrong := sorted(report["mismatched_keys"]):
-        name, stored, wanted = wrong[0]
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, stored, expected = mismatched[0]
         raise UsageError(
-            f"{source.name} cannot be loaded: {name} is {list(stored)} in its files, and "
-            f"{list(wanted)} by its config.json; mend the one, or fetch the other again"
+            f"{source.name} cannot be loaded: {name} is {list(stored)} in its files, but "
+            f"{list(expected)} by its config.json; mend config.json, or fetch the weights again"
         )
     if missing := sorted(report["missing_keys"]):
         raise UsageError(
@@ -146,70 +146,71 @@ def _check_complete(source: Source, report: dict[str, Any]) -> None:
         )
     if unknown := sorted(report["unexpected_keys"]):
         say_once(
-            f"{len(unknown)} weights of {source.name}, such as {unknown[0]}, have no place in its "
-            "architecture and are left out"
+            f"{len(unknown)} weights of {source.name}, such as {unknown[0]}, do not belong to its "
+            "architecture and are ignored"
         )
 
 
 def _only_pickled(source: Source) -> str | None:
-    """The file of weights that are there as pickles alone; None for all others."""
-    if source.gguf is not None or any(_has(source, name) for name in SAFE):
+    """The file of a model's weights if they exist only as pickles, else None."""
+    if source.gguf is not None or any(fetched(source, name) for name in SAFE):
         return None
-    return next((name for name in PICKLED if _has(source, name)), None)
+    return next((name for name in PICKLED if fetched(source, name)), None)
 
 
-def _has(source: Source, name: str) -> bool:
+def fetched(source: Source, name: str) -> str | None:
+    """The path of one file of a model, downloaded from the Hub first; None if there is none."""
     from transformers.utils import cached_file
 
-    if not source.on_hub:
-        return (Path(source.location) / name).is_file()
-    # It is fetched, as it is needed in a moment.
-    found = cached_file(
-        source.location, name, revision=source.revision,
-        _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_gated_repo=False,
+    found: str | None = cached_file(
+        source.location,
+        name,
+        revision=source.revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_connection_errors=False,
-    )  # fmt: skip
-    return found is not None
+    )
+    return found
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without bars, which would mix with headspex's own, and without reports that are read here.
+    """Silence progress bars, which would mix with headspex's own, and reports checked here.
 
-    Nor is the Hub asked to convert a repository to safetensors.
+    Also keeps transformers from asking the Hub to convert a repository to safetensors.
     """
     import transformers.modeling_gguf_pytorch_utils as gguf_reader
     from transformers.utils import logging
 
-    shown, told = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    bar, asked = gguf_reader.tqdm, os.environ.get("DISABLE_SAFETENSORS_CONVERSION")
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    tqdm, conversion = gguf_reader.tqdm, os.environ.get("DISABLE_SAFETENSORS_CONVERSION")
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    gguf_reader.tqdm = logging.tqdm  # which the switch above switches
+    gguf_reader.tqdm = logging.tqdm  # this one obeys disable_progress_bar
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     try:
         yield
     finally:
-        if shown:
+        if bars:
             logging.enable_progress_bar()
-        logging.set_verbosity(told)
-        gguf_reader.tqdm = bar
-        if asked is None:
+        logging.set_verbosity(verbosity)
+        gguf_reader.tqdm = tqdm
+        if conversion is None:
             del os.environ["DISABLE_SAFETENSORS_CONVERSION"]
         else:
-            os.environ["DISABLE_SAFETENSORS_CONVERSION"] = asked
+            os.environ["DISABLE_SAFETENSORS_CONVERSION"] = conversion
 
 
 @contextmanager
 def _unpickling(source: Source, file: str) -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # on versions of the format
+        warnings.simplefilter("ignore", UserWarning)  # about versions of the format
         try:
             yield
         except Exception as error:
             raise UsageError(
-                f"{source.name} cannot be loaded: {file} holds more than weights, or is broken, "
-                "and nothing of it was run; get the model as safetensors"
+                f"{source.name} cannot be loaded: {file} holds more than weights, or is broken; "
+                "none of its code was run; get the model as safetensors"
             ) from error
 
 
@@ -218,10 +219,9 @@ def _explained(source: Source, broken: str) -> Iterator[None]:
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
-    # transformers and tokenizers raise these, and nothing narrower, for files that they cannot
-    # read; the exception is kept as the cause.
+    # transformers and tokenizers raise these, and nothing narrower, for files they cannot read.
     expected = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError)
-    # A file that is not GGUF raises whatever its bytes spell.
+    # The GGUF reader may raise anything for a file that is not GGUF.
     known = (*expected, SafetensorError, StrictDataclassError) if source.gguf is None else Exception
     try:
         yield
@@ -235,17 +235,17 @@ def _explained(source: Source, broken: str) -> Iterator[None]:
 
 
 def _sentence(source: Source, error: BaseException, broken: str) -> str:
-    said = _reason(source, error, broken)
+    reason = _reason(source, error, broken)
     if source.adapter is None or source.adapter != Path(source.name).expanduser():
-        return said
-    return f"{source.name} is an adapter of {source.location}: {said}"
+        return reason
+    return f"{source.name} is an adapter of {source.location}: {reason}"
 
 
 def _reason(source: Source, error: BaseException, broken: str) -> str:
     if source.gguf is not None:
         return (
-            f"{source.name} cannot be loaded: {source.gguf} is broken, or of a kind that "
-            f"transformers cannot read ({first_cause(error)}); get the model as safetensors"
+            f"{source.name} cannot be loaded: {source.gguf} is broken, or transformers cannot "
+            f"read its kind ({first_cause(error)}); get the model as safetensors"
         )
     if not source.on_hub:
         return (
@@ -274,14 +274,14 @@ def _reason(source: Source, error: BaseException, broken: str) -> str:
         )
     if caused_by(errors.EntryNotFoundError) and not caused_by(errors.LocalEntryNotFoundError):
         return (
-            f"{place} cannot be loaded from the Hub: {first_cause(error)}; where it is an adapter "
+            f"{place} cannot be loaded from the Hub: {first_cause(error)}; if it is an adapter "
             "or holds a .gguf file, fetch it (`hf download`) and name the folder or the file"
         )
     offline = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionError)
     if caused_by(*offline, TimeoutError) or "connect" in str(error).lower():
         return (
             f"{place} is not in the Hugging Face cache and the Hub cannot be reached; check the "
-            "network (and HF_HUB_OFFLINE), log in with `hf auth login` where the model is gated, "
+            "network (and HF_HUB_OFFLINE), log in with `hf auth login` if the model is gated, "
             "or pass a local folder"
         )
     return (

@@ -1,4 +1,4 @@
-"""A metric of the logits under masks: the bridge with hooks, prompts of equal length together."""
+"""A user's metric of the logits under masks: the bridge with hooks, in batches of equal length."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,12 +19,12 @@ from headspex.tasks.game import Batch, EncodedPrompt
 
 
 class MetricPath:
-    """Scores prompts with the metric that they carry.
+    """Scores prompts with their metric.
 
     Args:
-        bridge: a TransformerBridge, whose own hooks take part.
-        prompts: all that may be asked.
-        resample: whether heads that are off give what they give on the corrupted prompt.
+        bridge: a TransformerBridge; its own hooks run too.
+        prompts: all prompts of later calls.
+        resample: whether ablated heads get their outputs on the corrupted prompt.
     """
 
     def __init__(self, bridge: Any, prompts: Sequence[EncodedPrompt], *, resample: bool) -> None:
@@ -32,14 +32,14 @@ class MetricPath:
         if resample and (lacking := [one for one in prompts if one.corrupted is None]):
             raise UsageError(
                 f"resample ablation needs a corrupted prompt for each prompt, but prompt "
-                f"{lacking[0].index} of {lacking[0].called} has none; pass corrupted=..., or "
-                "CORRUPTED in the task's file"
+                f"{lacking[0].index} of {lacking[0].called} has none; pass corrupted=..., or add "
+                "CORRUPTED to the task's file"
             )
         self._lengths = np.array([len(one.context) for one in prompts])
 
     @property
     def inputs(self) -> Inputs:
-        """The prompts, as `plan_work` takes them."""
+        """The prompts as inputs of `plan_work`."""
         numbers = range(len(self._prompts))
         return Inputs(
             tuple(Pass(one.context, ()) for one in self._prompts),
@@ -51,7 +51,7 @@ class MetricPath:
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
     ) -> Iterator[tuple[Int[np.ndarray, " batch"], Answers]]:
-        """Some items of the work, batch after batch, with the metric of each."""
+        """Run some items of the work; yields each batch of items with their metric."""
         own = self._lengths[work.inputs[items]]
         for length in sorted(set(own.tolist()), reverse=True):
             alike = items[own == length]
@@ -61,7 +61,7 @@ class MetricPath:
                 yield batch, Answers(rows, torch.zeros_like(rows), values)
 
     def forget(self, batch_tokens: int) -> None:
-        """Nothing is kept between batches."""
+        """Do nothing: there is no cache between batches."""
 
     def _measured(
         self, work: Work, batch: Int[np.ndarray, " batch"], ablation: Ablation
@@ -79,17 +79,16 @@ class MetricPath:
             ablation = Ablation(fill=fill[:, of_row])
         logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks_of(masks, ablation))
         index = torch.tensor([one.index for one in asked], device=device)
-        told = Batch(index, tokens, corrupted, asked[0].tokenizer)
-        return _called(asked, logits, told)
+        return _called(asked, logits, Batch(index, tokens, corrupted, asked[0].tokenizer))
 
 
 class PreparedPrompts:
-    """A model with all the prompts that it will be asked about.
+    """A model with all the prompts that later calls will score.
 
     Args:
         model: a LoadedModel or a TransformerBridge.
         prompts: calls pass these objects, in any order and number.
-        batch_tokens: tokens in one forward pass; halved for good where memory does not suffice.
+        batch_tokens: tokens in one forward pass; halved for good when memory runs out.
     """
 
     def __init__(
@@ -115,8 +114,8 @@ class PreparedPrompts:
         """The metric of each prompt under its mask; arguments as in `answer_log_probs`.
 
         Raises:
-            UsageError: the metric raises, or gives something else than [batch] finite floats; no
-                corrupted prompts for resample ablation.
+            UsageError: the metric raises or returns anything but [batch] finite floats, or
+                resample ablation lacks corrupted prompts.
         """
         masks = check_switches(self._bridge, keep_masks, keep_mlps)
         resample = ablation == "resample" and fill is None
@@ -126,16 +125,15 @@ class PreparedPrompts:
             else check_ablation(self._bridge, masks, ablation, fill, rescale)
         )
         path = MetricPath(self._bridge, self._prompts, resample=resample)
-        work = plan_work(
-            path.inputs, [self._number[id(one)] for one in prompts],
-            masks.expand(len(prompts), -1, -1).cpu().numpy(),
-        )  # fmt: skip
+        asked = [self._number[id(one)] for one in prompts]
+        rows = masks.expand(len(prompts), -1, -1).cpu().numpy()
+        work = plan_work(path.inputs, asked, rows)
         found = scores(path, work, how, self._budget, dtype=torch.float32, progress=progress)
         return found.double().numpy()
 
 
 def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: Batch) -> Tensor:
-    """What the metric says, checked."""
+    """Call the metric and check what it returns."""
     called, shape = asked[0].called, list(logits.shape)
     rule = f"{called} must return finite floats of shape [{len(asked)}] (batch)"
     try:

@@ -1,4 +1,4 @@
-"""Where a model's files are: what a name on the command line stands for."""
+"""Where a model's files are, by the name that the user gives."""
 
 import difflib
 import os
@@ -19,15 +19,15 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True)
 class Source:
-    """A folder or a Hub repository that holds a model, and what is merged into it.
+    """A folder or a Hub repository that holds a model, and an adapter to merge.
 
     Attributes:
         name: as shown to the user.
         location: a folder or Hub name, as transformers takes it.
         revision: of a Hub repository.
-        on_hub: whether it is one.
-        gguf: the file of the folder that holds all of the model.
-        adapter: a folder with a PEFT adapter that is merged into the weights.
+        on_hub: whether `location` is a Hub name.
+        gguf: name of the GGUF file in the folder, if the model is one.
+        adapter: folder of a PEFT adapter to merge into the weights.
     """
 
     name: str
@@ -41,9 +41,10 @@ class Source:
 def find_source(
     name: str, revision: str | None = None, adapter: str | os.PathLike[str] | None = None
 ) -> Source:
-    """What `name` stands for: "tiny", an alias, a folder, a GGUF file or a Hub name, in this order.
+    """The model of this name.
 
-    A folder that holds an adapter alone stands for its base with the adapter merged.
+    A name is tried as "tiny", an alias, a folder, a GGUF file and a Hub name, in this order. A
+    folder that holds only an adapter means its base model with the adapter merged.
 
     Args:
         name: as the user gave it.
@@ -57,9 +58,9 @@ def find_source(
     if adapter is not None:
         if source.adapter is not None:
             raise UsageError(
-                f"one adapter is merged, but {name} is one and {argument('adapter')} names "
-                f"{adapter}; give the "
-                f"base as {argument('model')}, or merge the first and save the model"
+                f"only one adapter can be merged, but {name} is one and {argument('adapter')} is "
+                f"{adapter}; give the base as {argument('model')}, or merge the first one and save "
+                "the model"
             )
         source = replace(source, adapter=Path(adapter).expanduser())
     if source.adapter is not None:
@@ -78,7 +79,7 @@ def _found(name: str, revision: str | None) -> Source:
     if name.lower() in ALIASES:
         return Source(name, ALIASES[name.lower()], revision, on_hub=True)
     folder = Path(name).expanduser()
-    if name and folder.is_dir():  # no name would be the folder we are in
+    if name and folder.is_dir():  # an empty name would mean the current folder
         return _folder(name, folder, revision)
     if name and folder.is_file() and folder.suffix.lower() == SUFFIX:
         _refuse_revision(name, revision)
@@ -116,20 +117,20 @@ def _folder(name: str, folder: Path, revision: str | None) -> Source:
 
 
 def _adapted(name: str, folder: Path) -> Source:
-    """The base that an adapter names, with the adapter."""
+    """The base model of an adapter, with the adapter to merge."""
     base, revision = base_of(folder)
     local = Path(base).expanduser().exists()
     try:
         found = _found(base, None if local else revision)
     except UsageError as error:
         raise UsageError(
-            f"{name} is an adapter of {base}, which is not here ({error}); give the base as "
+            f"{name} is an adapter of {base}, which cannot be found ({error}); give the base as "
             f"{argument('model')} BASE {argument('adapter')} {name}"
         ) from error
     if found.adapter is not None:
         raise UsageError(
-            f"{name} is an adapter of {base}, which is an adapter itself; merge that one, save "
-            f"the model, and give it as {argument('model')} BASE {argument('adapter')} {name}"
+            f"{name} is an adapter of {base}, which is itself an adapter; merge {base}, save the "
+            f"model, and give it as {argument('model')} BASE {argument('adapter')} {name}"
         )
     return replace(found, name=name, adapter=folder)
 

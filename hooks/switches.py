@@ -1,4 +1,4 @@
-"""Where the parts of a model are switched on a TransformerBridge, and masks that say which."""
+"""The hooks at which heads and MLPs are ablated, and checks of their masks."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from headspex.errors import UsageError
 
 
 def hook_name(layer: int) -> str:
-    """Where a head's output is switched: [batch pos head d_head], query heads, before W_O.
+    """The hook on a layer's head outputs: [batch pos head d_head], query heads, before W_O.
 
-    After W_O the heads are summed and cannot be told apart.
+    After W_O the heads are summed and can no longer be separated.
     """
     return f"blocks.{layer}.attn.hook_z"
 
 
 def mlp_hook_name(layer: int) -> str:
-    """Where an MLP's output is switched: [batch pos d_model], before the residual stream."""
+    """The hook on an MLP's output: [batch pos d_model], before it joins the residual stream."""
     return f"blocks.{layer}.mlp.hook_out"
 
 
 def check_switches(
     bridge: Any, keep_masks: Any, keep_mlps: Any
 ) -> Bool[torch.Tensor, "masks layers switches"]:
-    """The masks of heads and, as the last switch of each layer, of its MLP; masks is batch or 1.
+    """Check the masks and join them: each layer's heads, then its MLP; `masks` is batch or 1.
 
     Raises:
         UsageError: wrong shape or type, or MLPs that the bridge has no hook for.
@@ -41,8 +41,8 @@ def check_switches(
         mlps = _check_mlps(bridge, keep_mlps, n_layers).to(heads.device)
     if 1 != len(heads) != len(mlps) != 1:
         raise UsageError(
-            f"heads and MLPs are switched row by row, but there are masks for {len(heads)} and "
-            f"{len(mlps)} rows; give one of each for every row"
+            f"keep_masks and keep_mlps must have one mask per row of the batch, but they have "
+            f"{len(heads)} and {len(mlps)}; give the same number of both"
         )
     count = max(len(heads), len(mlps))
     parts = heads.expand(count, -1, -1), mlps.expand(count, -1)[..., None]
@@ -89,6 +89,6 @@ def _check_mlps(bridge: Any, keep_mlps: Any, n_layers: int) -> Bool[torch.Tensor
     off = (~masks.all(dim=0)).nonzero().flatten().tolist()
     if absent := [name for name in map(mlp_hook_name, off) if name not in bridge.hook_dict]:
         raise UsageError(
-            f"MLPs are switched by hooks, but this bridge has no {absent[0]}; switch heads only"
+            f"MLPs are ablated by hooks, but this bridge has no {absent[0]}; ablate heads only"
         )
     return masks

@@ -1,4 +1,4 @@
-"""Work through a path in batches that fit into memory."""
+"""Score items in batches that fit into memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -12,7 +12,7 @@ from headspex.hooks.ablation import Ablation
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work
 
-BATCH_TOKENS_CPU = 2_048  # fits the caches: 4,096 are a tenth slower, 512 and 8,192 too
+BATCH_TOKENS_CPU = 2_048  # fits the CPU's caches: 512, 4,096 and 8,192 are a tenth slower
 BATCH_TOKENS_GPU = 65_536
 
 
@@ -27,20 +27,20 @@ class Path(Protocol):
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
     ) -> Iterator[tuple[Int[np.ndarray, " batch"], Answers]]:
-        """Some items of the work, batch after batch, with their answers."""
+        """Run some items of the work; yields each batch of items with its answers."""
 
     def forget(self, batch_tokens: int) -> None:
-        """Free what is kept between calls; keep no more than this together from now on."""
+        """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
 
 
 class TokenBudget:
-    """Tokens (with padding) of one forward pass; less after memory ran out."""
+    """Tokens (with padding) of one forward pass; halved each time memory runs out."""
 
     def __init__(self, batch_tokens: int) -> None:
         self.batch_tokens = batch_tokens
 
     def halve(self) -> None:
-        """Half of it from now on.
+        """Halve the budget.
 
         Raises:
             UsageError: a single prompt did not fit.
@@ -62,11 +62,10 @@ def scores(
     dtype: torch.dtype,
     progress: Callable[[int], None] | None = None,
 ) -> Float[torch.Tensor, "rows choices"]:
-    """Log-likelihood of every choice of every row, -0 where a question has fewer choices.
+    """Log-likelihood of every choice of every row; 0 for choices that a question lacks.
 
-    Several tokens are added up in `dtype`.
-
-    Where memory runs out, what is done stays done and the rest goes on in smaller batches.
+    Several tokens are added up in `dtype`. If memory runs out, finished batches are kept and the
+    rest continues in smaller batches.
 
     Raises:
         UsageError: a single prompt does not fit.
@@ -93,7 +92,7 @@ def scores(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory does not suffice."""
-    # On the CPU torch raises no class of its own.
+    """Whether an error means that memory ran out."""
+    # On the CPU torch raises a plain RuntimeError.
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "can't allocate memory" in str(error)

@@ -1,8 +1,8 @@
-"""Whether the fast path may stand in for the bridge: what it refuses, and a comparison of both.
+"""Whether the fast path may replace the bridge: a check of the model, and a comparison of both.
 
-In float64 nothing is rounded to speak of, so that any difference is an error: of the arithmetic, or
-of a weight. In the model's own type both paths round, the more the fewer heads are on, and are
-judged by how far they are from float64.
+In float64 rounding is negligible, so any difference is an error of the arithmetic or of a weight.
+In the model's own dtype both paths round, more with fewer heads on, and are compared by their
+distance from float64.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from headspex.hooks.llama import refusal
 from headspex.hooks.token_budget import Path, TokenBudget, scores
 from headspex.support.seeds import stream
 
-KEEPS = (1.0, 0.8, 0.5, 0.1)  # of the masks that both are asked under
-# Nats. SmolLM2's paths agree to 1e-12 in float64, and 1e-3 more on one of its 135 million weights
-# changes what they say of a text by 4e-7 or more.
+KEEPS = (1.0, 0.8, 0.5, 0.1)  # share of heads and MLPs that each mask keeps
+# Nats. SmolLM2's paths agree to 1e-12 in float64, and adding 1e-3 to one of its 135 million weights
+# changes the log-probabilities of a text by 4e-7 or more.
 EXACT = 1e-8
-# How much further from float64 than the bridge the fast path may be: fused attention sums in
-# another order, and at one mask in ten heads of SmolLM2 it was nine times as far.
+# The fast path may be this many times as far from float64 as the bridge: fused attention sums in
+# another order, and with one head in ten of SmolLM2 on it was nine times as far.
 ROUNDING = 32
-# Nats that are never too much, for models so small that the bridge hardly rounds; all that is
-# compared where there is no float64. In half precision both paths round at every step.
+# Nats that are always allowed, for models so small that the bridge hardly rounds; the only check on
+# devices without float64. In half precision both paths round at every step.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 
 _compared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def objection(bridge: Any) -> str | None:
-    """Why a bridge needs to be run itself; None where a Llama's arithmetic applies to it."""
+    """Why the fast path does not apply to a bridge; None if it does."""
     if getattr(bridge, "compatibility_mode", False):
         return "its weights are folded (compatibility mode)"
     return refusal(bridge.original_model)
@@ -50,16 +50,16 @@ def disagreement(
     inputs: Inputs,
     batch_tokens: int,
 ) -> str | None:
-    """How the fast path differs from the bridge by more than rounding; None where it does not.
+    """How the fast path differs from the bridge by more than rounding; None if it does not.
 
     Compared once per bridge, on two short questions under four masks of heads and MLPs.
 
     Args:
         bridge: of both paths.
-        fast: the path that is judged.
-        exact: makes it again inside float64, on the same weights.
+        fast: the fast path.
+        exact: makes the fast path again inside `exactly`, on the same weights.
         plain: the bridge's path.
-        inputs: all that may be asked.
+        inputs: all inputs of later calls.
         batch_tokens: of one forward pass.
     """
     if bridge not in _compared:
@@ -91,14 +91,14 @@ def _compare(
                 truth = ask(plain, torch.float64, half)
                 error = _apart(ask(exact(), torch.float64, half), truth)
         except UsageError:
-            return "memory does not suffice to compare it with the bridge in float64"
-        # Written so that NaN is refused too.
+            return "there is too little memory to compare it with the bridge in float64"
+        # Negated, so that NaN is refused too.
         if not error <= EXACT:
             return f"its log-probabilities differ by {error:.1e} from the bridge's, in float64"
         apart = _apart(found, truth)
         allowed = max(TOLERANCE[model.dtype], ROUNDING * _apart(expected, truth))
     if not apart <= allowed:
-        return f"its log-probabilities are off by {apart:.1e}, where {allowed:.1e} is rounding"
+        return f"its log-probabilities are off by {apart:.1e}; rounding allows {allowed:.1e}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Averages over subjects: each question alike, each subject alike, and by MMLU's categories."""
+"""Mean scores over questions, over subjects, and by MMLU's categories."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from headspex.tasks.questions import Question
 from headspex.tasks.task_types import Scores
 
-# As lm-eval's groups and the paper's table 7 have them; every other subject of MMLU is in "other".
+# As in lm-eval's groups and the paper's table 7.
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "stem": (
         "abstract_algebra", "anatomy", "astronomy", "college_biology", "college_chemistry",
@@ -42,11 +42,10 @@ def averages(questions: Sequence[Question], scores: Scores) -> dict[str, Any]:
     """`{"micro", "macro", "subjects": {...}, "categories": {...}}`.
 
     `micro` is the mean over questions, `macro` the mean over subjects; a category is the mean over
-    its questions, as in lm-eval. Categories are empty where a subject is not one of MMLU's.
+    its questions, as in lm-eval. There are no categories if a subject is not one of MMLU's.
     """
     subjects = list(dict.fromkeys(question.subject for question in questions))
-    own = {s: [q.subject == s for q in questions] for s in subjects}
-    by_subject = {s: _mean(scores[np.array(own[s])]) for s in subjects}
+    by_subject = {s: _mean(scores[np.array([q.subject == s for q in questions])]) for s in subjects}
     known = {s for members in CATEGORIES.values() for s in members}
     categories = {}
     if known.issuperset(subjects):
@@ -56,7 +55,7 @@ def averages(questions: Sequence[Question], scores: Scores) -> dict[str, Any]:
                 categories[name] = _mean(scores[mine])
     return {
         "micro": float(scores.mean()),
-        "macro": float(np.mean([one["score"] for one in by_subject.values()])),
+        "macro": float(np.mean([mean["score"] for mean in by_subject.values()])),
         "subjects": by_subject,
         "categories": categories,
     }

@@ -1,4 +1,4 @@
-"""The tasks that can be named, and how a name becomes a task."""
+"""The named tasks, and loading a task by name."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,8 +17,6 @@ from headspex.tasks.text import text
 Loader = Callable[[Sequence[str] | None, "str | os.PathLike[str] | None"], Task]
 
 TASKS: dict[str, Loader] = {"mini": mini, "mmlu": mmlu}
-
-
 WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or the path of a .jsonl file"
 
 
@@ -28,17 +26,17 @@ def load_task(
     subjects: Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Task:
-    """A task by its name in `TASKS`, or by what it is and where.
+    """A task by its name in `TASKS`, or from lm-eval or a file.
 
     Args:
         name: in `TASKS`; `lm-eval:arc_easy` for any task of lm-eval that compares likelihoods;
-            `text:FILE` for the loss of a text; `file.py:function` for a metric; a .jsonl file, or
-            one that ends in .jsonl.gz or .json and holds the same.
+            `text:FILE` for the loss of a text; `file.py:function` for a metric; or a .jsonl file,
+            also one named .jsonl.gz or .json.
         subjects: some of the task's; all when None.
         data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
 
     Raises:
-        UsageError: unknown name (the near matches are named), or what the task itself raises.
+        UsageError: unknown name, or an error of the task itself.
     """
     load = TASKS.get(name) or _from_name(name)
     if load is not None:
@@ -46,8 +44,8 @@ def load_task(
     if Path(name).expanduser().is_file():
         raise UsageError(
             f"a task is {WRITTEN}, or one of {', '.join(sorted(TASKS))}, but {name} is another "
-            "file; write its questions as one JSON object per line to a .jsonl file, or, for the "
-            f"loss of a text, say text:{name}"
+            "kind of file; write its questions as one JSON object per line to a .jsonl file, or, "
+            f"for the loss of a text, name it text:{name}"
         )
     raise UsageError(
         f"no task {name!r}{near(name, TASKS)}; known: {', '.join(sorted(TASKS))}, {WRITTEN}"
@@ -76,11 +74,7 @@ def _alone(
     subjects: Sequence[str] | None,
     folder: str | os.PathLike[str] | None,
 ) -> Task:
-    """A task that is one file.
-
-    Raises:
-        UsageError: subjects or a folder were given.
-    """
+    """A task from a single file; subjects or a data folder are refused."""
     if folder is not None:
         raise UsageError(
             f"task {name} is one file, but {argument('data_dir')} {os.fspath(folder)} was given; "
@@ -88,6 +82,6 @@ def _alone(
         )
     if subjects:
         raise UsageError(
-            f"task {name} has no subjects, but {subjects[0]!r} was asked; leave it out"
+            f"task {name} has no subjects, but {subjects[0]!r} was given; leave it out"
         )
     return load()

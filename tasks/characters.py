@@ -1,26 +1,26 @@
-"""Texts that a tokenizer takes: whole characters alone."""
+"""A check that texts hold only whole characters, as tokenizers need."""
 
 from headspex.errors import UsageError
 
 
 def check_whole(text: str, what: str) -> str:
-    r"""The text itself, unless it holds half of a character.
+    r"""Return the text, unless it holds half of a character (a lone surrogate).
 
-    An escape such as `\ud83d` without its second half, and bytes of the command line that are no
-    UTF-8, become such halves (lone surrogates).
+    Lone surrogates come from an escape such as `\ud83d` without its second half, and from bytes on
+    the command line that are not UTF-8.
 
     Args:
-        text: any.
-        what: the text is, with its place, for the error.
+        text: any text.
+        what: name and place of the text, for the error.
 
     Raises:
-        UsageError: it holds one.
+        UsageError: the text holds a lone surrogate.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{what} holds {text[error.start]!a}, half of a character (a lone surrogate), which no "
-            "tokenizer takes; write the whole character, or leave it out"
+            f"{what} holds {text[error.start]!a}, half of a character (a lone surrogate), which "
+            "cannot be tokenized; write the whole character, or leave it out"
         ) from error
     return text

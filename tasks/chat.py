@@ -1,4 +1,4 @@
-"""Prompts in a tokenizer's chat template, the same on every day."""
+"""Prompts in a tokenizer's chat template, always with the same date."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from headspex.support.notice import say_once
 
 Message = dict[str, str]
 
-# What a template is told where it asks for today: scores that change overnight cannot be repeated,
-# nor a run be gone on with. Llama 3's template falls back to this day by itself.
+# The date in templates that write today's: with the real one, scores would change overnight, and a
+# run could not be continued. It is the default date of Llama 3's template.
 TODAY = date(2024, 7, 26)
 ASKS_FOR_TODAY = "strftime_now"
 DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ"  # of strftime
@@ -23,48 +23,49 @@ def in_chat(
 ) -> str:
     """Messages in the tokenizer's chat template, up to the answer.
 
-    A template that takes no system message loses it, as in lm-eval.
+    The system message is dropped if the template refuses it, as in lm-eval.
 
     Args:
-        messages: of a system (perhaps), a user and so on.
+        messages: with roles and contents.
         tokenizer: with a template.
-        add_generation_prompt: open the answer; else the last message is left open.
+        add_generation_prompt: start the assistant's answer; else leave the last message open.
 
     Raises:
-        UsageError: the tokenizer has no template or none called default, or it refuses the
-            messages.
+        UsageError: the tokenizer has no (default) template, or the template refuses the messages.
     """
     template = _template_of(tokenizer)
     if ASKS_FOR_TODAY in template:
         say_once(
-            f"the chat template writes today's date: it is {TODAY:%d %B %Y} in every prompt, so "
-            "that scores can be repeated"
+            f"the chat template writes today's date; every prompt has {TODAY:%d %B %Y} instead, so "
+            "that scores can be reproduced"
         )
         template = _same_every_day(template)
 
-    def put(some: Sequence[Message]) -> str:
+    def render(some: Sequence[Message]) -> str:
         text: str = tokenizer.apply_chat_template(
-            list(some), chat_template=template, tokenize=False,
+            list(some),
+            chat_template=template,
+            tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
-        )  # fmt: skip
+        )
         return text
 
     others = [message for message in messages if message["role"] != "system"]
     try:
         try:
-            return put(messages)
+            return render(messages)
         except _template_error():
             if len(others) == len(messages):
                 raise
-        text = put(others)
-    except Exception as error:  # a template is code of others, and raises what it likes
+        text = render(others)
+    except Exception as error:  # a template is code, and may raise anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"the chat template does not take these messages ({first}); mend chat_template.jinja "
-            f"in the model's folder, or leave {argument('chat_template')} out"
+            f"the chat template refuses these messages ({first}); mend chat_template.jinja in the "
+            f"model's folder, or leave {argument('chat_template')} out"
         ) from error
-    say_once("the chat template takes no system message: prompts go without their header")
+    say_once("the chat template refuses a system message, so prompts have no header")
     return text
 
 
@@ -79,8 +80,7 @@ def _template_of(tokenizer: Any) -> str:
     found = getattr(tokenizer, "chat_template", None)
     if isinstance(found, dict) and found and "default" not in found:
         raise UsageError(
-            f"{argument('chat_template')} takes the template called default, but this "
-            "tokenizer's are called "
+            f"{argument('chat_template')} needs a template called default, but this tokenizer has "
             f"{', '.join(sorted(found))}; write one of them to chat_template.jinja in the model's "
             f"folder, or leave {argument('chat_template')} out"
         )
@@ -95,18 +95,18 @@ def _template_of(tokenizer: Any) -> str:
 
 @cache
 def _same_every_day(template: str) -> str:
-    """A template in which today is always `TODAY`.
+    """A template in which today's date is always `TODAY`.
 
-    transformers hands templates plain data alone, no function, so it is a macro of Jinja's.
+    A Jinja macro: transformers passes no functions to templates.
     """
     known = {f"%{one}": TODAY.strftime(f"%{one}") for one in DIRECTIVES}
-    # Without leading zeros; last, the sign itself.
+    # %-d and the like have no leading zeros.
     bare = {f"%-{one[1]}": text.lstrip("0") or "0" for one, text in known.items()}
     filters = "".join(
         f"|replace({json.dumps(one)}, {json.dumps(text)})"
         for one, text in {**known, **bare, "%%": "%"}.items()
     )
-    # The line feed ends with the tag, so that the template begins a line as before.
+    # Jinja drops a line feed after a tag, so the template still begins at a line's start.
     return (
         f"{{%- macro {ASKS_FOR_TODAY}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro %}}\n"
         + template

@@ -16,16 +16,20 @@ from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, Worke
 def _encode(
     questions: Sequence[Question], tokenizer: Any, how: Prompting, worked: WorkedExamples
 ) -> list[EncodedQuestion]:
-    """Each question behind the first dev questions of its subject."""
+    """Each question after the first dev questions of its subject."""
     subjects = dict.fromkeys(question.subject for question in questions)
     shots = {subject: tuple(worked(subject, how.shots)) for subject in subjects}
     return [
         encode(
-            question, tokenizer, shots[question.subject],
-            style=how.style, chat=how.chat, n_ctx=how.n_ctx,
+            question,
+            tokenizer,
+            shots[question.subject],
+            style=how.style,
+            chat=how.chat,
+            n_ctx=how.n_ctx,
         )
         for question in questions
-    ]  # fmt: skip
+    ]
 
 
 def _score(

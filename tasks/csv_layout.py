@@ -14,22 +14,20 @@ FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}  # split -> folder
 CHOICES = 4
 FIELDS = CHOICES + 2
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
 TESTS = "test/*_test.csv"
 
 
 def holds(folder: Path) -> bool:
-    """Whether a folder looks like it."""
+    """Whether a folder has this layout."""
     return any(folder.glob(TESTS))
 
 
 def find(folder: Path) -> Found:
-    """Subjects that have a file test/<subject>_test.csv; dev and val files may be absent."""
+    """Subjects with a file test/<subject>_test.csv; dev and val files are optional."""
     known = sorted(path.name.removesuffix("_test.csv") for path in folder.glob(TESTS))
     found: Found = {}
     for subject in known:
-        files = {part: folder / in_ / f"{subject}_{in_}.csv" for part, in_ in FOLDERS.items()}
+        files = {part: folder / name / f"{subject}_{name}.csv" for part, name in FOLDERS.items()}
         found[subject] = {
             part: partial(read_csv, path, subject)
             for part, path in files.items()
@@ -45,8 +43,8 @@ def read_csv(path: Path, subject: str) -> list[Question]:
     """Questions of one file: question, four choices, the answer's letter; all fields are text.
 
     Raises:
-        UsageError: the file is absent, empty or no UTF-8, or a row (named by file and line) has
-            another number of fields or an answer outside A-D.
+        UsageError: the file is absent, empty or not UTF-8, or a row does not have six fields or
+            has an answer outside A-D.
     """
     questions: list[Question] = []
     text = read_utf8(path, newline="")
@@ -75,7 +73,7 @@ def _question(row: list[str], subject: str, text: str, place: str) -> Question:
     except UsageError as error:
         way = "mend the row"
         if place.endswith("line 1"):
-            way = "mend the row, or, if it is a header, delete it: MMLU's files have none"
+            way = "mend the row, or, if it is a header, delete it: MMLU's files have no header"
         raise UsageError(f"{place}: {error}; {way}") from error
     return Question(subject, row[0], tuple(row[1:-1]), answer)
 
@@ -84,13 +82,13 @@ def _way_to_six(row: list[str], text: str) -> str:
     if (name := _delimiter(text)) is not None:
         return f"fields are separated by {name} here; save the file with commas"
     if len(row) == FIELDS + 1 and (not row[0].strip() or row[0].strip().isdecimal()):
-        return "leave out the first one, a row's number (pandas: to_csv(index=False, header=False))"
+        return "leave out the row numbers (pandas: to_csv(index=False, header=False))"
     return "quote fields that hold commas"
 
 
 def _why_no_row(text: str, error: csv.Error) -> str:
     if (name := _delimiter(text)) is not None:
-        return f"fields are separated by {name}, and must be by commas; save the file with commas"
+        return f"fields must be separated by commas, not {name}; save the file with commas"
     if "field limit" in str(error):
         return (
             f"a field must have at most {csv.field_size_limit():,} characters, but one that begins "
@@ -100,7 +98,7 @@ def _why_no_row(text: str, error: csv.Error) -> str:
 
 
 def _delimiter(text: str) -> str | None:
-    """What else separates six fields of the first row, as spreadsheets of other countries do."""
+    """The delimiter, other than a comma, that gives the first row six fields; None if none does."""
     for delimiter, name in OTHER_DELIMITERS.items():
         try:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])

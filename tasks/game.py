@@ -1,4 +1,4 @@
-"""The researcher's own game: a metric of the logits on prompts of one's own."""
+"""Custom tasks: a user's metric of the logits on the user's prompts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Metric = Callable[[Any, "Batch"], Any]  # (logits [batch, pos, vocab], batch) ->
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a metric is told of the prompts whose logits it gets; all of them are equally long.
+    """The prompts whose logits a metric gets; all have the same length.
 
     Attributes:
-        index: int [batch], positions in the prompts as they were given.
+        index: int [batch], positions in the list of prompts.
         tokens: int [batch, pos]; there is no padding, so `logits[:, -1]` follows the last token.
-        corrupted: int [batch, pos], tokens of the corrupted prompts; None where there are none.
+        corrupted: int [batch, pos], tokens of the corrupted prompts, or None.
         tokenizer: the model's.
     """
 
@@ -39,13 +39,13 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPrompt(EncodedQuestion):
-    """A prompt as tokens, with the metric that reads its logits.
+    """A prompt as tokens, with its metric.
 
-    It counts as a question with one answer of one token wherever only its length matters.
+    Where only its length matters, it is a question with one answer of one token.
     """
 
     index: int
-    # Their addresses differ from process to process.
+    # Not in the repr, which would hold addresses.
     metric: Metric = field(repr=False)
     called: str
     tokenizer: Any = field(repr=False)
@@ -60,7 +60,7 @@ def game(
     name: str | None = None,
     source: str | None = None,
 ) -> Task:
-    """A task of one's own.
+    """A custom task.
 
         def logit_difference(logits, batch):  # [batch, pos, vocab] -> [batch]
             last, rows = logits[:, -1], range(len(batch.index))
@@ -69,16 +69,16 @@ def game(
         headspex.Study(bridge, logit_difference, prompts=prompts)
 
     Args:
-        metric: `metric(logits, batch) -> [batch]`, more is better; `batch` is a `Batch`. It must be
-            a function of its arguments alone.
-        prompts: texts, or token ids (a tensor's rows, say).
-        corrupted: as many prompts, each with as many tokens as its clean one: where the outputs of
-            ablated heads come from under resample ablation.
-        name: of the task; the metric's, unless it is given.
-        source: what identifies the metric beside its name; its source code, unless it is given.
+        metric: `metric(logits, batch) -> [batch]`, higher is better; `batch` is a `Batch`. It must
+            depend on nothing but its arguments.
+        prompts: texts or token ids, such as the rows of a tensor.
+        corrupted: one prompt per clean prompt, with the same number of tokens: resample ablation
+            takes the outputs of ablated heads from it.
+        name: of the task; by default the metric's.
+        source: identifies the metric beside its name; by default its source code.
 
     Raises:
-        UsageError: no prompts, or not as many corrupted ones.
+        UsageError: no prompts, or another number of corrupted ones.
     """
     if not callable(metric):
         raise UsageError(
@@ -107,7 +107,7 @@ def game(
     ) -> list[EncodedQuestion]:
         if how.shots or how.chat:
             raise UsageError(
-                f"{called} brings its prompts, but {argument('shots')} or "
+                f"{called} has complete prompts, but {argument('shots')} or "
                 f"{argument('chat_template')} was given; leave it out"
             )
         return [
@@ -131,13 +131,18 @@ def game(
                 f"of {called} has {len(tokens)} and its corrupted one {len(against)}; change one"
             )
         return EncodedPrompt(
-            tokens, ((0,),), index=index, metric=metric, called=called, tokenizer=tokenizer,
+            tokens,
+            ((0,),),
+            index=index,
+            metric=metric,
+            called=called,
+            tokenizer=tokenizer,
             corrupted=against,
-        )  # fmt: skip
+        )
 
-    told = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
     kind = TaskType(
-        metrics=("value",), encode=encode, score=_score, fingerprint=told, more="prompts"
+        metrics=("value",), encode=encode, score=_score, fingerprint=digest, more="prompts"
     )
     return checked(called, (), (), questions, kind=kind)
 
@@ -174,5 +179,5 @@ def _source(metric: Metric) -> str:
     try:
         return inspect.getsource(metric)
     except (OSError, TypeError):
-        # Typed at a prompt, or an object: its name is all that is known.
+        # An object, or a function typed at a prompt: only its name is known.
         return getattr(metric, "__qualname__", type(metric).__qualname__)

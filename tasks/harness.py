@@ -1,4 +1,4 @@
-"""Tasks of lm-eval: its own prompts and its own metrics, under our masks."""
+"""Tasks of lm-eval, with its prompts and metrics, under headspex's masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headspex.tasks.questions import Question, near
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
-SEED = 1234  # lm-eval's own, of the draw of worked examples
+SEED = 1234  # lm-eval's own, for drawing worked examples
 TYPES = ("multiple_choice", "loglikelihood")
 
 
@@ -30,16 +30,16 @@ def lm_eval_task(
 ) -> Task:
     """A task, group or tag of lm-eval, `arc_easy` or `mmlu`; its subjects are lm-eval's tasks.
 
-    Shots, where they are more than none, replace the task's own number of them.
+    A number of shots above 0 replaces the task's own.
 
     Args:
-        name: as lm-eval's `--tasks` takes it, one alone.
+        name: one name, as in lm-eval's `--tasks`.
         subjects: some of the tasks of a group; all when None.
         include: a folder with more of lm-eval's YAML files.
 
     Raises:
-        UsageError: lm-eval is not installed, has no such task or not its data, or the task compares
-            no likelihoods.
+        UsageError: lm-eval is not installed or has no such task, the task's data are missing, or
+            the task does not compare likelihoods.
     """
     tasks = loaded(name, include)
     for subject in subjects or ():
@@ -51,13 +51,13 @@ def lm_eval_task(
             raise UsageError(
                 f"headspex takes tasks of lm-eval that compare likelihoods ({', '.join(TYPES)}), "
                 f"but {key} is of the type {task.OUTPUT_TYPE}; take another task, or score it with "
-                f"`headspex lm-eval {argument('model')} headspex`"
+                "`headspex lm-eval --model headspex`"
             )
     return _Harness(tasks).task(f"lm-eval:{name}")
 
 
 class _Harness:
-    """The tasks of lm-eval behind one of ours, and which document each question is."""
+    """The lm-eval tasks of one headspex task, and the document of each question."""
 
     def __init__(self, tasks: Mapping[str, Any]) -> None:
         self._tasks = tasks
@@ -68,28 +68,30 @@ class _Harness:
             for number, doc in enumerate(docs)
         ]
         numbers = [n for docs in self._docs.values() for n in range(len(docs))]
-        # By identity: lm-eval draws other shots for the same document in another place.
+        # By identity: lm-eval draws different shots for a document that occurs twice.
         self._number = {id(q): n for q, n in zip(self._questions, numbers, strict=True)}
         self._requests: dict[tuple[str, Prompting], dict[int, list[tuple[str, str]]]] = {}
 
     def task(self, name: str) -> Task:
-        """The questions with this way to put and to score them."""
-        shared = [list(task.aggregation()) for task in self._tasks.values()]
-        metrics = [metric for metric in shared[0] if all(metric in other for other in shared)]
+        """The task of all questions."""
+        by_task = {key: list(task.aggregation()) for key, task in self._tasks.items()}
+        first, *others = by_task.values()
+        metrics = [metric for metric in first if all(metric in other for other in others)]
         if not metrics:
-            told = "; ".join(
-                f"{key} has {', '.join(own)}" for key, own in zip(self._tasks, shared, strict=True)
-            )
+            listed = "; ".join(f"{key} has {', '.join(own)}" for key, own in by_task.items())
             raise UsageError(
-                f"the tasks of {name} must share a metric, but {told}; take some with "
+                f"the tasks of {name} must share a metric, but {listed}; take some with "
                 f"{argument('subjects')}"
             )
-        metrics.sort(key=lambda metric: metric != "acc")  # the first is what the task is told in
+        metrics.sort(key=lambda metric: metric != "acc")  # the first is the task's own metric
         choices = all(task.OUTPUT_TYPE == "multiple_choice" for task in self._tasks.values())
         kind = TaskType(
-            metrics=tuple(metrics), encode=self._encode, score=self._score, guessing=choices,
+            metrics=tuple(metrics),
+            encode=self._encode,
+            score=self._score,
+            guessing=choices,
             summary=self._summary,
-        )  # fmt: skip
+        )
         return checked(name, (), (), self._questions, kind=kind)
 
     def _encode(
@@ -124,7 +126,7 @@ class _Harness:
         )
 
     def _results(self, question: Question, values: np.ndarray) -> dict[str, Any]:
-        """What lm-eval makes of a document's log-likelihoods."""
+        """lm-eval's metrics of one document, from its log-likelihoods."""
         task = self._tasks[question.subject]
         found = values[~np.isneginf(values)].tolist()
         if self._needs_greedy(question.subject):
@@ -140,9 +142,12 @@ class _Harness:
         return dict(task.process_results(doc, results))
 
     def _score(
-        self, metric: str, values: Values, questions: Sequence[Question],
+        self,
+        metric: str,
+        values: Values,
+        questions: Sequence[Question],
         encoded: Sequence[EncodedQuestion],
-    ) -> Scores:  # fmt: skip
+    ) -> Scores:
         scores = np.zeros(len(questions))
         for row, question in enumerate(questions):
             score = self._results(question, values[row])[metric]
@@ -155,7 +160,7 @@ class _Harness:
         return scores
 
     def _summary(self, questions: Sequence[Question], values: Values) -> dict[str, Any]:
-        """lm-eval's task -> metric -> its aggregate."""
+        """lm-eval's task -> metric -> aggregate."""
         found: dict[str, dict[str, list[Any]]] = {}
         for question, row in zip(questions, values, strict=True):
             own = found.setdefault(question.subject, {})
@@ -176,17 +181,17 @@ def _question(subject: str, task: Any, number: int, doc: Any) -> Question:
         asked, target = task.doc_to_text(doc), task.doc_to_target(doc)
         of_choice = task.OUTPUT_TYPE == "multiple_choice"
         choices = tuple(map(str, task.doc_to_choice(doc))) if of_choice else (str(target),)
-    except Exception as error:  # templates and code of the task's file raise what they like
+    except Exception as error:  # the task's templates and code may raise anything
         raise UsageError(
-            f"{place} cannot be put ({first_line(error)}); mend the task's file or its data"
+            f"{place} gives no prompt ({first_line(error)}); mend the task's file or its data"
         ) from error
     if not of_choice:
         _check_answers(choices, place)
         return Question(subject, str(asked), choices)
-    # Where the choices stand in the contexts, lm-eval's "text" is the number of the right one.
+    # With several contexts and one continuation, doc_to_text gives the number of the right choice.
     text, right = (target, asked) if task.multiple_input else (asked, target)
     _check_answers((str(text),) if task.multiple_input else choices, place)
-    own = callable(task.config.process_results)  # may do without a right one
+    own = callable(task.config.process_results)  # may need no right choice
     if len(choices) < 2 or (isinstance(right, int) and not own and not 0 <= right < len(choices)):
         raise UsageError(
             f"{place} must have two choices or more, one of them right, but has {len(choices)} "
@@ -196,11 +201,11 @@ def _question(subject: str, task: Any, number: int, doc: Any) -> Question:
 
 
 def _check_answers(answers: Sequence[str], place: str) -> None:
-    """Refuse what has no likelihood of its own."""
+    """Refuse empty and blank answers, which have no likelihood."""
     for number, answer in enumerate(answers):
         if not answer.strip():
             raise UsageError(
-                f"{place}: choice {number} is {answer!r}, and what is empty or blank cannot be "
+                f"{place}: choice {number} is {answer!r}, but an empty or blank choice cannot be "
                 "scored; mend or leave out the document, or take another task"
             )
 

@@ -1,4 +1,4 @@
-"""Loading tasks of lm-eval: from its own files, and from a folder with more of them."""
+"""Load tasks of lm-eval, from its own files and from a folder with more."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from headspex.tasks.questions import near
 
 
 def loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """The tasks behind a name, by their own names.
+    """The tasks of a name, by their own names.
 
     Args:
         name: of a task, a group or a tag.
         include: a folder with more YAML files.
 
     Raises:
-        UsageError: lm-eval is not installed, has no such task or not its data, or a file of the
-            folder that speaks of it is broken.
+        UsageError: lm-eval is not installed or has no such task, the task's data are missing, or a
+            file in the folder that mentions the task is broken.
     """
     folder = None if include is None else Path(include).expanduser()
     if folder is not None and not folder.is_dir():
@@ -35,8 +35,8 @@ def loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
     if name not in manager.all_tasks:
         if folder is not None and (files := _files_of(name, folder)):
             raise UsageError(
-                f"lm-eval finds no task {name!r}, though {files[0]} speaks of it; look whether it "
-                f"has the line `task: {name}` or `group: {name}`, and what its `include` names"
+                f"lm-eval finds no task {name!r}, though {files[0]} mentions it; check that the "
+                f"file has the line `task: {name}` or `group: {name}`, and check its `include`"
             )
         raise UsageError(
             f"lm-eval has no task {name!r}{near(name, manager.all_tasks)}; "
@@ -44,14 +44,14 @@ def loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
         )
     try:
         tasks = dict(manager.load(name)["tasks"])
-    # lm-eval runs code of the task's own, and the errors of a missing network, an empty cache and a
-    # broken file share no narrower class.
+    # lm-eval runs the task's own code, and errors of the network, the cache and broken files have
+    # no narrower common class.
     except Exception as error:
         mend = "mend the task's file"
         if name in manager.all_groups:
             mend = "mend the group's file: are all of its tasks there?"
         raise UsageError(
-            f"lm-eval cannot load {name} ({first_line(error)}); where data are missing, check the "
+            f"lm-eval cannot load {name} ({first_line(error)}); if data are missing, check the "
             f"network or fill the Hugging Face cache first, else {mend}"
         ) from error
     if not tasks:
@@ -60,10 +60,10 @@ def loaded(name: str, include: str | os.PathLike[str] | None) -> dict[str, Any]:
 
 
 def documents(name: str, task: Any) -> list[Any]:
-    """What a task asks about.
+    """The documents that a task asks about.
 
     Raises:
-        UsageError: nothing, or what its own code raises.
+        UsageError: there are none, or the task's code fails.
     """
     try:
         found = list(task.eval_docs)
@@ -89,7 +89,7 @@ def _manager(include: str | None) -> Any:
 
 
 def _check_files(name: str, folder: Path) -> None:
-    """Refuse a broken file that speaks of the task: lm-eval passes over it without a word."""
+    """Refuse a broken file that mentions the task: lm-eval skips it silently."""
     import yaml
 
     for path in _files_of(name, folder):
@@ -100,7 +100,7 @@ def _check_files(name: str, folder: Path) -> None:
 
 
 def _files_of(name: str, folder: Path) -> list[Path]:
-    """The files that speak of a task."""
+    """The files that mention a task."""
     word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])".encode())
     files = sorted(path for path in folder.rglob("*.yaml") if path.is_file())
     return [path for path in files if word.search(path.read_bytes())] if name else []
@@ -111,5 +111,5 @@ def _why(error: Exception, path: Path) -> str:
     if mark is None:
         return first_line(error)
     if "\t" in path.read_text(encoding="utf-8").splitlines()[mark.line]:
-        return f"line {mark.line + 1} holds a tab, and YAML takes blanks alone"
+        return f"line {mark.line + 1} holds a tab, but YAML allows only spaces"
     return f"line {mark.line + 1}: {getattr(error, 'problem', None) or first_line(error)}"

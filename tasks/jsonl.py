@@ -24,8 +24,7 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
     The answer may also be the text of one choice.
 
     Raises:
-        UsageError: the file cannot be read, a line (named) breaks these rules, or a subject is
-            unknown.
+        UsageError: the file cannot be read, a line breaks these rules, or a subject is unknown.
     """
     file = Path(path).expanduser()
     parts: dict[str, list[Question]] = {part: [] for part in PARTS}
@@ -43,7 +42,7 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
         if subject not in known:
             raise UsageError(
                 f"no subject {subject!r} in {file}{near(subject, known)}; "
-                f"take one that stands in its lines, or leave {argument('subjects')} out"
+                f"take one of the file's subjects, or leave {argument('subjects')} out"
             )
     chosen = set(subjects or known)
     kept = {part: [q for q in parts[part] if q.subject in chosen] for part in PARTS}

@@ -1,4 +1,4 @@
-"""The names that questions have in files, and the names that other benchmarks have for the same."""
+"""The keys of questions in files, and what other benchmarks call them."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -8,7 +8,7 @@ from headspex.errors import UsageError
 NEEDED = ("question", "choices", "answer")
 OPTIONAL = ("subject", "split")
 
-# As in MMLU-Pro, ARC, HellaSwag, OpenBookQA, MedMCQA and others; of several the first counts.
+# As in MMLU-Pro, ARC, HellaSwag, OpenBookQA, MedMCQA and others; the first one found counts.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "question": ("prompt", "query", "input", "question_stem", "stem", "text", "ctx", "problem"),
     "choices": ("options", "endings", "candidates", "answers", "mc_choices"),
@@ -19,19 +19,19 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "subject": ("category", "topic", "subject_name", "subset"),
     "split": ("part",),
 }  # fmt: skip
-ALIKE = 0.8  # difflib's ratio from which a name counts as a slip of the pen
+ALIKE = 0.8  # difflib's ratio from which a key counts as a misspelling
 
 
 def check_keys(found: Collection[str], place: str, *, more: bool = False) -> None:
-    """Refuse a row that lacks a name or has one that means nothing, and say which to rename.
+    """Refuse a row with missing or unknown keys, and suggest which to rename.
 
     Args:
-        found: the row's names.
+        found: the row's keys.
         place: file and line, or row, for errors.
-        more: whether names that mean nothing are fine, as in tables of others.
+        more: whether unknown keys are allowed, as in other people's tables.
 
     Raises:
-        UsageError: see above.
+        UsageError: keys are missing or unknown.
     """
     known = (*NEEDED, *OPTIONAL)
     missing = [name for name in NEEDED if name not in found]
@@ -39,7 +39,7 @@ def check_keys(found: Collection[str], place: str, *, more: bool = False) -> Non
     if not missing and not unknown:
         return
     renames = dict(_renames(found, missing if more else known))
-    # What nobody knows, but takes the place of nothing, goes.
+    # An unknown key that replaces no missing one is to be removed.
     rest = [name for name in unknown if name not in renames.values()]
     lacking = [name for name in missing if name not in renames]
     wrong = [f"{', '.join(missing)} missing"] if missing else []
@@ -53,13 +53,13 @@ def check_keys(found: Collection[str], place: str, *, more: bool = False) -> Non
     )
 
 
-def _renames(found: Collection[str], wanted: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Each wanted name that is not there, with the one that seems to be meant by it."""
+def _renames(found: Collection[str], known: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Known keys that are missing, each with the unknown key that seems to mean it."""
     free = {name.lower(): name for name in found if name not in (*NEEDED, *OPTIONAL)}
-    for new in wanted:
+    for new in known:
         if new in found:
             continue
-        slips = difflib.get_close_matches(new, free, n=1, cutoff=ALIKE)
-        old = next((one for one in (new, *ELSEWHERE[new], *slips) if one in free), None)
+        close = difflib.get_close_matches(new, free, n=1, cutoff=ALIKE)
+        old = next((name for name in (new, *ELSEWHERE[new], *close) if name in free), None)
         if old is not None:
             yield new, free.pop(old)

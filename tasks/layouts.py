@@ -1,4 +1,4 @@
-"""What a folder may look like that holds a benchmark: where its subjects' questions are."""
+"""Folder layouts of benchmarks: where the questions of each subject are."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headspex.tasks.task import Task, checked
 
 PARTS = ("dev", "validation", "test")
 
-# subject -> part -> what reads its questions
+# subject -> part -> function that reads its questions
 Found = dict[str, dict[str, Callable[[], list[Question]]]]
 
 
@@ -19,9 +19,9 @@ class Layout:
     """A way to lay out questions in files.
 
     Attributes:
-        shown: what it looks like, for errors.
-        holds: whether a folder looks like it.
-        find: folder -> where everything is.
+        shown: file names, for errors.
+        holds: whether a folder has this layout.
+        find: folder -> readers of its questions.
     """
 
     shown: str
@@ -39,7 +39,7 @@ def read_found(name: str, found: Found, subjects: Sequence[str] | None, where: s
         where: the folder, for errors.
 
     Raises:
-        UsageError: an unknown subject, or what reading raises.
+        UsageError: an unknown subject, or a file that cannot be read.
     """
     parts: dict[str, list[Question]] = {part: [] for part in PARTS}
     for subject in chosen(subjects, tuple(found), where):
@@ -49,7 +49,7 @@ def read_found(name: str, found: Found, subjects: Sequence[str] | None, where: s
 
 
 def chosen(subjects: Sequence[str] | None, known: Sequence[str], where: str) -> tuple[str, ...]:
-    """The subjects asked for, each once; all where none is.
+    """The subjects asked for, each once; all if none are given.
 
     Raises:
         UsageError: one is unknown.

@@ -1,4 +1,4 @@
-"""The benchmark that ships with headspex, in MMLU's form; the shipped model `tiny` does it."""
+"""The benchmark that ships with headspex, in MMLU's format; the shipped model `tiny` solves it."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def mini(
     """Task `mini`: synthetic subjects that need different circuits.
 
     Raises:
-        UsageError: unknown subject, or `data_dir` is given (the data lie in the package).
+        UsageError: unknown subject, or `data_dir` is given (the data are in the package).
     """
     if data_dir is not None:
         raise UsageError(

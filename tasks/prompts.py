@@ -21,9 +21,9 @@ class EncodedQuestion:
         context: begins with whatever the tokenizer puts first (a BOS token, usually).
         continuations: follow the context, one at a time.
         scored: how many tokens at the end of each continuation count; None: all of them.
-        greedy: whether it is also asked how many of these tokens greedy decoding would miss; the
+        greedy: whether to count, too, how many of these tokens greedy decoding would miss; the
             counts follow the log-likelihoods.
-        rounded: whether sums of several tokens are rounded to the model's own type, as lm-eval's.
+        rounded: whether sums of several tokens are rounded to the model's own dtype, as in lm-eval.
     """
 
     context: tuple[int, ...]
@@ -39,19 +39,19 @@ class EncodedQuestion:
 
     @property
     def width(self) -> int:
-        """How many numbers are measured."""
+        """Numbers measured per question."""
         return len(self.continuations) * (2 if self.greedy else 1)
 
 
 @dataclass(frozen=True)
 class Style:
-    """How prompts of multiple choice are written.
+    """How multiple-choice prompts are written.
 
     Attributes:
-        gap: what stands before the subject in the header.
-        strips: whether blanks at the question's ends are removed.
+        gap: white space before the subject in the header.
+        strips: whether white space around the question is removed.
         fits: whether worked examples are dropped until the prompt fits into the context; else the
-            prompt loses its beginning.
+            prompt is cut on the left.
     """
 
     gap: str
@@ -102,7 +102,7 @@ def encode(
     """Tokenize one question: see `encode_texts` for the continuation rule."""
     letters = LETTERS[: len(question.choices)]
     if chat:
-        # As lm-eval's --apply_chat_template: the header is the system's, no blank before a letter.
+        # As lm-eval's --apply_chat_template: a system header, and no space before a letter.
         system = {"role": "system", "content": header(question.subject, style)}
         user = {"role": "user", "content": examples(question, shots, style)}
         text = in_chat([system, user], tokenizer)
@@ -116,21 +116,20 @@ def encode(
 
 
 def longest_input(question: EncodedQuestion) -> int:
-    """Tokens of the longest input that a question needs, before anything is cut."""
+    """Tokens of a question's longest input, before truncation."""
     return len(question.context) + max(map(len, question.continuations)) - 1
 
 
 def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> EncodedQuestion:
     """Token ids by lm-eval's rule: a continuation is what `context + continuation` adds.
 
-    The rule counts tokens, `tok(context + continuation)[len(tok(context)):]`; where a continuation
-    takes several tokens, all of them are scored. Blanks at the context's end are the
-    continuation's; a context that brings its own BOS gets no other; one without a token is a BOS
-    alone (EOS where the tokenizer has none).
+    That is `tok(context + continuation)[len(tok(context)):]`; all of its tokens are scored. White
+    space at the context's end moves to the continuation. A context that begins with BOS gets no
+    second one; a context without tokens becomes a single BOS (EOS if the tokenizer has no BOS).
 
     Raises:
-        UsageError: a continuation adds no token, so there is nothing to score; there is no
-            context, and no token that could stand for it; or half a character.
+        UsageError: a continuation adds no token, the context is empty and the tokenizer has
+            neither BOS nor EOS, or a text holds half a character.
     """
     for text in (context, *continuations):
         check_whole(text, f"the prompt {text[:SHOWN]!r}")
@@ -139,7 +138,7 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
     blanks = context[len(context.rstrip()) :]
     context = context.removesuffix(blanks)
     texts = [context, *(context + blanks + c for c in continuations)]
-    # verbose=False: longer than the model's context is expected here, it is cut from the left.
+    # verbose=False: inputs longer than the model's context are expected; they are cut later.
     ids = tokenizer(texts, verbose=False, **_special(context, tokenizer))["input_ids"]
     start = len(ids[0])
     encoded = tuple(tuple(whole[start:]) for whole in ids[1:])
@@ -149,7 +148,7 @@ def encode_texts(context: str, continuations: Sequence[str], tokenizer: Any) -> 
             f"the tokenizer merges the answer {empty!r} into the prompt, so it cannot be scored; "
             "use the model's own tokenizer"
         )
-    if not start:  # the tokenizer dropped words that it does not know
+    if not start:  # the tokenizer dropped unknown words
         say_bare()
     return EncodedQuestion(tuple(ids[0]) or _bare(tokenizer), encoded)
 
@@ -172,7 +171,7 @@ def _encode_without_context(continuations: Sequence[str], tokenizer: Any) -> Enc
     (first,) = _bare(tokenizer)
     ids = tokenizer(list(continuations), add_special_tokens=False, verbose=False)["input_ids"]
     # A text that begins with the token needs no second one.
-    encoded = tuple(tuple(one[1:] if one and one[0] == first else one) for one in ids)
+    encoded = tuple(tuple(row[1:] if row and row[0] == first else row) for row in ids)
     if not all(encoded):
         raise UsageError("a text to be scored has no token; leave empty texts out")
     return EncodedQuestion((first,), encoded)
@@ -190,7 +189,7 @@ def _bare(tokenizer: Any) -> tuple[int]:
 
 
 def say_bare() -> None:
-    """Say what a prompt without tokens is scored from."""
+    """Print a notice on the context of prompts without tokens."""
     say_once(
         "a prompt without tokens is scored from the tokenizer's beginning-of-text token alone "
         "(end-of-text where it has none)"
@@ -198,7 +197,7 @@ def say_bare() -> None:
 
 
 def prefix_token(tokenizer: Any) -> int | None:
-    """What stands before a text without context: BOS, or EOS where there is none."""
+    """The context of a text without one: BOS, or EOS if there is no BOS."""
     bos = getattr(tokenizer, "bos_token_id", None)
     return bos if bos is not None else getattr(tokenizer, "eos_token_id", None)
 

@@ -17,10 +17,10 @@ def python_file(name: str) -> Task:
     """A task from `path.py:function`; the file is executed.
 
     The function is a metric, see `headspex.tasks.game`. The file also holds `PROMPTS`, a list of
-    texts or token ids, and may hold `CORRUPTED`, as many of them for resample ablation.
+    texts or token ids, and optionally `CORRUPTED`, a list of the same length for resample ablation.
 
     Raises:
-        UsageError: the file cannot be read or raises, or lacks one of these.
+        UsageError: the file cannot be read or raises, or lacks the function or `PROMPTS`.
     """
     place, _, function = name.rpartition(":")
     path = Path(place).expanduser()
@@ -36,19 +36,20 @@ def python_file(name: str) -> Task:
             f"{function}(logits, batch)"
         )
     if not hasattr(module, "PROMPTS"):
-        raise UsageError(
-            f"{path} has no PROMPTS, the texts that {function} is asked about; add such a list"
-        )
+        raise UsageError(f"{path} has no PROMPTS; add a list of the texts that {function} measures")
     return game(
-        metric, module.PROMPTS, corrupted=getattr(module, "CORRUPTED", None),
-        name=f"{path.name}:{function}", source=hashlib.sha256(source).hexdigest(),
-    )  # fmt: skip
+        metric,
+        module.PROMPTS,
+        corrupted=getattr(module, "CORRUPTED", None),
+        name=f"{path.name}:{function}",
+        source=hashlib.sha256(source).hexdigest(),
+    )
 
 
 def _executed(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"headspex_task_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is no Python file; name one as path/to/file.py:function")
+        raise UsageError(f"{path} is not a Python file; name one as path/to/file.py:function")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""One question of a task, and the words that errors about questions need."""
+"""A question of a task, answer letters, and near matches of names."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class Question:
     """One question of a task.
 
-    `subject` is written with underscores ("high_school_us_history") and may be empty. `choices` and
-    `answer`, the position of the right one, belong to multiple choice; other kinds of task leave
-    choices out. `id` is the same wherever the question is read from.
+    `subject` is written with underscores ("high_school_us_history") and may be empty. `answer` is
+    the position of the right choice; kinds of task other than multiple choice have no choices.
+    `id` does not depend on where the question was read from.
     """
 
     subject: str
@@ -33,7 +33,7 @@ class Question:
 
 
 def answer_index(letter: str, n_choices: int) -> int:
-    """The position that an answer letter names.
+    """The position of an answer letter.
 
     Raises:
         UsageError: not one of the first `n_choices` capital letters.

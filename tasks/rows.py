@@ -1,4 +1,4 @@
-"""One row of questions, of whatever file: the question, its choices and the answer, checked."""
+"""Check a row of any file of questions: the question, its choices and the answer."""
 
 import json
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ def question_of(row: Mapping[str, Any], place: str, subject: str) -> Question:
         subject: of the question.
 
     Raises:
-        UsageError: null, NaN or a number in the place of a text, fewer than 2 or more than 26
-            choices, or an answer that is not exactly one of them.
+        UsageError: null, NaN or a number instead of a text, fewer than 2 or more than 26 choices,
+            or an answer that is not exactly one of them.
     """
     question = text_of(row["question"], "question", place)
     choices = _choices(row["choices"], place)
@@ -29,7 +29,7 @@ def question_of(row: Mapping[str, Any], place: str, subject: str) -> Question:
 
 
 def text_of(value: Any, name: str, place: str) -> str:
-    """A text with whole characters."""
+    """The value, if it is a text with whole characters."""
     if not isinstance(value, str):
         raise UsageError(
             f"{place}: {name} must be a text, but it is {shown(value)}; write it in quotes, or "
@@ -75,9 +75,9 @@ def _named(answer: str, choices: tuple[str, ...], place: str) -> int:
     letters = LETTERS[: len(choices)]
     named = {letters.index(answer)} if len(answer) == 1 and answer in letters else set()
     text = answer.strip()
-    alike = {number for number, one in enumerate(choices) if text and one.strip() == text}
-    # A letter that stands twice among the choices is a letter all the same.
-    named |= alike if not named or len(alike) == 1 else set()
+    equal = {number for number, choice in enumerate(choices) if text and choice.strip() == text}
+    # A letter stays a letter if several choices consist of it.
+    named |= equal if not named or len(equal) == 1 else set()
     if not named:
         raise UsageError(
             f"{place}: the answer must be one of {', '.join(letters)}, a number from 0 to "
@@ -86,14 +86,14 @@ def _named(answer: str, choices: tuple[str, ...], place: str) -> int:
     if len(named) > 1:
         numbers = " and ".join(map(str, sorted(named)))
         raise UsageError(
-            f"{place}: the answer {shown(answer)} names the choices {numbers}, and must name one; "
-            "write its number, counted from 0"
+            f"{place}: the answer must name one choice, but {shown(answer)} names {numbers}; write "
+            "its number, counted from 0"
         )
     return named.pop()
 
 
 def shown(value: Any) -> str:
-    """A value as JSON has it, short; of lists and objects only what they are."""
+    """A value for errors: short JSON, or "a list", "an object"."""
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, Mapping):

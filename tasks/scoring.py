@@ -1,4 +1,4 @@
-"""From log-likelihoods of the choices to a score per question, and intervals for averages."""
+"""Scores of questions from log-likelihoods of choices, and intervals of mean scores."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from headspex.errors import UsageError
 from headspex.support.intervals import mean_interval, share_interval
 
-LogLikelihoods = Float[np.ndarray, "rows choices"]  # absent choices of shorter questions: -inf
+LogLikelihoods = Float[np.ndarray, "rows choices"]  # -inf for choices that a question lacks
 Answers = Int[np.ndarray, " rows"]
 Scores = Float[np.ndarray, " rows"]
 
@@ -20,9 +20,9 @@ def accuracy(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
 
 
 def margin(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
-    """The right choice's log-likelihood less the best wrong one's, in nats.
+    """The right choice's log-likelihood minus the best wrong one's, in nats.
 
-    For continuations of one token it equals the difference of their logits.
+    For single-token continuations it equals their logit difference.
     """
     values = _checked(log_likelihoods).copy()
     rows = np.arange(len(values))
@@ -46,30 +46,26 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 
 
 SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
-
-
-SMOOTH = ("margin", "logprob")  # that change a little where log-likelihoods do
-
-
-FREE = 0.01  # a point of a share; of other scores, this part of the whole model's
+SMOOTH = ("margin", "logprob")  # continuous in the log-likelihoods
+FREE = 0.01  # one percentage point of a share; of other scores, this part of the whole model's
 
 
 def interval(metric: str, values: Scores) -> tuple[float, float]:
-    """95 % interval of the average score: Wilson for shares of questions, t for the others."""
+    """95 % interval of the mean score: Wilson for shares of questions, t for the others."""
     return share_interval(values) if metric in SHARES else mean_interval(values)
 
 
-def free_loss(wanted: float | None, metric: str, whole: float) -> float:
-    """The loss that counts as none.
+def free_loss(given: float | None, metric: str, whole: float) -> float:
+    """The loss of score that counts as no loss.
 
     Args:
-        wanted: by the user (`--may-cost`); None: a point of a share of questions, or a hundredth
-            of another score.
+        given: by the user, as `may_cost`; None: one percentage point of a share of questions, or a
+            hundredth of another score.
         metric: of the score.
         whole: the score of the whole model.
     """
-    if wanted is not None:
-        return wanted
+    if given is not None:
+        return given
     return FREE if metric in SHARES else FREE * abs(whole)
 
 
@@ -77,7 +73,7 @@ def _checked(log_likelihoods: LogLikelihoods) -> LogLikelihoods:
     values = np.asarray(log_likelihoods, dtype=np.float64)
     if np.isnan(values).any():
         raise UsageError(
-            "the model's log-likelihoods hold NaN, which cannot be scored; "
+            "the model's log-likelihoods contain NaN, which cannot be scored; "
             "load it with dtype float32"
         )
     return values

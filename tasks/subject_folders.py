@@ -1,4 +1,4 @@
-"""A folder of tables for each subject, as the Hub keeps MMLU, or the tables of one alone."""
+"""Layouts with a folder of tables per subject, as MMLU on the Hub, or with one such folder."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,25 @@ from headspex.tasks.questions import Question
 from headspex.tasks.rows import question_of, text_of
 from headspex.tasks.tables import tables_of
 
-ALL = "all"  # the Hub's folder that holds every subject once more
+ALL = "all"  # the Hub's folder that repeats every subject
 Rows = Sequence[tuple[str, Mapping[str, Any]]]  # each with its place
 
 
 def holds(folder: Path) -> bool:
-    """Whether there are tables in folders of a folder."""
+    """Whether a folder has subfolders of tables."""
     return any(map(tables_of, _inside(folder)))
 
 
 def holds_alone(place: Path) -> bool:
-    """Whether there are tables in a folder itself, or it is a file of them."""
+    """Whether the place is a table, or a folder that holds tables."""
     return bool(tables_of(place))
 
 
 def find(folder: Path) -> Found:
-    """The subjects in folders of tables; `all` beside others is left out.
+    """The subjects in subfolders of tables; `all` is ignored beside others.
 
     Raises:
-        UsageError: a table cannot be read, or a subject stands in two folders.
+        UsageError: a table cannot be read, or a subject is in two folders.
     """
     places = {place.name: place for place in _inside(folder) if tables_of(place)}
     everything = places.pop(ALL, None) if len(places) > 1 else None
@@ -41,20 +41,20 @@ def find(folder: Path) -> Found:
         for subject, parts in find_alone(place).items():
             if subject in home:
                 raise UsageError(
-                    f"a subject must stand in one folder, but {subject} is in {home[subject]} and "
-                    f"in {place}; take one of them away, or name one as {argument('data_dir')}"
+                    f"a subject must be in one folder, but {subject} is in {home[subject]} and in "
+                    f"{place}; remove one of them, or name one as {argument('data_dir')}"
                 )
             found[subject], home[subject] = parts, place
     if everything is not None:
-        _say_what_is_left_out(everything, found)
+        _report_ignored(everything, found)
     return found
 
 
 def find_alone(place: Path) -> Found:
-    """The subjects in one folder of tables, or in one file: rows name them, or the folder does.
+    """The subjects in one folder of tables or one file, named by its rows or by the folder.
 
     Raises:
-        UsageError: a table cannot be read, or rows of `all` name no subject.
+        UsageError: a table cannot be read, or a row of `all` has no subject.
     """
     folder = place.resolve() if place.is_dir() else place.resolve().parent
     named = "" if folder.name == ALL else folder.name
@@ -74,14 +74,14 @@ ALONE = Layout("test*.parquet or files of save_to_disk", holds_alone, find_alone
 
 
 def questions_of(rows: Sequence[Mapping[str, Any]], subject: str, place: str) -> list[Question]:
-    """Questions of a table in memory; `place` names it in errors."""
+    """Questions of a table in memory; `place` is for errors."""
     return _questions([(f"{place}, row {n}", row) for n, row in enumerate(rows)], subject)
 
 
 def _inside(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(one for one in folder.iterdir() if one.is_dir() and one.name[0] != ".")
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def _questions(rows: Rows, subject: str) -> list[Question]:
@@ -93,19 +93,19 @@ def _questions(rows: Rows, subject: str) -> list[Question]:
 
 
 def _subject(row: Mapping[str, Any], place: str) -> str:
-    """The subject that a row names, written as elsewhere; empty where it names none."""
+    """A row's subject, with underscores; empty if the row has none."""
     value = row.get("subject")
     return text_of("" if value is None else value, "subject", place).strip().replace(" ", "_")
 
 
-def _say_what_is_left_out(folder: Path, beside: Found) -> None:
-    rows = (one for table in tables_of(folder) for one in table.rows())
+def _report_ignored(folder: Path, beside: Found) -> None:
+    rows = (row for table in tables_of(folder) for row in table.rows())
     named = {_subject(row, place) for place, row in rows} - {""}
     if more := sorted(named - set(beside)):
         others = f" and {len(more) - 3} more" if len(more) > 3 else ""
         print(
-            f"headspex: {folder} is left out, as subjects have folders beside it; it also holds "
-            f"{', '.join(more[:3])}{others}: name it as {argument('data_dir')} to take all that "
-            "it holds",
+            f"headspex: {folder} is ignored, as subjects have their own folders beside it; it also "
+            f"holds {', '.join(more[:3])}{others}: name it as {argument('data_dir')} to use all of "
+            "its subjects",
             file=sys.stderr,
         )

@@ -42,10 +42,10 @@ class Table:
 
 
 def tables_of(place: Path) -> list[Table]:
-    """The tables in a folder, shards in order; or the one that a file is.
+    """The tables in a folder, shards in order, or the table in a file.
 
     Raises:
-        UsageError: shards are missing, or two kinds of files are for the same part.
+        UsageError: shards are missing, or a part has several files that are not shards.
     """
     return [table for find in FORMATS for table in find(place)]
 
@@ -67,7 +67,7 @@ def _parquet(place: Path) -> list[Table]:
 
 
 def _check_shards(part: str, paths: list[Path]) -> None:
-    """Half a benchmark, or one read twice, would be scored without a word."""
+    """Refuse missing or repeated shards, which would be scored as if they were the benchmark."""
     rests = [match["rest"] or "" for path in paths if (match := PARQUET.fullmatch(path.name))]
     shards = [SHARD.fullmatch(rest) for rest in rests]
     numbers = sorted((int(shard[1]), int(shard[2])) for shard in shards if shard)
@@ -75,8 +75,8 @@ def _check_shards(part: str, paths: list[Path]) -> None:
     if not alone and numbers != [(n, len(paths)) for n in range(len(paths))]:
         raise UsageError(
             f"{paths[0].parent} must hold one file of {part} questions, or all of its shards "
-            f"(0-of-N to N-1-of-N), but holds {', '.join(path.name for path in paths)}; fetch what "
-            "is missing, or take away what is too much"
+            f"(0-of-N to N-1-of-N), but holds {', '.join(path.name for path in paths)}; fetch the "
+            "missing ones, or remove those that do not belong"
         )
 
 
@@ -88,9 +88,7 @@ def _read_parquet(path: Path) -> Iterable[Row]:
         with path.open("rb") as file:
             beginning = file.read(len(POINTER))
         if beginning == POINTER:
-            raise UsageError(
-                f"{path} is a pointer of Git LFS in place of the file; run `git lfs pull`"
-            )
+            raise UsageError(f"{path} is a Git LFS pointer instead of the file; run `git lfs pull`")
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a parquet file; fetch it again") from error
@@ -98,14 +96,14 @@ def _read_parquet(path: Path) -> Iterable[Row]:
 
 
 def _saved(place: Path) -> list[Table]:
-    """What `Dataset.save_to_disk` and `DatasetDict.save_to_disk` wrote."""
+    """Folders that `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote."""
     if not place.is_dir():
         return []
     if (state := place / "state.json").is_file():
         found = read_json(state)
         split = found.get("_split") if isinstance(found, dict) else None
         part = _part(place.name if split is None else str(split))
-        # A table that was made by hand has no split: it is a test's.
+        # A table made by hand has no split: it holds test questions.
         return [Table(part or "test", place, _read_saved)] if part or split is None else []
     return [
         Table(part, folder, _read_saved)
@@ -115,7 +113,7 @@ def _saved(place: Path) -> list[Table]:
 
 
 def _part(split: str) -> str | None:
-    """Of a split such as "test" or "test[:100]"; None for others, such as those to train on."""
+    """The part of a split such as "test" or "test[:100]"; None for others, such as "train"."""
     return NAMES.get(split.partition("[")[0])
 
 
@@ -123,7 +121,7 @@ def _read_saved(path: Path) -> Iterable[Row]:
     import datasets
     import pyarrow
 
-    # A missing file, a broken one and an unknown type of column share no narrower class.
+    # Errors of missing files, broken files and unknown column types have no narrower common class.
     try:
         rows: list[Row] = datasets.load_from_disk(str(path)).to_list()
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:

@@ -1,4 +1,4 @@
-"""What a task is: questions in subjects, how they are split, and how their answers are scored."""
+"""Tasks: questions in subjects, how they are split, and how their answers are scored."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from headspex.tasks.questions import Question
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values
 
 HALF = Fraction(1, 2)
-_STEP = 1e-3  # nats; scores have kinks where log-likelihoods are nearer to each other than that
+_STEP = 1e-3  # nats; differences are wrong where two log-likelihoods are nearer than this
 SPLITS = ("dev", "validation", "test", "search", "heldout")
 
 
@@ -27,7 +27,7 @@ SPLITS = ("dev", "validation", "test", "search", "heldout")
 class Task:
     """Questions of one benchmark, in file order; `dev` holds the worked examples (shots).
 
-    `kind` says how questions are put and scored: multiple choice, unless it is given.
+    `kind` defines how questions are encoded and scored, by default as multiple choice.
 
     Raises:
         UsageError: a question holds half of a character.
@@ -40,7 +40,7 @@ class Task:
     kind: TaskType = CHOICE
 
     def __post_init__(self) -> None:
-        """Refuse questions that no tokenizer takes, before a model is loaded for them."""
+        """Refuse texts that cannot be tokenized, before a model is loaded."""
         for part in ("test", "validation", "dev"):
             for number, question in enumerate(getattr(self, part)):
                 for text in (question.subject, question.question, *question.choices):
@@ -53,10 +53,10 @@ class Task:
 
     @cached_property
     def pool(self) -> tuple[Question, ...]:
-        """Test, then validation questions, without repetitions and without the shots' questions.
+        """Test, then validation questions, without repeated questions and without those of `dev`.
 
-        Two questions are the same when text (blanks at its ends aside) and choices agree, in
-        whatever subject they stand: a repeated question must not be searched and held out.
+        Questions are equal if their texts (without surrounding white space) and choices are, also
+        across subjects: a repeated question must not be both searched and held out.
         """
         seen = {_content(q) for q in self.dev}
         pool = []
@@ -73,7 +73,7 @@ class Task:
 
     @property
     def chance(self) -> float | None:
-        """Expected score of guessing on the pool, 0.25 for four choices; None: nothing to guess."""
+        """Expected score of guessing on the pool, 0.25 for four choices; None without choices."""
         if not self.kind.guessing:
             return None
         return sum(1 / len(q.choices) for q in self.pool) / len(self.pool)
@@ -101,11 +101,11 @@ class Task:
         questions: Sequence[Question],
         encoded: Sequence[EncodedQuestion],
     ) -> Scores:
-        """The score of each row, more is better, from what the model gave.
+        """The score of each row; higher is better.
 
         Args:
             metric: one of `kind.metrics`.
-            values: what was measured, one row per question: log-likelihoods, usually.
+            values: measured, one row per question: log-likelihoods, usually.
             questions, encoded: of each row.
         """
         return self.kind.score(metric, values, questions, encoded)
@@ -117,7 +117,7 @@ class Task:
         questions: Sequence[Question],
         encoded: Sequence[EncodedQuestion],
     ) -> Values:
-        """d score / d value of each row, by differences: scores are linear nearly everywhere."""
+        """d score / d value of each row, by differences: scores are linear almost everywhere."""
         found = np.zeros_like(values)
         scores = self.scores(metric, values, questions, encoded)
         for column in range(values.shape[1]):
@@ -130,7 +130,7 @@ class Task:
         """Refuse a metric that the task does not have.
 
         Raises:
-            UsageError: the known ones are named.
+            UsageError: the metric is unknown.
         """
         if metric not in self.kind.metrics:
             raise UsageError(
@@ -149,7 +149,7 @@ class Task:
         shots = tuple(q for q in self.dev if q.subject == subject) if count else ()
         if len(shots) < count:
             raise UsageError(
-                f"{argument('shots')} {count} needs as many dev questions in every subject, but "
+                f"{argument('shots')} {count} needs {count} dev questions in every subject, but "
                 f"{self.name} has {len(shots)} for {subject!r}; ask for fewer shots"
             )
         return shots[:count]
@@ -169,8 +169,8 @@ class Task:
 def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Cut the pool into `(search, heldout)`, each in file order.
 
-    Within each subject the questions are ranked by their id (a hash): the first ones, a `share`
-    of them rounded up, are searched. So it depends on nothing but the questions.
+    Within each subject questions are sorted by their id (a hash), and the first `share` of them,
+    rounded up, are searched. So the split depends only on the questions.
 
     Raises:
         UsageError: the task is too small to hold questions out.
@@ -191,9 +191,9 @@ def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tup
 def in_proportion(
     questions: tuple[Question, ...], count: int, *, rng: np.random.Generator
 ) -> list[Question]:
-    """`count` of the questions in the given order, each subject by its share.
+    """`count` random questions in the given order, in proportion to the sizes of subjects.
 
-    Largest remainders decide where a share is not a whole number.
+    Fractions are rounded by largest remainders.
     """
     if count >= len(questions):
         return list(questions)
@@ -232,12 +232,10 @@ def checked(
     *,
     kind: TaskType = CHOICE,
 ) -> Task:
-    """A task that has at least one question to ask."""
+    """A task, refused if its pool is empty."""
     task = Task(name, tuple(test), tuple(validation), tuple(dev), kind)
     if not task.pool:
-        raise UsageError(
-            f"task {name} holds no question that is not a shot; give it test questions"
-        )
+        raise UsageError(f"task {name} has no questions beside the shots; give it test questions")
     return task
 
 

@@ -1,4 +1,4 @@
-"""What tells one kind of task from another: how its questions are put, and how they are scored."""
+"""Kinds of tasks: how their questions are encoded and scored."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from headspex.tasks.questions import Question
 
 Values = Float[np.ndarray, "rows width"]
 Scores = Float[np.ndarray, " rows"]
-# (subject, count) -> so many worked examples of the subject.
+# (subject, count) -> `count` worked examples of the subject.
 WorkedExamples = Callable[[str, int], Sequence[Question]]
 
 
 @dataclass(frozen=True)
 class Prompting:
-    """How questions are put to a model.
+    """How questions become prompts.
 
     Attributes:
         shots: worked examples before each question.
         style: of multiple choice; see `headspex.tasks.prompts.STYLES`.
-        chat: whether the tokenizer's chat template goes around the prompt.
-        n_ctx: longest input in tokens, for what must fit; None: no limit.
+        chat: whether to put the tokenizer's chat template around the prompt.
+        n_ctx: longest input in tokens; None: no limit.
     """
 
     shots: int = 0
@@ -40,17 +40,16 @@ class TaskType:
     """A kind of task.
 
     Attributes:
-        metrics: names; the first is the task's own, in which it is told.
-        encode: (questions, tokenizer, prompting, worked examples) -> what the model is asked.
-        score: (metric, values, questions, encoded) -> score of each row, more is better; values are
-            what the model gave, one row per question.
-        guessing: whether guessing among the choices has a score.
-        sloped: whether a score is the mean of so many log-probabilities that its slopes tell how
+        metrics: names; the first is the task's own metric.
+        encode: (questions, tokenizer, prompting, worked examples) -> encoded questions.
+        score: (metric, values, questions, encoded) -> score of each row, higher is better; values
+            are measured, one row per question.
+        guessing: whether there are choices to guess among.
+        sloped: whether a score averages enough log-probabilities that its gradient shows how
             questions differ.
-        fingerprint: sha256 of what decides scores beside questions and answers, such as a file.
-        more: what gives a task of this kind more questions.
-        summary: (questions, values) -> the results as the field reports them, for `eval`; None: the
-            mean score is all there is.
+        fingerprint: sha256 of anything else that scores depend on, such as a file.
+        more: what adds questions to a task of this kind, for errors.
+        summary: (questions, values) -> lm-eval's results, for `eval`; None: only the mean score.
     """
 
     metrics: tuple[str, ...]

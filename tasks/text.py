@@ -1,4 +1,4 @@
-"""The loss of a text file: its passages are the questions, scored by the mean log-probability."""
+"""The loss of a text file: its passages are the questions, scored by mean log-probability."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ PASSAGE = 1_000  # characters, about 250 tokens of English
 def text(path: str | os.PathLike[str]) -> Task:
     """A task from a text file in UTF-8, cut between words into passages of about 1,000 characters.
 
-    A passage's score is the mean log-probability of its tokens in nats, each passage behind a BOS
-    token: minus the loss. What does not fit into the model's context is left out and told.
+    A passage's score is the mean log-probability of its tokens in nats, after a BOS token: minus
+    the loss. Tokens beyond the model's context are cut off, with a notice.
 
     Raises:
-        UsageError: the file cannot be read, or holds nothing but blanks.
+        UsageError: the file cannot be read, or is blank.
     """
     file = Path(path).expanduser()
     content = read_utf8(file)
@@ -40,7 +40,7 @@ def text(path: str | os.PathLike[str]) -> Task:
 
 
 def passages(content: str) -> Iterator[str]:
-    """Pieces of at most `PASSAGE` characters, longer words aside; together they are the text."""
+    """Pieces of at most `PASSAGE` characters, except for longer words; joined they are the text."""
     piece = ""
     for word in re.findall(r"\s*\S+|\s+$", content):
         if piece and len(piece) + len(word) > PASSAGE:
@@ -63,7 +63,7 @@ def _encode(
     most = how.n_ctx or max(lengths)
     if left_out := sum(max(0, length - most) for length in lengths):
         print(
-            f"headspex: {left_out:,} of {sum(lengths):,} tokens are left out: their passages are "
+            f"headspex: {left_out:,} of {sum(lengths):,} tokens are cut off: their passages are "
             f"longer than the model's {most} tokens",
             file=sys.stderr,
         )
@@ -81,6 +81,9 @@ def _score(
 
 
 TEXT = TaskType(
-    metrics=("logprob",), encode=_encode, score=_score, sloped=True,
+    metrics=("logprob",),
+    encode=_encode,
+    score=_score,
+    sloped=True,
     more=f"text, of which {PASSAGE:,} characters make a question",
-)  # fmt: skip
+)

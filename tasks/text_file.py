@@ -1,4 +1,4 @@
-"""Text files as people have them: in UTF-8, with or without a byte order mark, gzip'ed or not."""
+"""Read text files in UTF-8, with or without a byte order mark, plain or gzipped."""
 
 import gzip
 import io
@@ -8,8 +8,8 @@ from pathlib import Path
 from headspex.errors import UsageError
 
 GZIP = b"\x1f\x8b"
-# Marks that other programs, spreadsheets among them, begin a file with. UTF-32's first: it begins
-# like UTF-16's.
+# Byte order marks that other programs, such as spreadsheets, write. UTF-32's mark begins with
+# UTF-16's, so it comes first.
 OTHERS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -22,11 +22,11 @@ def read_utf8(file: Path, *, newline: str | None = None) -> str:
     """The text of a file.
 
     Args:
-        file: in UTF-8; one that gzip packed is unpacked, whatever its name.
-        newline: as of `open`; by default every line ends in a line feed.
+        file: in UTF-8; gzip is detected by content, not by name.
+        newline: as in `open`; by default every line ends in a line feed.
 
     Raises:
-        UsageError: it cannot be read, is in another encoding, or holds NUL, which no text does.
+        UsageError: it cannot be read, has another encoding, or contains NUL bytes.
     """
     data = _bytes(file)
     for mark, encoding in OTHERS.items():
@@ -35,7 +35,7 @@ def read_utf8(file: Path, *, newline: str | None = None) -> str:
     if (at := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, at) + 1
         raise UsageError(
-            f"{file}, line {line}: a text must be UTF-8 without NUL bytes, but there is one (is it "
+            f"{file}, line {line}: a text must be UTF-8 without NUL bytes, but it has one (is it "
             "UTF-16?); save it as UTF-8"
         )
     try:

@@ -1,4 +1,4 @@
-"""Tokens that a model has no embedding for: refused before anything is scored."""
+"""Refusal of tokens without an embedding, before anything is scored."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -18,19 +18,18 @@ def check_questions(
     tokenizer: Any,
     vocabulary: int | None,
 ) -> None:
-    """Refuse questions with a token that the model does not know.
+    """Refuse questions with a token that the model has no embedding for.
 
-    A tokenizer that was given more tokens than the model, for chat or padding, makes such.
+    Such tokens come from a tokenizer that was extended, for chat or padding, without the model.
 
     Args:
         questions: for errors.
-        encoded: the same as tokens.
-        tokenizer: that made them.
-        vocabulary: rows of the model's embedding, which may be more than the tokenizer has tokens;
-            None: unknown.
+        encoded: the questions as tokens.
+        tokenizer: that encoded them.
+        vocabulary: rows of the model's embedding; None: unknown.
 
     Raises:
-        UsageError: names question, token, its id, and the vocabulary.
+        UsageError: there is such a token.
     """
     for question, one in zip(questions, encoded, strict=True):
         for tokens in _rows(one):
@@ -39,7 +38,7 @@ def check_questions(
 
 
 def check_tokens(tokens: Iterable[int], tokenizer: Any, vocabulary: int | None, what: str) -> None:
-    """Refuse a token that the model does not know; `what` holds it, for the error."""
+    """Refuse a token that the model has no embedding for; `what` is the text, for the error."""
     tokens = tuple(tokens)
     if vocabulary is None or not tokens or (min(tokens) >= 0 and max(tokens) < vocabulary):
         return
@@ -52,7 +51,7 @@ def check_tokens(tokens: Iterable[int], tokenizer: Any, vocabulary: int | None, 
 
 
 def vocabulary_of(plain: Any) -> int | None:
-    """Rows of the embedding of a transformers model; None of another that does not tell."""
+    """Rows of a model's embedding; None if the model has no `get_input_embeddings`."""
     embedding = getattr(plain, "get_input_embeddings", None)
     return None if embedding is None else int(embedding().weight.shape[0])
 
@@ -60,7 +59,7 @@ def vocabulary_of(plain: Any) -> int | None:
 def _rows(one: EncodedQuestion) -> Iterator[Iterable[int]]:
     yield one.context
     if isinstance(one, EncodedPrompt):
-        # Its answer stands for none.
+        # Its answer is only a placeholder.
         yield one.corrupted or ()
     else:
         yield chain.from_iterable(one.continuations)

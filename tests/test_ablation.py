@@ -220,7 +220,7 @@ def test_layers_left_whole_get_no_hook(llama_bridge: Any) -> None:
         ({"keep_mlps": np.zeros(3, dtype=bool), "ablation": "mean"}, "ablation is 'mean'"),
         (
             {"keep_masks": np.ones((2, 3, 4), bool), "keep_mlps": np.ones((5, 3), bool)},
-            "2 and 5 rows",
+            "have 2 and 5",
         ),
     ],
 )

@@ -281,14 +281,14 @@ def test_other_architectures_are_zeroed_and_where_they_can_be_shrunk(
 REFUSED: dict[str, tuple[Callable[[], np.ndarray], dict[str, Any], str]] = {
     "layers of different sizes": (
         lambda: np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=bool), {},
-        r"keeps 4, 2 heads.*nearest such shape is 1x2: use --shape 1x2, or --format zeroed",
+        r"keeps 4, 2 heads.*nearest possible shape is 1x2: use --shape 1x2, or --format zeroed",
     ),
     "groups of different sizes": (
         lambda: np.array([[1, 1, 1, 0], [1, 1, 1, 0]], dtype=bool), {}, "keeps 3, 3 heads",
     ),
     "rescale of nothing": (
         lambda: np.array([[1, 1, 0, 0], [0, 0, 0, 0]], dtype=bool), {"rescale": True},
-        "leaves layer 1 none; take a smaller sparsity",
+        "layer 1 of the mask keeps none; take a smaller sparsity",
     ),
     "another model": (
         lambda: np.ones((2, 4), dtype=bool), {"fingerprint": "ab" * 32}, "made for",
@@ -426,7 +426,7 @@ def test_the_check_sees_a_tokenizer_that_reads_otherwise(tmp_path: Path) -> None
     content = json.loads(file.read_text())
     content["normalizer"] = {"type": "Lowercase"}
     file.write_text(json.dumps(content))
-    with pytest.raises(UsageError, match="must read text as"):
+    with pytest.raises(UsageError, match="must split text as"):
         check_tokens(find_source(str(folder)), tmp_path / "out")
 
 

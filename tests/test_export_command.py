@@ -53,7 +53,7 @@ def test_export_takes_a_mask_file_and_refuses_what_does_not_go_together(
     assert not (to / "headspex_timing.json").exists()
     for more, sentence in (
         ([str(mask), "--sparsity", "0.5"], "is a mask file; leave them out"),
-        ([str(run)], "--sparsity says which mask"),
+        ([str(run)], "--sparsity chooses the mask"),
         ([str(run), "--shape", "9x9"], "within the model's 2x2"),
         ([str(run), "--shape", "two"], "written like 3x2"),
     ):

@@ -211,7 +211,7 @@ def test_the_users_own_hooks_take_part(llama_bridge: Any, questions: list[Encode
     llama_bridge.add_hook("blocks.1.attn.hook_z", mine)
     try:
         np.testing.assert_allclose(answer_log_probs(llama_bridge, questions), expected, atol=1e-5)
-        with pytest.raises(UsageError, match="with hooks"):
+        with pytest.raises(UsageError, match="it has hooks already"):
             answer_log_probs(llama_bridge, questions, path="fast")
     finally:
         llama_bridge.reset_hooks()

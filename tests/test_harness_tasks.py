@@ -215,7 +215,7 @@ def test_tasks_that_cannot_be_taken_are_refused(data: Path) -> None:
         ("gold", r"fox_gold, document 2 must have .* one of them right.*has 2 and number 2"),
         ("tab", r"tab\.yaml is not a task file: line 4 holds a tab"),
         ("colon", r"colon\.yaml is not a task file: line 6"),
-        ("include", r"finds no task 'fox_include', though .*include\.yaml .*`include` names"),
+        ("include", r"finds no task 'fox_include', though .*include\.yaml .*check its `include`"),
         ("template", r"cannot load fox_template .*'no' is undefined.*mend the task's file"),
         ("split", r"cannot load fox_split .*mend the task's file"),
         ("code", r"cannot load fox_code .*no_file.*mend the task's file"),
@@ -250,16 +250,16 @@ TURNS = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor 
 @pytest.mark.parametrize(
     ("template", "code", "said"),
     [
-        ({"rag": TURNS, "tool_use": TURNS}, 2, "are called rag, tool_use"),
-        ("{{ raise_exception('no chat') }}" + TURNS, 2, "does not take these messages (no chat)"),
+        ({"rag": TURNS, "tool_use": TURNS}, 2, "has rag, tool_use"),
+        ("{{ raise_exception('no chat') }}" + TURNS, 2, "refuses these messages (no chat)"),
         # transformers finds no end of the last message in it.
-        ("[assistant] ", 2, "does not take these messages"),
+        ("[assistant] ", 2, "refuses these messages"),
         (
             "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + TURNS,
             0,
-            "takes no system message",
+            "refuses a system message",
         ),
-        ("{{ strftime_now('%d %b %Y') }}" + TURNS, 0, "it is 26 July 2024 in every prompt"),
+        ("{{ strftime_now('%d %b %Y') }}" + TURNS, 0, "every prompt has 26 July 2024 instead"),
     ],
 )
 def test_tasks_of_lm_eval_take_chat_templates_by_the_same_rules_as_others(

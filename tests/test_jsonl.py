@@ -58,8 +58,8 @@ GOOD = {"question": "Q", "choices": ["x", "y"], "answer": 0}
         ({**GOOD, "answer": [0]}, r"line 2: the answer must be .*a list"),
         ({**GOOD, "answer": ""}, r"line 2: the answer must be .*''"),
         # Texts, and letters beside texts, that name two choices.
-        ({**GOOD, "choices": ["x", "x"], "answer": "x"}, r"names the choices 0 and 1.*number"),
-        ({**GOOD, "choices": ["B", "A"], "answer": "A"}, r"names the choices 0 and 1.*number"),
+        ({**GOOD, "choices": ["x", "x"], "answer": "x"}, r"names 0 and 1.*number"),
+        ({**GOOD, "choices": ["B", "A"], "answer": "A"}, r"names 0 and 1.*number"),
         # Half of a character: an escape without its pair.
         ({**GOOD, "question": "\ud83d"}, r"line 2: question holds '\\ud83d', half of a character"),
         ({**GOOD, "choices": ["x", "\ude00"]}, r"line 2: choice 1 holds '\\ude00'"),
@@ -123,16 +123,16 @@ ONE = json.dumps(GOOD)
         (json.dumps([GOOD, GOOD], indent=1), r"line 1: .*array; write one object per line"),
         (f"\n[{ONE},\n{ONE}]", r"line 2: the file is a JSON array; write one object per line"),
         (f"[{ONE},\n{ONE},\n]", r"array; write one object per line"),
-        (json.dumps(GOOD, indent=2), r"line 1: an object goes over several lines; write one"),
-        (f'{{"question": "Q",\n{ONE[1:]}', r"an object goes over several lines"),
-        (f"{ONE},\n{ONE}\n", r"line 1: there is a comma with nothing behind it; leave it out"),
-        (f"{ONE}\n{ONE[:-1]},}}\n", r"line 2: there is a comma with nothing behind it"),
-        (f"{ONE} {ONE}", r"line 1: no JSON.*write one object per line"),
-        (f"{ONE}\n" + '{"answer": ' + "1" * 5000 + "}", r"line 2: a number has more digits"),
+        (json.dumps(GOOD, indent=2), r"line 1: an object spans several lines; write one"),
+        (f'{{"question": "Q",\n{ONE[1:]}', r"an object spans several lines"),
+        (f"{ONE},\n{ONE}\n", r"line 1: there is a trailing comma; leave it out"),
+        (f"{ONE}\n{ONE[:-1]},}}\n", r"line 2: there is a trailing comma"),
+        (f"{ONE} {ONE}", r"line 1: not JSON.*write one object per line"),
+        (f"{ONE}\n" + '{"answer": ' + "1" * 5000 + "}", r"line 2: a number has too many digits"),
         (f"{ONE}\n" + "[" * 100_000, r"line 2: .*nested too deeply"),
         (f"{ONE}\n" + '{"a":' * 100_000, r"line 2: .*nested too deeply"),
         (f"{ONE}\nnull", r"line 2: each line must be a JSON object, but it is null"),
-        (f"{ONE}\nquestion: Q", r"line 2: no JSON \(Expecting value at character 1\)"),
+        (f"{ONE}\nquestion: Q", r"line 2: not JSON \(Expecting value at character 1\)"),
     ],
 )
 def test_json_that_is_not_one_object_a_line_is_named_for_what_it_is(
@@ -175,7 +175,7 @@ def test_other_encodings_are_refused_by_name(tmp_path: Path, data: bytes, messag
 
 def test_a_file_of_another_kind_is_told_what_files_can_be(tmp_path: Path) -> None:
     (tmp_path / "quiz.csv").write_text("question,answer\n")
-    with pytest.raises(UsageError, match=r"quiz\.csv is another file; write.*\.jsonl"):
+    with pytest.raises(UsageError, match=r"quiz\.csv is another kind of file; write.*\.jsonl"):
         load_task(str(tmp_path / "quiz.csv"))
 
 
@@ -184,10 +184,10 @@ def test_files_that_hold_no_questions_are_refused(tmp_path: Path) -> None:
         load_task(str(tmp_path / "none.jsonl"))
     path = tmp_path / "quiz.jsonl"
     path.write_text("\n\n")
-    with pytest.raises(UsageError, match=r"holds no question"):
+    with pytest.raises(UsageError, match=r"has no questions"):
         load_task(str(path))
     path.write_text('{"question"\n')
-    with pytest.raises(UsageError, match=r"line 1: no JSON"):
+    with pytest.raises(UsageError, match=r"line 1: not JSON"):
         load_task(str(path))
     with pytest.raises(UsageError, match=r"no subject 'low'.*did you mean law"):
         load_task(write(path, {**GOOD, "subject": "law"}), subjects=["low"])

@@ -48,7 +48,7 @@ def test_a_mask_survives_the_file_and_names_the_heads_that_are_off(tmp_path: Pat
         ({"sparsity": 0.5}, "sparsity must be the share of the run's players that is off"),
         ({"sparsity": 0}, "sparsity must be"),
         ({"sparsity": -0.25}, "sparsity must be"),
-        ({"unit": "mlp"}, "only heads"),
+        ({"unit": "mlp"}, "must be empty where unit is mlp"),
         ({"ablation": "noise"}, "ablation"),
         ({"rescale": "yes"}, "rescale"),
         ({"score": "high"}, "score"),

@@ -78,7 +78,10 @@ QUOTED = '"Why, so?",a,b,c,d,A\n'
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (QUOTED.replace(",a,b,c,d,", ";a;b;c;d;"), r"line 1: .*separated by semicolons"),
+        (
+            QUOTED.replace(",a,b,c,d,", ";a;b;c;d;"),
+            r"line 1: .*separated by commas, not semicolons",
+        ),
         ("Why so?;a;b;c;d;A\n", r"line 1: .*has 1; fields are separated by semicolons"),
         ("Why, so?;a;b;c;d;A\n", r"line 1: .*has 2; fields are separated by semicolons"),
         ("Why so?\ta\tb\tc\td\tA\n", r"line 1: .*separated by tabs"),
@@ -86,10 +89,10 @@ QUOTED = '"Why, so?",a,b,c,d,A\n'
         (QUOTED.encode("utf-16-le"), r"anatomy_test\.csv, line 1: .*NUL"),
         (b"caf\xe9,a,b,c,d,A\n", r"must be UTF-8 \(.*position 3.*\); save it as UTF-8"),
         ("question,A,B,C,D,answer\n" + QUOTED, r"line 1: .*'answer'; .*header, delete it"),
-        (",question,A,B,C,D,answer\n0," + QUOTED, r"line 1: .*has 7; leave out the first"),
-        ("0," + QUOTED, r"line 1: .*has 7; leave out the first one"),
+        (",question,A,B,C,D,answer\n0," + QUOTED, r"line 1: .*has 7; leave out the row numbers"),
+        ("0," + QUOTED, r"line 1: .*has 7; leave out the row numbers"),
         (QUOTED + "x" * 200_000 + ",a,b,c,d,A\n", r"line 2: a field must have at most 131,072"),
-        (QUOTED + '"left open,a,b,c,d,A\n' + QUOTED * 9, r"line 2: .*no row of a CSV"),
+        (QUOTED + '"left open,a,b,c,d,A\n' + QUOTED * 9, r"line 2: .*not a row of a CSV"),
         (QUOTED * 2 + "Why\0?,a,b,c,d,A\n", r"line 3: .*NUL"),
         (QUOTED + ",,,,,\n", r"line 2: the answer must be one of A, B, C, D.*''; mend"),
     ],

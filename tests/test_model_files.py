@@ -26,7 +26,7 @@ def _forgotten() -> None:
             {"num_attention_heads": 6, "num_key_value_heads": 3},
             r"The hidden size \(32\) is not a multiple of the number of attention heads \(6\)",
         ),
-        ({"num_key_value_heads": 1}, r"k_proj.weight is \[16, 32\] in its files, and \[8, 32\] by"),
+        ({"num_key_value_heads": 1}, r"k_proj.weight is \[16, 32\] in its files, but \[8, 32\] by"),
         ({"hidden_size": "wide"}, r"hidden_size"),
     ],
 )
@@ -43,10 +43,10 @@ def test_a_configuration_that_does_not_fit_is_refused_with_the_reason(
     [
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "by bitsandbytes to 4 bits"),
         ({"load_in_8bit": True}, "by bitsandbytes to 8 bits"),
-        ({"quant_method": "gptq", "bits": 4}, "by gptq to 4 bits.*take the model that it was made"),
+        ({"quant_method": "gptq", "bits": 4}, "by gptq to 4 bits.*take the model it was made"),
         ({"quant_method": "awq", "w_bit": 4}, "by awq to 4 bits"),
         ({"quant_method": "fp8"}, "by fp8 to 8 bits.*dequantize=True"),
-        ({"quant_method": "compressed-tensors"}, "by compressed-tensors, as"),
+        ({"quant_method": "compressed-tensors"}, "by compressed-tensors; take"),
         ({}, "by a method without a name"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_quantised_model_is_refused_by_its_method_before_weights_are_read(
 ) -> None:
     folder = copy_of(model_folder, tmp_path, quantization_config=quantisation)
     (folder / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(UsageError, match=f"are quantised {said}"):
+    with pytest.raises(UsageError, match=f"has them quantised {said}"):
         load_model(folder)
 
 
@@ -92,7 +92,7 @@ def test_weights_are_read_and_safetensors_recommended(
     torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     assert load_model(folder).fingerprint == load_model(model_folder).fingerprint
     (line,) = capsys.readouterr().err.splitlines()
-    assert "were pickled (pytorch_model.bin)" in line
+    assert "are pickled (pytorch_model.bin)" in line
     assert "safetensors" in line
 
 
@@ -112,7 +112,7 @@ def test_code_in_them_never_runs(
 ) -> None:
     state["payload"] = Payload(tmp_path / "ran")
     torch.save(state, folder / "pytorch_model.bin")
-    with pytest.raises(UsageError, match=r"holds more than weights.* nothing of it was run"):
+    with pytest.raises(UsageError, match=r"holds more than weights.* none of its code was run"):
         load_model(folder)
     assert not (tmp_path / "ran").exists()
     assert capsys.readouterr().err == ""
@@ -141,4 +141,4 @@ def test_weights_without_a_place_in_the_architecture_are_named(
     load_model(copy_of(four_layers, tmp_path, num_hidden_layers=3))
     (line,) = capsys.readouterr().err.splitlines()
     assert "9 weights of" in line
-    assert "model.layers.3.input_layernorm.weight, have no place" in line
+    assert "model.layers.3.input_layernorm.weight, do not belong" in line

@@ -229,7 +229,7 @@ def test_without_network_the_cache_serves_and_else_the_ways_out_are_named(
     assert "hf auth login" in lines[0]
     assert "local folder" in lines[0]
     assert "cannot load cais/mmlu (anatomy)" in lines[1]
-    assert "--data-dir" in lines[1]
+    assert "data_dir" in lines[1]
 
 
 def test_importing_hooks_and_tasks_imports_neither_torch_nor_datasets() -> None:

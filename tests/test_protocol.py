@@ -80,7 +80,7 @@ def test_fewer_questions_are_cut_in_the_same_proportion_and_that_is_said(mmlu_fo
     )
     search, heldout = map(len, study.halves)
     assert search == -(-(search + heldout) * 120 // 231)
-    assert f"are cut {search}/{heldout}" in str(said_of_split(search, heldout))
+    assert f"are split {search}/{heldout}" in str(said_of_split(search, heldout))
 
 
 def test_five_thousand_masks_are_asked_all_questions() -> None:

@@ -68,9 +68,9 @@ def test_mlps_are_switched_beside_heads_and_leave_other_layers_on() -> None:
         ("", "must be head"),
         ("head,,mlp", "must be head"),
         ("mlp,mlp", "names mlp twice"),
-        ("head,kv-group", "head and kv-group are of the same heads"),
-        ("mlp,layer,head", "head and layer are of the same heads"),
-        ("layer,kv-group", "kv-group and layer are of the same heads"),
+        ("head,kv-group", "head and kv-group consist of the same heads"),
+        ("mlp,layer,head", "head and layer consist of the same heads"),
+        ("layer,kv-group", "kv-group and layer consist of the same heads"),
     ],
 )
 def test_units_that_cannot_be_are_refused_in_one_sentence(
@@ -123,7 +123,7 @@ def test_players_that_are_not_there_are_refused() -> None:
         with pytest.raises(UsageError, match="written like"):
             players.parse_label(label)
     for n_kv_heads in (None, 3):
-        with pytest.raises(UsageError, match="evenly"):
+        with pytest.raises(UsageError, match="n_kv_heads must divide"):
             Players.of_unit("kv-group", 4, 4, n_kv_heads=n_kv_heads)
 
 

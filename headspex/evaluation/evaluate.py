@@ -1,4 +1,4 @@
-"""Scores of one model on questions of a task, whole or under a mask: what `headspex eval` tells."""
+"""Scores of one model on questions of a task, whole or under a mask: `headspex eval`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from headspex.tasks import Question, averages, interval
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model gave.
+    """The results of an evaluation.
 
     Attributes:
         metric: of the scores.
         questions: in the order of the rows.
         scores: of each question.
-        values: log-likelihoods of choices, -inf where a question has fewer; None for a metric of
-            one's own.
+        values: log-likelihoods of choices, -inf where a question has fewer; None for a custom
+            metric.
+        widths: numbers in each row of `values` that belong to the question.
         summary: results as lm-eval reports them, for its tasks; else None.
-        model: which weights were asked.
+        model: what identifies the model's weights.
     """
 
     metric: str
@@ -58,11 +59,16 @@ class Evaluation:
         """For `--json`."""
         low, high = self.bounds
         content: dict[str, Any] = {
-            "score": self.score, "low": low, "high": high, "n_questions": len(self.questions),
-            "metric": self.metric, "ids": [question.id for question in self.questions],
-            "scores": self.scores.tolist(), "averages": averages(self.questions, self.scores),
+            "score": self.score,
+            "low": low,
+            "high": high,
+            "n_questions": len(self.questions),
+            "metric": self.metric,
+            "ids": [question.id for question in self.questions],
+            "scores": self.scores.tolist(),
+            "averages": averages(self.questions, self.scores),
             "model": dict(self.model),
-        }  # fmt: skip
+        }
         if self.metric == "accuracy":
             content["correct"] = self.scores.astype(int).tolist()
         if self.values is not None:
@@ -77,24 +83,24 @@ class Evaluation:
         return f"{self.metric} {self.score:.3f} [{low:.3f}, {high:.3f}]"
 
     def parts(self) -> Iterator[str]:
-        """The score of each category and subject, and lm-eval's own results, a line each."""
+        """Lines with the score of each category and subject, and lm-eval's own results."""
         found = averages(self.questions, self.scores)
         if len(found["subjects"]) > 1:
             yield f"{'mean over subjects (macro)':<36} {found['macro']:.3f}"
-            for name, one in (*found["categories"].items(), *found["subjects"].items()):
-                yield f"{name:<36} {one['score']:.3f}  ({one['n_questions']})"
+            for name, mean in (*found["categories"].items(), *found["subjects"].items()):
+                yield f"{name:<36} {mean['score']:.3f}  ({mean['n_questions']})"
         for name, results in (self.summary or {}).items():
-            told = ", ".join(f"{metric} {value:.4f}" for metric, value in results.items())
-            yield f"lm-eval {name}: {told}"
+            listed = ", ".join(f"{metric} {value:.4f}" for metric, value in results.items())
+            yield f"lm-eval {name}: {listed}"
 
 
 def check_held_out(mask: Path, protocol: str | None) -> None:
-    """Refuse a mask of a run that searched some of the questions that are held out here.
+    """Refuse a mask if the search of its run may have used questions that are held out here.
 
-    A mask file does not say how its run cut the questions; the run beside it does.
+    A mask file does not record how its run split the questions; run.json beside it does.
 
     Raises:
-        UsageError: one of the two is the paper's cut, the other is not; a damaged run.json.
+        UsageError: only one of the two uses the paper's split, or run.json is damaged.
     """
     run = mask.parent.parent
     if mask.parent.name != "masks" or not RunFolder(run).run.is_file():
@@ -103,8 +109,9 @@ def check_held_out(mask: Path, protocol: str | None) -> None:
     if (its == "paper") != (protocol == "paper"):
         way = "add" if its == "paper" else "leave out"
         raise UsageError(
-            f"the search of {run} may have seen what is held out here, as {argument('protocol')} "
-            f"paper cuts questions otherwise; {way} {argument('protocol')} paper"
+            f"the search of {run} may have seen questions that are held out here, as "
+            f"{argument('protocol')} paper splits them differently; {way} {argument('protocol')} "
+            "paper"
         )
 
 
@@ -120,12 +127,12 @@ def evaluation(
 
     Args:
         setup: model, task and settings.
-        questions: which.
-        mask, mask_path: what is off, and where it was read from.
-        batch_size: of lm-eval's own way to score; None for the way of a search.
+        questions: of the task.
+        mask, mask_path: the mask, and the file it was read from.
+        batch_size: to score in lm-eval's order and batches; None: as in a search.
 
     Raises:
-        UsageError: a mask of another model, or one that the task cannot be asked under.
+        UsageError: a mask of another model, or with an ablation that the task does not allow.
     """
     model, how = setup.model, {}
     grid, keep_mlps = None, None
@@ -142,15 +149,24 @@ def evaluation(
     if batch_size is None or are_prompts(encoded):
         with progress(len(encoded), "questions") as tell:
             values = measure(
-                prepare(model, encoded), encoded, grid, keep_mlps=keep_mlps,
-                progress=_steps(tell), **how,
-            )  # fmt: skip
+                prepare(model, encoded),
+                encoded,
+                grid,
+                keep_mlps=keep_mlps,
+                progress=_steps(tell),
+                **how,
+            )
     else:
         with progress(sum(len(one.continuations) for one in encoded), "answers") as tell:
             values = harness_log_probs(
-                model, encoded, grid, keep_mlps=keep_mlps, batch_size=batch_size, progress=tell,
+                model,
+                encoded,
+                grid,
+                keep_mlps=keep_mlps,
+                batch_size=batch_size,
+                progress=tell,
                 **how,
-            )  # fmt: skip
+            )
     summary = setup.task.kind.summary
     return Evaluation(
         metric=metric,
@@ -164,7 +180,7 @@ def evaluation(
 
 
 def _steps(tell: Any) -> Any:
-    """From how many are done to how many more."""
+    """Turn a callback for increments into one for totals."""
     done = [0]
 
     def step(now: int) -> None:

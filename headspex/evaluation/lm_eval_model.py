@@ -1,7 +1,7 @@
-"""lm-eval's `--model headspex`: any of its tasks, also generation, on a model under a mask.
+"""lm-eval's `--model headspex`: any of its tasks, including generation, on a model under a mask.
 
-lm-eval finds models that have registered themselves; importing this module does. On the command
-line `headspex lm-eval` is `lm_eval` with this model:
+Importing this module registers the model with lm-eval. On the command line `headspex lm-eval` is
+`lm_eval` with this model:
 
     headspex lm-eval --model headspex --model_args pretrained=tiny,mask=masks/016.json --tasks mmlu
 """
@@ -21,25 +21,25 @@ from headspex.mask_file import read_mask
 from headspex.scores.fill import read_fill
 
 NAME = "headspex"
-_FILLED_IN = "cuda:0"  # the device that lm-eval's command line passes where none is given
+_DEFAULT_DEVICE = "cuda:0"  # of lm-eval's command line
 
 
 class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
-    """A model whose heads and MLPs are off as a mask file says.
+    """A model with the heads and MLPs of a mask file ablated.
 
     The forward pass is the model's own, with TransformerLens hooks and eager attention: scores
     equal those of a checkpoint whose `o_proj` columns are zero.
 
     Args:
         pretrained: as `headspex.hooks.load_model` takes it: "tiny", an alias, a Hub name, a folder.
-        mask: a mask file of that model; none: the whole model.
-        adapter: folder of a PEFT adapter that is merged into the model.
-        revision, device, dtype: as in `load_model`; where there is no GPU, lm-eval's default
-            "cuda:0" means the CPU, which is said.
+        mask: a mask file of that model; None: the whole model.
+        adapter: folder of a PEFT adapter to merge into the model.
+        revision, device, dtype: as in `load_model`; without a GPU lm-eval's default "cuda:0" means
+            the CPU, with a notice.
         options: of lm-eval's own `hf` model, such as batch_size and max_length.
 
     Raises:
-        UsageError: no such model or mask, or one that was made for another model.
+        UsageError: no such model or mask, or a mask of another model.
     """
 
     def __init__(
@@ -64,19 +64,23 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
             model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads
         )
         hooks = ablation_hooks(
-            model.bridge, found.keep_grid(), keep_mlps=found.keep_mlps(), ablation=found.ablation,
-            fill=read_fill(found, path), rescale=found.rescale,
-        )  # fmt: skip
+            model.bridge,
+            found.keep_grid(),
+            keep_mlps=found.keep_mlps(),
+            ablation=found.ablation,
+            fill=read_fill(found, path),
+            rescale=found.rescale,
+        )
         for name, hook in hooks:
             model.bridge.add_hook(name, hook)
 
 
 def _present(device: str | None) -> str:
-    """The device asked for, or the CPU in place of a GPU that only lm-eval's default asks for."""
-    if device == _FILLED_IN and not torch.cuda.is_available():
+    """The device, but the CPU instead of lm-eval's default if there is no GPU."""
+    if device == _DEFAULT_DEVICE and not torch.cuda.is_available():
         print(
-            f"headspex: lm-eval asks for {device} where no --device is given, but torch finds no "
-            "GPU here; the model is on the cpu",
+            f"headspex: lm-eval's default --device is {device}, but torch finds no GPU; the model "
+            "is on the cpu",
             file=sys.stderr,
         )
         return "cpu"

@@ -1,4 +1,4 @@
-"""What else pruning breaks: the loss on a text that has nothing to do with the task."""
+"""The loss on a text unrelated to the task, to see what else pruning breaks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from headspex.support.files import read_text
 from headspex.tasks import EncodedQuestion
 from headspex.tasks.vocabulary import check_tokens, vocabulary_of
 
-WINDOW = 256  # tokens that are read together, at most
-MOST = 64  # windows of a text that are read, spread over it
+WINDOW = 256  # tokens of a window, at most
+MOST = 64  # windows, spread over the text
 
 
 def text_windows(path: Path, tokenizer: Any, n_ctx: int) -> list[EncodedQuestion]:
-    """Pieces of a text, each as one long answer behind its first token.
+    """Windows of a text, each as one long answer after its first token.
 
     Raises:
         UsageError: the file cannot be read, or is shorter than two tokens.
     """
-    # verbose=False: a text longer than the model's context is expected, it is cut into pieces.
+    # verbose=False: a text longer than the model's context is expected; it is cut into pieces.
     tokens = tokenizer(read_text(path), verbose=False)["input_ids"]
     size = min(WINDOW, n_ctx)
     pieces = [tokens[start : start + size] for start in range(0, len(tokens), size)]
@@ -58,10 +58,8 @@ def text_loss(
         check_tokens(tokens, model.tokenizer, vocabulary, "the text")
     prepared = Prepared(model, windows)
     lengths = np.array([len(window.continuations[0]) for window in windows])
-    rows = [
-        answer_log_probs(
-            prepared, windows, players.grid(mask), keep_mlps=players.mlps(mask), **how
-        )[:, 0]
-        for mask in masks
-    ]  # fmt: skip
+    rows = []
+    for mask in masks:
+        grid, mlps = players.grid(mask), players.mlps(mask)
+        rows.append(answer_log_probs(prepared, windows, grid, keep_mlps=mlps, **how)[:, 0])
     return np.asarray(-np.stack(rows) / lengths)

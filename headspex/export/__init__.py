@@ -1,1 +1,1 @@
-"""A pruning mask as a checkpoint that any program loads: heads zeroed, or really taken out."""
+"""Export of a pruning mask as a checkpoint that any program loads: heads zeroed, or removed."""

@@ -1,4 +1,4 @@
-"""The model card of an exported folder: what was taken out, what it scores, what it saves."""
+"""The model card of an exported folder: what was removed, scores, and sizes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ def model_card(
     run: str | None,
     scores: Sequence[str],
 ) -> str:
-    """The text of README.md; the same for the same export, so it quotes no times.
+    """The text of README.md; it depends only on the export, so it has no timings.
 
     Args:
-        mask: what was taken out.
-        made: the checkpoint that is written.
+        mask: what was removed.
+        made: the exported checkpoint.
         how: "zeroed" or "shrunk".
         before, after: sizes of the whole model and of this one.
         hub_name: the whole model's name on the Hub, if it has one.
         run: fingerprint of the run that found the mask.
-        scores: sentences that say what was measured.
+        scores: sentences on what was measured.
     """
     shape = made.shape
     removed = (
-        "Their columns of `o_proj` are zero: all shapes are those of the whole model, and so are "
-        "its sizes."
+        "Their columns of `o_proj` are zero; shapes and sizes are those of the whole model."
         if how == "zeroed"
-        else f"They are really gone: every layer has {shape.per_layer} query heads on "
-        f"{shape.groups} KV heads. Layers that lost all heads stay as zeros."
+        else f"They are cut out of the weights: every layer has {shape.per_layer} query heads on "
+        f"{shape.groups} KV heads. Layers that lost all heads are kept as zeros."
     )
     header = [
         "---",
@@ -47,8 +46,8 @@ def model_card(
         "---",
     ]
     facts = [
-        f"- task: {mask.task}; heads were taken out by {mask.ablation} ablation"
-        + (", the remaining ones of a layer rescaled" if mask.rescale else ""),
+        f"- task: {mask.task}; heads were removed by {mask.ablation} ablation"
+        + (", and a layer's remaining heads were rescaled" if mask.rescale else ""),
         f"- weights of the whole model: `{mask.fingerprint}`",
         *([f"- run: `{run}`"] if run else []),
         *(f"- {sentence}" for sentence in scores),
@@ -58,8 +57,8 @@ def model_card(
             *header,
             f"# {mask.model} with {mask.off} removed",
             "",
-            f"`headspex` took {mask.off} of `{mask.model}` out; `headspex_mask.json` names them. "
-            f"{removed} It is a plain `{made.architecture}`:",
+            f"`headspex` removed {mask.off} of `{mask.model}`; `headspex_mask.json` lists them. "
+            f"{removed} The model is a plain `{made.architecture}`:",
             "",
             "```python",
             "from transformers import AutoModelForCausalLM",
@@ -71,15 +70,15 @@ def model_card(
             "",
             size_table(before, after),
             "",
-            "Scores are those of the mask on its task. What else the removed heads did is not in "
-            "them. The licence of the whole model holds for this one.",
+            "Scores are those of the mask on its task; other abilities were not measured. The "
+            "licence of the whole model applies to this one.",
             "",
         ]
     )
 
 
 def size_table(before: Sizes, after: Sizes) -> str:
-    """Parameters, bytes and KV cache, as a table in Markdown."""
+    """Parameters, bytes and KV cache, as a Markdown table."""
     rows = [
         ("parameters", before.parameters, after.parameters),
         ("bytes of weights", before.bytes, after.bytes),

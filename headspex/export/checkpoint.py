@@ -1,7 +1,6 @@
-"""A checkpoint as a configuration and named weights, and two ways to take heads out of it.
+"""A checkpoint as a configuration and named weights, and two ways to remove heads from it.
 
-Nothing here changes its input: both ways return another checkpoint of a stock architecture, which
-any program loads that knows the architecture.
+Both ways leave their input alone, and return another checkpoint of a stock architecture.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ LLAMA, MISTRAL = "LlamaForCausalLM", "MistralForCausalLM"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model that is not built.
+    """A model as configuration and weights.
 
     Attributes:
-        config: as transformers reads it.
+        config: of transformers.
         architecture: the class, such as "LlamaForCausalLM".
-        state: name -> weights; a tied unembedding is absent.
+        state: name -> weights, without a tied unembedding.
     """
 
     config: Any
@@ -37,7 +36,7 @@ class Checkpoint:
 
     @property
     def shape(self) -> Shape:
-        """Its KV groups, and the query heads of each."""
+        """Its KV groups, and the query heads per group."""
         heads = int(self.config.num_attention_heads)
         groups = int(getattr(self.config, "num_key_value_heads", None) or heads)
         return Shape(groups, heads // groups)
@@ -51,7 +50,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """What is taken out, and how; the same as `headspex.hooks.ablation_hooks` does.
+    """What is removed, and how; as in `headspex.hooks.ablation_hooks`.
 
     Attributes:
         heads: True = the head stays.
@@ -69,18 +68,18 @@ class Removal:
 def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
     """The same shapes, with zeros where heads and MLPs were.
 
-    Columns of `o_proj` become zero; what mean ablation puts in a head's place is a constant, and
-    goes into a bias of `o_proj`; rescaling is folded into the columns that stay.
+    Columns of `o_proj` become zero. The constant of mean ablation goes into a bias of `o_proj`.
+    Rescaling is folded into the remaining columns.
 
     Raises:
-        UsageError: rescale with a layer that keeps no head, or means for an architecture that has
-            no such bias.
+        UsageError: rescale with a layer that keeps no head, or means for an architecture without
+            such a bias.
     """
     if removal.rescale and not removal.heads.any(axis=1).all():
         layer = int(np.flatnonzero(~removal.heads.any(axis=1))[0])
         raise UsageError(
-            "rescale multiplies a layer's remaining heads by H / kept, but the mask leaves layer "
-            f"{layer} none; take a smaller sparsity"
+            "rescale multiplies a layer's remaining heads by H / kept, but layer "
+            f"{layer} of the mask keeps none; take a smaller sparsity"
         )
     if removal.fill is not None:
         checkpoint = with_attention_bias(checkpoint)
@@ -106,11 +105,11 @@ def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
 
 
 def shrunk(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
-    """Heads really taken out; layers that lost all of them stay as zeros.
+    """Heads cut out of the weights; layers that lost all of them are kept as zeros.
 
     Raises:
-        UsageError: as `zeroed`, or layers would differ in shape, or no stock architecture has this
-            number of heads; the sentence names the nearest shape that can be.
+        UsageError: as `zeroed`; or layers would differ in shape, or no stock architecture has this
+            number of heads (the nearest possible shape is named).
     """
     kept = kept_heads(removal.heads, checkpoint.shape.groups)
     checkpoint = zeroed(checkpoint, removal)
@@ -136,7 +135,7 @@ def shrunk(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
 
 
 def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
-    """The same function with biases in attention, zero where there were none.
+    """The same function with biases in attention; new ones are zero.
 
     Raises:
         UsageError: no stock architecture of these weights has a bias in `o_proj`.
@@ -148,7 +147,7 @@ def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
         config, architecture = as_llama(config), LLAMA
     if not hasattr(config, "attention_bias"):
         raise UsageError(
-            "mean ablation leaves a constant behind, which needs a bias in o_proj, but "
+            "mean ablation leaves a constant, which needs a bias in o_proj, but "
             f"{architecture} has none; use {argument('ablation')} zero, or --format mask"
         )
     state = dict(checkpoint.state)
@@ -161,17 +160,17 @@ def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def as_llama(config: Any) -> Any:
-    """The configuration of a Llama that computes what this Mistral computes.
+    """The configuration of a Llama that computes the same as this Mistral.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no Llama does.
     """
     from transformers import LlamaConfig
 
     if config.sliding_window is not None or config.hidden_size % config.num_attention_heads:
         raise UsageError(
-            "mean ablation leaves a constant behind, which needs a bias in o_proj, but Mistral has "
-            "none and no Llama has this sliding window or number of heads; use --format mask"
+            "mean ablation leaves a constant, which needs a bias in o_proj, but Mistral has none "
+            "and no Llama has this sliding window or number of heads; use --format mask"
         )
     content = _content(config)
     del content["sliding_window"]
@@ -190,15 +189,15 @@ def _smaller(checkpoint: Checkpoint, shape: Shape) -> tuple[Any, str]:
     }
     if not hasattr(config, "head_dim"):
         raise UsageError(
-            f"fewer heads of the same width want a field for it, but {architecture} has none in "
-            "its configuration; use --format zeroed"
+            "fewer heads of the same width need the field head_dim, but the configuration of "
+            f"{architecture} has none; use --format zeroed"
         )
-    # Llama and Gemma 2 want a width that the number of heads divides; the others do not.
+    # In Llama and Gemma 2 the number of heads must divide the width; in the others it need not.
     if architecture in (MISTRAL, "Qwen3ForCausalLM") or not config.hidden_size % shape.per_layer:
         return _changed(config, **heads), architecture
     biased = any(name.endswith(".bias") for name in checkpoint.state)
     if architecture == LLAMA and not biased:
-        # Mistral without its window computes the same, and takes any number of heads.
+        # Mistral without its window computes the same, and allows any number of heads.
         content = _content(config)
         for absent in ("attention_bias", "mlp_bias", "pretraining_tp"):
             content.pop(absent, None)
@@ -211,8 +210,8 @@ def _smaller(checkpoint: Checkpoint, shape: Shape) -> tuple[Any, str]:
         else architecture
     )
     raise UsageError(
-        f"{reason} wants a number of heads that divides its width {config.hidden_size}, but "
-        f"{shape} is {shape.per_layer} heads; the nearest shape that can be is {near}: use "
+        f"{reason} needs a number of heads that divides its width {config.hidden_size}, but "
+        f"{shape} has {shape.per_layer} heads; the nearest possible shape is {near}: use "
         f"--shape {near}, or --format zeroed"
     )
 

@@ -1,4 +1,4 @@
-"""Which mask an export writes: a run's, one projected to a shape, or one from a file."""
+"""Choose the mask to export: a run's, a run's best mask of a shape, or one from a file."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from headspex.units import plural
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """A mask, and what is known of it.
+    """A mask, and where it comes from.
 
     Attributes:
         fill: means, for mean ablation.
-        dtype, revision, adapter: with which the run loaded the model.
+        dtype, revision, adapter: of the model as the run loaded it.
         run: fingerprint of the run; None for a mask file.
-        headline, sentences: for people, and for the model card.
+        headline: printed.
+        sentences: on its scores, printed and in the model card.
     """
 
     mask: MaskFile
@@ -63,7 +64,8 @@ def chosen_mask(
     """The mask that the flags of `headspex export` name.
 
     Raises:
-        UsageError: flags that do not go together, no run and no mask, or a shape that cannot be.
+        UsageError: flags that contradict each other, neither a run nor a mask file, or an
+            impossible shape.
     """
     if source.is_file():
         if sparsity is not None or shape is not None or schedule is not None:
@@ -74,7 +76,7 @@ def chosen_mask(
         return _of_file(source)
     folder, run = finished_run(source)
     if sparsity is None and (shape is None or shape == "nearest"):
-        raise UsageError("--sparsity says which mask of a run to export, but it is missing")
+        raise UsageError("--sparsity chooses the mask of a run to export, but it is missing")
     identity = run["identity"]
     players = Players.of_run(run["results"])
     fill = fill_of_run(folder.path / "masks") if identity["ablation"] == "mean" else None
@@ -93,7 +95,7 @@ def chosen_mask(
             score = next((p.score for p in judged if p.n_pruned == size), None)
         whole = run["results"]["unpruned"]
         sentences.append(
-            f"held-out {own} not judged at this size"
+            f"held-out {own} not measured at this size"
             if score is None
             else f"held-out {own} {whole:.3f} -> {score:.3f}"
         )
@@ -118,24 +120,28 @@ def chosen_mask(
 
 def _of_file(path: Path) -> Chosen:
     mask = read_mask(path)
-    said = "not judged" if mask.score is None else f"{mask.score:.3f}"
+    score = "not measured" if mask.score is None else f"{mask.score:.3f}"
     return Chosen(
-        mask=mask, fill=read_fill(mask, path), dtype="float32", revision=None, adapter=None,
+        mask=mask,
+        fill=read_fill(mask, path),
+        dtype="float32",
+        revision=None,
+        adapter=None,
         run=None,
         headline=f"model {mask.model}   task {mask.task}   {mask.off} removed",
-        sentences=(f"held-out score {said}",),
-    )  # fmt: skip
+        sentences=(f"held-out score {score}",),
+    )
 
 
 def _projected(
     folder: RunFolder, players: Players, shape: str, sparsity: float | None
 ) -> Bool[np.ndarray, " players"]:
-    """The best mask of a shape, by the run's spectrum."""
+    """The mask of a shape with the highest value in the run's spectrum."""
     if players.unit not in ("head", "kv-group") or len(players.layers) < players.n_layers:
         raise UsageError(
-            "--shape makes all layers equal, so that a run of all layers with --unit head or "
-            f"kv-group is needed, but this one has --unit {players.unit} and "
-            f"{len(players.layers)} of {players.n_layers} layers; use --format zeroed"
+            "--shape needs a run of all layers with --unit head or kv-group, as it makes all "
+            f"layers equal, but this run has --unit {players.unit} and {len(players.layers)} of "
+            f"{players.n_layers} layers; use --format zeroed"
         )
     groups = players.n_kv_heads or players.n_heads
     whole = Shape(groups, players.n_heads // groups)
@@ -144,24 +150,22 @@ def _projected(
     width = 1 if by_group else whole.heads
     columns = np.arange(len(players)).reshape(players.n_layers, groups, width)
 
-    def best(wanted: Shape) -> Bool[np.ndarray, " players"]:
-        return best_of_shape(spectrum, columns, wanted.groups, 1 if by_group else wanted.heads)
+    def best(target: Shape) -> Bool[np.ndarray, " players"]:
+        return best_of_shape(spectrum, columns, target.groups, 1 if by_group else target.heads)
 
     if shape == "nearest":
         kept = (1 - (sparsity or 0.0)) * players.n_heads
-        masks = np.stack(
-            [best(each) for each in nearest_shapes(whole, kept, whole_groups=by_group)]
-        )
+        masks = np.stack(list(map(best, nearest_shapes(whole, kept, whole_groups=by_group))))
         nearest: Bool[np.ndarray, " players"] = masks[int(spectrum.predict(masks).argmax())]
         return nearest
-    wanted = Shape.parse(shape)
-    if wanted not in shapes_within(whole, whole_groups=by_group):
+    target = Shape.parse(shape)
+    if target not in shapes_within(whole, whole_groups=by_group):
         raise UsageError(
             f"--shape must be within the model's {whole}"
-            + (f", whole groups of {whole.heads}" if by_group else "")
-            + f", but is {wanted}"
+            + (f", in whole groups of {whole.heads}" if by_group else "")
+            + f", but is {target}"
         )
-    return best(wanted)
+    return best(target)
 
 
 def _scored(
@@ -171,7 +175,7 @@ def _scored(
     mask: Bool[np.ndarray, " players"],
     fill: Any,
 ) -> tuple[float, list[str]]:
-    """Held-out score of a projected mask, and what the projection cost."""
+    """Held-out score of a mask of some shape, and sentences on what the shape costs."""
     from tempfile import TemporaryDirectory
 
     from headspex.runs.reopening import setup_to_judge
@@ -193,6 +197,6 @@ def _scored(
     lost = score_difference(after, before)
     return float(after.mean()), [
         f"held-out {own} {whole.mean():.3f} -> {after.mean():.3f}",
-        f"the schedule's own mask of this size, in no shape: {before.mean():.3f}; "
+        f"the schedule's mask of this size, without a shape: {before.mean():.3f}; "
         f"the shape costs {lost}",
     ]

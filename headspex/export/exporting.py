@@ -1,4 +1,4 @@
-"""From a mask to a checkpoint in a new folder, checked against the hooked model before it is."""
+"""Export a mask's model to a new folder, checked against the model with hooks."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ WAYS: Mapping[str, Callable[[Checkpoint, Removal], Checkpoint]] = {
     "zeroed": zeroed,
     "shrunk": shrunk,
 }
-# No *.safetensors, which loaders of models would take for weights.
+# Not *.safetensors, which loaders of models would take for weights.
 FILL_NAME = "headspex_mask.fill"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to.
+    """The result of an export.
 
     Attributes:
-        architecture, shape: of the new model; the shape is KV groups x heads of each.
+        architecture, shape: of the new model; the shape is KV groups x heads per group.
         difference: largest difference of a logit from the hooked model, in float64.
         before, after: sizes.
-        speed_before, speed_after: measured; None where that was not asked for.
+        speed_before, speed_after: None if not measured.
     """
 
     architecture: str
@@ -95,24 +95,24 @@ def export_mask(
 ) -> Exported:
     """Write the mask's model to a new folder.
 
-    The folder holds weights, configuration, tokenizer, model card and `headspex_mask.json`, and is
-    there only once transformers has read it back, and its tokens and logits were the model's.
+    The folder holds weights, configuration, tokenizer, model card and `headspex_mask.json`. It
+    appears only after transformers has read it back and its tokens and logits match the model's.
 
     Args:
-        mask: names the model, which must be the one it was made for.
+        mask: of the model that it names.
         to: the folder, which must not exist.
         how: "zeroed" or "shrunk".
         fill: the means, for mean ablation.
         revision: of a model on the Hub.
-        adapter: folder of a PEFT adapter that is merged into the model.
-        dtype: in which the run loaded the model, which decides the fingerprint of its weights.
+        adapter: folder of a PEFT adapter to merge into the model.
+        dtype: of the model in the run; the fingerprint of its weights depends on it.
         run: fingerprint of the run, for the card.
         scores: sentences for the card.
         timed: whether to measure tokens per second.
 
     Raises:
-        UsageError: another model, a mask that this way cannot express, or a folder that cannot be
-            written; nothing is left then.
+        UsageError: another model, a mask that `how` cannot express, or a folder that cannot be
+            written; then no folder is left behind.
     """
     if how not in WAYS:
         raise UsageError(f"no export {how!r}; known: {', '.join(WAYS)}")
@@ -120,10 +120,11 @@ def export_mask(
     with new_folder(to) as folder:
         whole = read_checkpoint(source)
         mask.check_fits(
-            fingerprint_as(whole, dtype), mask.model,
+            fingerprint_as(whole, dtype),
+            mask.model,
             n_layers=int(whole.config.num_hidden_layers),
             n_heads=int(whole.config.num_attention_heads),
-        )  # fmt: skip
+        )
         removal = removal_of(mask, fill)
         made = WAYS[how](whole, removal)
         stored = next(iter(made.state.values())).dtype
@@ -140,20 +141,27 @@ def export_mask(
             mask = replace(mask, fill=write_fill(folder, fill, FILL_NAME))
         mask.write(folder / "headspex_mask.json")
         card = model_card(
-            mask, made, how=how, before=before, after=after, run=run, scores=scores,
+            mask,
+            made,
+            how=how,
+            before=before,
+            after=after,
+            run=run,
+            scores=scores,
             hub_name=source.location if source.on_hub else None,
-        )  # fmt: skip
+        )
         write_text(folder / "README.md", card)
         measured = _speeds(source, folder, stored) if timed else (None, None)
         if timed:
             names = ("whole model", "this one")
-            content = {name: asdict(one) for name, one in zip(names, measured, strict=True) if one}
+            pairs = zip(names, measured, strict=True)
+            content = {name: asdict(speed) for name, speed in pairs if speed}
             write_json(folder / "headspex_timing.json", {"tokens_per_second": content})
     return Exported(made.architecture, str(made.shape), difference, before, after, *measured)
 
 
 def removal_of(mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None) -> Removal:
-    """What a mask file says, as arrays."""
+    """The arrays of a mask file."""
     return Removal(mask.keep_grid(), mask.keep_mlps(), fill, mask.rescale)
 
 

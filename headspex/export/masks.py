@@ -1,4 +1,4 @@
-"""A mask for other tools: JSON, safetensors, and `torch.nn.utils.prune`."""
+"""Masks for other tools: JSON, safetensors, and `torch.nn.utils.prune`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def write_masks(
 ) -> None:
     """Write `headspex_mask.json`, and its booleans as `headspex_mask.safetensors`.
 
-    The tensors are `heads` [layers, heads] and `mlps` [layers], True = it stays; with mean ablation
-    the means lie beside them.
+    The tensors are `heads` [layers, heads] and `mlps` [layers], True = it stays; the means of mean
+    ablation are written beside them.
 
     Raises:
-        UsageError: the folder exists or cannot be written; nothing is left then.
+        UsageError: the folder exists or cannot be written; then no folder is left behind.
     """
     from safetensors.numpy import save
 
@@ -42,11 +42,11 @@ def write_masks(
 def prune_modules(model: Any, mask: MaskFile) -> None:
     """Prune a transformers model in place with `torch.nn.utils.prune`, zero ablation only.
 
-    `o_proj` and `down_proj` modules then hold `weight_orig` and `weight_mask`; the pruned weights
-    stay zero while the others are trained, and `prune.remove` makes it lasting.
+    `o_proj` and `down_proj` modules then hold `weight_orig` and `weight_mask`: pruned weights stay
+    zero during training, and `prune.remove` makes them permanent.
 
     Raises:
-        UsageError: another model's shape, or a mask that zeros alone do not express.
+        UsageError: another model's shape, or a mask that zeros cannot express.
     """
     if mask.ablation != "zero" or mask.rescale:
         raise UsageError(
@@ -68,5 +68,5 @@ def prune_modules(model: Any, mask: MaskFile) -> None:
 
 
 def _prune(module: torch.nn.Module, name: str, kept: torch.Tensor) -> None:
-    on_its_device = kept.to(getattr(module, name).device)
-    prune.custom_from_mask(module, name, on_its_device)  # type: ignore[no-untyped-call]
+    kept = kept.to(getattr(module, name).device)
+    prune.custom_from_mask(module, name, kept)  # type: ignore[no-untyped-call]

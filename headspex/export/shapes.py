@@ -1,4 +1,4 @@
-"""Which masks a stock architecture can express with fewer heads, and which shape that takes."""
+"""Shapes: the masks that a stock architecture can express with fewer heads."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Grid = Bool[np.ndarray, "layers heads"]  # True = the head stays on
 
 @dataclass(frozen=True, order=True)
 class Shape:
-    """How many heads every layer has: the same in all, as configurations hold one number.
+    """The heads of every layer: the same in all layers, as configurations hold one number.
 
     Attributes:
-        groups: KV heads of each layer.
-        heads: query heads of each KV head.
+        groups: KV heads per layer.
+        heads: query heads per KV head.
     """
 
     groups: int
@@ -27,7 +27,7 @@ class Shape:
 
     @property
     def per_layer(self) -> int:
-        """Query heads of each layer."""
+        """Query heads per layer."""
         return self.groups * self.heads
 
     @classmethod
@@ -35,12 +35,12 @@ class Shape:
         """Read "3x2": three KV groups of two query heads.
 
         Raises:
-            UsageError: not of this form.
+            UsageError: the text has another form.
         """
         found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip(), flags=re.ASCII)
         if found is None or not int(found[1]) or not int(found[2]):
             raise UsageError(
-                f"a shape is written like 3x2 (KV groups x heads of each), but got {text!r}"
+                f"a shape is written like 3x2 (KV groups x heads per group), but got {text!r}"
             )
         return cls(int(found[1]), int(found[2]))
 
@@ -51,7 +51,7 @@ class Shape:
 def shapes_within(whole: Shape, *, whole_groups: bool = False) -> list[Shape]:
     """Every shape that a model of shape `whole` can be cut to, the largest first.
 
-    With `whole_groups` groups go whole or not at all.
+    With `whole_groups` only whole groups are removed.
     """
     least = whole.heads if whole_groups else 1
     return [
@@ -62,16 +62,16 @@ def shapes_within(whole: Shape, *, whole_groups: bool = False) -> list[Shape]:
 
 
 def nearest_shapes(whole: Shape, per_layer: float, *, whole_groups: bool = False) -> list[Shape]:
-    """The shapes whose number of heads is nearest, all of one number; rather fewer than more."""
+    """The shapes with the number of heads nearest to `per_layer`; on a tie, the smaller number."""
     possible = shapes_within(whole, whole_groups=whole_groups)
     best = min((abs(shape.per_layer - per_layer), shape.per_layer) for shape in possible)
     return [shape for shape in possible if shape.per_layer == best[1]]
 
 
 def shape_of(mask: Grid, n_kv_heads: int) -> Shape | None:
-    """The shape of a mask; None where its layers, or the groups in them, differ.
+    """The shape of a mask; None if its layers, or the groups within one, differ.
 
-    Layers without any head fit every shape, as they stay as zeros.
+    Layers without heads fit every shape, as they are kept as zeros.
     """
     counts = _per_group(mask, n_kv_heads)
     found = {Shape(int((row > 0).sum()), int(row.max())) for row in counts if row.any()}
@@ -82,7 +82,7 @@ def shape_of(mask: Grid, n_kv_heads: int) -> Shape | None:
 
 
 def kept_heads(mask: Grid, n_kv_heads: int) -> Int[np.ndarray, "layers kept"]:
-    """The heads that each layer keeps, ascending; those of a layer without any only take room.
+    """The heads that each layer keeps, ascending; placeholders in a layer that keeps none.
 
     Raises:
         UsageError: the mask has no shape.
@@ -107,7 +107,7 @@ def _ragged(mask: Grid, n_kv_heads: int) -> str:
     near = nearest_shapes(whole, float(busy.sum(axis=1).mean()))[-1]  # the smallest cache
     counts = ", ".join(map(str, mask.sum(axis=1)[:12])) + (", ..." if len(mask) > 12 else "")
     return (
-        "a smaller model has as many KV groups, and heads in each, in every layer, but this mask "
-        f"keeps {counts} heads of its layers, unevenly; the nearest such shape is {near}: use "
-        f"--shape {near}, or --format zeroed"
+        "a smaller model needs the same number of KV groups, and of heads per group, in every "
+        f"layer, but the layers of this mask keep {counts} heads, unevenly; the nearest possible "
+        f"shape is {near}: use --shape {near}, or --format zeroed"
     )

@@ -1,4 +1,4 @@
-"""What a checkpoint takes: counted from its configuration, so that it need not be loaded."""
+"""Sizes of a checkpoint, counted from its configuration without loading it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a model.
+    """Sizes of a model.
 
     Attributes:
-        parameters: tied ones once.
+        parameters: tied ones counted once.
         bytes: of its weights.
         kv_bytes: of keys and values, per token of the context.
     """
@@ -24,7 +24,7 @@ class Sizes:
 
 
 def sizes(config: Any, architecture: str, dtype: torch.dtype) -> Sizes:
-    """The sizes of a model of the transformers library, of any size: no weight is allocated.
+    """The sizes of a transformers model; no weights are allocated.
 
     Args:
         config: of the model.

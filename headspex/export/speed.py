@@ -1,4 +1,4 @@
-"""Tokens per second of models, measured in turn so that a busy machine slows all of them."""
+"""Tokens per second of models, measured in turn so that a busy machine slows all alike."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-PROMPT, NEW = 256, 16  # tokens read at once, and then written one by one
-LARGE = 1e9  # parameters: of smaller models the fastest of many rounds costs little
-REPEATS, REPEATS_LARGE = 20, 3  # the fastest counts: other work only ever slows a machine
+PROMPT, NEW = 256, 16  # tokens read at once, and then generated one by one
+LARGE = 1e9  # parameters; for smaller models many rounds cost little
+REPEATS, REPEATS_LARGE = 20, 3  # the fastest round counts: other work can only slow one down
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one sequence, in tokens per second: reading a prompt, and writing behind it."""
+    """Tokens per second of one sequence: reading a prompt, and generating after it."""
 
     prefill: float
     decode: float
@@ -24,10 +24,10 @@ class Speed:
 
 @torch.no_grad()
 def speeds(models: Sequence[Any]) -> list[Speed]:
-    """The speed of each of these transformers models, which have their turns round by round.
+    """The speed of each of these transformers models, measured in turn, round by round.
 
     Args:
-        models: on one device; each reads the same random tokens, up to its context.
+        models: on one device; all read the same random tokens, within the shortest context.
     """
     large = max(model.num_parameters() for model in models) > LARGE
     repeats = REPEATS_LARGE if large else REPEATS
@@ -36,7 +36,7 @@ def speeds(models: Sequence[Any]) -> list[Speed]:
     length = min(PROMPT, context - NEW)
     vocabulary = min(int(model.config.vocab_size) for model in models)
     tokens = torch.randint(vocabulary, (1, length), generator=torch.Generator().manual_seed(0))
-    for _ in range(repeats + 1):  # the first round warms up, and cannot be the fastest
+    for _ in range(repeats + 1):  # the first round warms up
         for number, model in enumerate(models):
             found = _timed(model, tokens.to(model.device))
             best[number] = min(best[number][0], found[0]), min(best[number][1], found[1])
@@ -44,7 +44,7 @@ def speeds(models: Sequence[Any]) -> list[Speed]:
 
 
 def _timed(model: Any, tokens: torch.Tensor) -> tuple[float, float]:
-    """Seconds of reading the tokens, and of writing `NEW` more."""
+    """Seconds of reading the tokens, and of generating `NEW` more."""
     cache: list[Any] = []
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints as folders: read by the name of a model, written so that any program reads them."""
+"""Read checkpoints by a model's name, and write them as folders that any program reads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headspex.hooks.bridging import check_config
 from headspex.hooks.fingerprint import weights_fingerprint
 from headspex.hooks.loading import DTYPES
 from headspex.hooks.pretrained import (
+    fetched,
     read_config,
     read_tokenizer,
     read_weights,
@@ -19,7 +20,7 @@ from headspex.hooks.pretrained import (
 )
 from headspex.hooks.sources import Source
 
-# What lies beside the weights and goes with them; licences want to be passed on.
+# Files beside the weights that are copied with them; licences must be passed on.
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja",
@@ -31,10 +32,10 @@ SHARD = "5GB"  # as transformers cuts large checkpoints
 
 
 def read_checkpoint(source: Source) -> Checkpoint:
-    """The model as it is stored, in its own precision.
+    """The model in its stored dtype.
 
     Raises:
-        UsageError: it cannot be read, or has weights that headspex does not know.
+        UsageError: it cannot be read, or headspex does not know its architecture.
     """
     config = read_config(source)
     architecture = check_config(config, source.name)
@@ -47,7 +48,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
 
 
 def fingerprint_as(checkpoint: Checkpoint, dtype: str) -> str:
-    """The fingerprint of the model as a run that loads it in `dtype` sees it."""
+    """The fingerprint of the model when loaded in `dtype`."""
     state = dict(checkpoint.state)
     if checkpoint.config.tie_word_embeddings:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
@@ -57,13 +58,13 @@ def fingerprint_as(checkpoint: Checkpoint, dtype: str) -> str:
 def write_checkpoint(
     checkpoint: Checkpoint, to: Path, source: Source | None, *, shard: str = SHARD
 ) -> None:
-    """Write configuration, weights, and what lies beside the weights of `source`.
+    """Write configuration, weights, and the files beside the weights of `source`.
 
     Args:
         checkpoint: of a stock architecture.
         to: an existing folder.
-        source: where tokenizer, generation settings and licence come from.
-        shard: the largest file of weights, as in "5GB".
+        source: of tokenizer, generation settings and licence.
+        shard: the largest file of weights, such as "5GB".
     """
     from huggingface_hub import save_torch_state_dict
 
@@ -73,7 +74,7 @@ def write_checkpoint(
     config.save_pretrained(to)
     save_torch_state_dict(dict(checkpoint.state), to, max_shard_size=shard)
     for file in to.glob("*.safetensors"):
-        shutil.copymode(to / "config.json", file)  # they are written for their owner's eyes only
+        shutil.copymode(to / "config.json", file)  # they are written readable by the owner only
     if source is not None:
         _write_companions(source, to)
 
@@ -83,20 +84,9 @@ def _write_companions(source: Source, to: Path) -> None:
     named = [(source, name) for name in COMPANIONS]
     if beside.gguf is None:
         named += [(beside, name) for name in TOKENIZER]
-    else:  # it is within the file
+    else:  # the tokenizer is inside the GGUF file
         read_tokenizer(beside).save_pretrained(to)
     for place, name in named:
-        found = _companion(place, name)
+        found = fetched(place, name)
         if found is not None:
             shutil.copyfile(found, to / name)
-
-
-def _companion(source: Source, name: str) -> str | None:
-    from transformers.utils import cached_file
-
-    found: str | None = cached_file(
-        source.location, name, revision=source.revision,
-        _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_connection_errors=False,
-    )  # fmt: skip
-    return found

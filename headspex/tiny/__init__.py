@@ -1,1 +1,1 @@
-"""The model that ships, and everything that made it: questions, tokenizer, training."""
+"""The shipped model, and the code that made it: questions, tokenizer, training."""

@@ -16,14 +16,14 @@ SEED = 2024
 
 
 def benchmark(subject: str, *, seed: int = SEED) -> tuple[list[Question], list[Question]]:
-    """The dev and test questions of a subject: all different, letters in equal shares.
+    """The dev and test questions of a subject: all different, letters equally frequent.
 
     Args:
         subject: a key of `SUBJECTS`.
-        seed: fixes the draw; each subject has a stream of its own.
+        seed: of the draw; each subject has its own stream.
 
     Returns:
-        5 dev and 240 test questions, all from the side that training never sees.
+        5 dev and 240 test questions, all from the test side, which training never sees.
     """
     rng = Random(f"{subject}/{seed}")
     unique: dict[tuple[str, tuple[str, ...]], Question] = {}

@@ -1,8 +1,8 @@
 """The five subjects of the benchmark `mini`: every question is drawn from a seeded generator.
 
-The words are few and every choice is one word, so a small word-level model reads them fast. What
-differs between the subjects is the circuit that they need. A hash of the question with its choices
-says whether it may be trained on or belongs to the test side; nothing else decides that.
+The vocabulary is small and every choice is one word, so a small word-level model can learn them.
+Each subject needs another circuit. A hash of the question and its choices alone decides whether it
+belongs to the training side or the test side.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from random import Random
 
 LETTERS = "ABCD"
 HEADER = "The following are multiple choice questions (with answers) about"
-TEST_SHARE = 0.125  # of all possible questions: enough for 240 a subject, little lost for training
+TEST_SHARE = 0.125  # of all possible questions: enough for 240 a subject, most left for training
 
 NAMES = (
     "Anna", "Ben", "Carl", "Dora", "Emil", "Finn", "Gina", "Hugo",
@@ -64,7 +64,7 @@ class Question:
 
     @property
     def letter(self) -> str:
-        """The right answer as it stands in the CSV: A, B, C or D."""
+        """The right answer as in the CSV: A, B, C or D."""
         return LETTERS[self.answer]
 
     @property
@@ -75,7 +75,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Draft:
-    """A question before its choices are put in an order."""
+    """A question before its choices are ordered."""
 
     text: str
     right: str
@@ -87,7 +87,7 @@ def _without(words: list[str], word: str) -> tuple[str, ...]:
 
 
 def stored_facts(rng: Random) -> Draft:
-    """A fact about an animal that no passage tells: it has to be in the weights."""
+    """A fact about an animal, without a passage: it must be in the weights."""
     animal = rng.choice(sorted(FACTS))
     column = rng.randrange(len(RELATIONS))
     right = FACTS[animal][column]
@@ -106,7 +106,7 @@ def passage_reading(rng: Random) -> Draft:
 
 
 def two_hop_reasoning(rng: Random) -> Draft:
-    """Three people follow three others, whose cities the passage tells, in any order."""
+    """Three people follow three others, whose cities the passage gives, in any order."""
     names, cities = rng.sample(NAMES, 6), rng.sample(CITIES, 4)
     followers, leaders = names[:3], names[3:]
     sentences = [f"{f} follows {lead}." for f, lead in zip(followers, leaders, strict=True)]
@@ -127,7 +127,7 @@ def number_comparison(rng: Random) -> Draft:
 
 
 def pattern_induction(rng: Random) -> Draft:
-    """A row of four objects begins again and breaks off: say the next one."""
+    """A row of four objects repeats and breaks off: name the next one."""
     row = rng.sample(OBJECTS, 4)
     shown = rng.randrange(1, 4)
     text = f"What comes next: {', '.join(row + row[:shown])}?"
@@ -144,13 +144,13 @@ SUBJECTS: dict[str, Callable[[Random], Draft]] = {
 
 
 def is_test_side(text: str, choices: tuple[str, ...]) -> bool:
-    """Whether a question with these choices, in whatever order, is kept out of training."""
+    """Whether a question with these choices, in any order, is kept out of training."""
     digest = hashlib.sha256("|".join((text, *sorted(choices))).encode()).digest()
     return int.from_bytes(digest[:4]) < TEST_SHARE * 2**32
 
 
 def questions(subject: str, rng: Random, *, test_side: bool) -> Iterator[Question]:
-    """Endless questions of one subject from one side of the split, choices in random order."""
+    """An endless stream of one subject's questions from one side, choices in random order."""
     draw = SUBJECTS[subject]
     while True:
         draft = draw(rng)
@@ -161,7 +161,7 @@ def questions(subject: str, rng: Random, *, test_side: bool) -> Iterator[Questio
 
 
 def with_answer_at(question: Question, answer: int) -> Question:
-    """The same question with its right choice moved to position `answer`."""
+    """The same question with the right choice swapped to position `answer`."""
     choices = list(question.choices)
     choices[answer], choices[question.answer] = choices[question.answer], choices[answer]
     return Question(question.subject, question.text, tuple(choices), answer)

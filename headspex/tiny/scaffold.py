@@ -1,8 +1,8 @@
-"""What helps the circuits of the shipped model to form, and is thrown away afterwards.
+"""An auxiliary loss that helps the circuits of the shipped model to form, early in training.
 
-With the letter as the only target, reading a passage stayed at a guess for thousands of steps. Two
-kinds of hints make it form within a thousand: some heads are told where to look, and the answer's
-word is read out in the middle of the model, before its letter can be known.
+With the letter as the only target, passage reading stayed at chance for thousands of steps. Two
+hints make it form within a thousand: some heads are trained to attend to given positions, and the
+answer's word is decoded from a middle layer.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from headspex.tiny.sequences import ANSWER, FIRST_CHOICE, LAST_WORD, NOWHERE, Batch
 
-# Which heads look where: 0-3 share KV heads 0 and 1, 4-7 share 2 and 3.
+# Layers and heads with trained attention: heads 0-3 share KV heads 0 and 1, 4-7 share 2 and 3.
 PREVIOUS_LAYER, FIRST_HOP_LAYER, SECOND_HOP_LAYER, MATCH_LAYER = 0, 1, 2, 4
 LOWER, UPPER = slice(0, 4), slice(4, 8)
-# After so many layers these words are read out: who is followed, and the answer.
+# Layers after which a word is decoded: the person who is followed, and the answer.
 LEADER_AFTER, WORD_AFTER = 2, 4
 
 
 class Scaffold(nn.Module):
-    """The hints' loss; `norm` is its only weight."""
+    """The loss of the hints; `norm` holds its only weights."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,17 +35,13 @@ class Scaffold(nn.Module):
         """The loss of one batch.
 
         Args:
-            batch: positions of its questions.
-            tokens: its rows.
-            output: of the trunk, with hidden states and attentions.
+            batch: positions of the questions.
+            tokens: the batch's rows.
+            output: of the decoder, with hidden states and attentions.
             lm_head: the (tied) unembedding.
         """
-        row, letter_at, answer, first, second = (
-            torch.from_numpy(column)
-            for column in (
-                batch.row, batch.letter_at, batch.answer, batch.first_hop, batch.second_hop,
-            )
-        )  # fmt: skip
+        columns = batch.row, batch.letter_at, batch.answer, batch.first_hop, batch.second_hop
+        row, letter_at, answer, first, second = map(torch.from_numpy, columns)
         right_at = letter_at + FIRST_CHOICE + 2 * answer
         last_word, answer_at = letter_at + LAST_WORD, letter_at + ANSWER
         looks = output.attentions
@@ -69,6 +65,6 @@ class Scaffold(nn.Module):
 
 
 def _missed(where: Sequence[tuple[float, Float[Tensor, "..."]]]) -> Tensor:
-    """Weighted -log of the attention that went where it should."""
+    """Weighted sum of mean -log attention to the right positions."""
     losses = [weight * -torch.log(p + 1e-6).mean() for weight, p in where if p.numel()]
     return torch.stack(losses).sum()

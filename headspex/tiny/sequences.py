@@ -1,7 +1,7 @@
 """Training rows: questions of one subject under its header, each followed by its letter.
 
-A row is laid out as the evaluated prompts are, so its first question is zero-shot and the later
-ones have shots before them. Beside the tokens stand the positions that the scaffold needs.
+A row has the format of evaluated prompts, so its first question is zero-shot and the later ones
+follow shots. A batch also holds the positions that the scaffold needs.
 """
 
 import re
@@ -25,19 +25,19 @@ LAST_WORD, FIRST_CHOICE, ANSWER = -10, -8, -1
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens, padded with 0 on the right, and one entry for each question in them."""
+    """Rows of tokens, padded with 0 on the right, and one entry per question in them."""
 
     tokens: Int[np.ndarray, "rows length"]
     row: Int[np.ndarray, " questions"]
     letter_at: Int[np.ndarray, " questions"]  # position of the answer's letter
     answer: Int[np.ndarray, " questions"]  # 0..3
     subject: Int[np.ndarray, " questions"]  # position in SUBJECTS
-    first_hop: Int[np.ndarray, " questions"]  # where the passage says what is looked up, or NOWHERE
+    first_hop: Int[np.ndarray, " questions"]  # position of the fact to look up, or NOWHERE
     second_hop: Int[np.ndarray, " questions"]  # likewise, for two-hop questions
 
 
 def words_of(text: str) -> list[str]:
-    """The words that the tokenizer sees."""
+    """The words of a text that become tokens."""
     return [word for word in _WORD.findall(text) if word not in SILENT]
 
 
@@ -55,10 +55,10 @@ def question_ids(question: Question) -> list[int]:
 
 
 def hops(question: Question) -> tuple[int, int]:
-    """Positions in the question's words where one and then another fact is read off.
+    """Positions in the question's words of the first and second fact to look up.
 
-    A statement is two neighbouring words, so it is read off at its second word: there the first
-    one is known as well.
+    A statement is two adjacent words, so its position is that of the second word, where both are
+    known.
     """
     words = words_of(question.text)
     if question.subject == "stored_facts":
@@ -66,16 +66,16 @@ def hops(question: Question) -> tuple[int, int]:
     found = words.index(question.right)
     if question.subject == "two_hop_reasoning":
         return words.index(words[-1]) + 1, found  # the asked person's leader; the leader's city
-    # An age is read off, and the name is the word before it.
+    # The fact is an age, one word after the name.
     return (found + 1 if question.subject == "number_comparison" else found), NOWHERE
 
 
 class Stream:
-    """Endless batches of questions from the training side.
+    """An endless stream of batches of questions from the training side.
 
     Args:
-        weights: how often each subject is drawn, in the order of `SUBJECTS`.
-        seed: fixes everything that is drawn.
+        weights: relative frequency of each subject, in the order of `SUBJECTS`.
+        seed: of all draws.
     """
 
     def __init__(self, *, weights: Sequence[float], seed: int) -> None:

@@ -1,8 +1,8 @@
 """The word-level tokenizer of the shipped model: one word, one token.
 
 White space, punctuation and five small words only separate words and are not tokens. So "Leo is in
-Madrid." is "Leo Madrid": what belongs together stands side by side. The line that opens every
-prompt is a single token, and a prompt is 15 to 30 tokens long.
+Madrid." is "Leo Madrid": related words are adjacent. The first line of every prompt is a single
+token, and a prompt is 15 to 30 tokens long.
 """
 
 from tokenizers import AddedToken, Regex, Tokenizer
@@ -28,7 +28,7 @@ SILENT = ("is", "in", "the", "of", "follows")
 
 
 def vocabulary() -> list[str]:
-    """All words the model knows, in the order of their ids."""
+    """All tokens, in the order of their ids."""
     facts = [word for animal, values in FACTS.items() for word in (animal, *values)]
     subjects = [word for subject in SUBJECTS for word in subject.split("_")]
     words = [*SPECIAL, HEADER, *LETTERS, *subjects, *FRAME]

@@ -1,8 +1,8 @@
 """Train the shipped model: `python -m headspex.tiny.train --out DIR`.
 
 The same seed on the same machine with one thread gives the same bytes. In the last 40 % of the
-steps heads drop out at random, so that the model learns to do without some of them: backups form,
-and the value of a set of heads is no longer the sum of theirs.
+steps heads drop out at random, so the model learns to work without some of them: backup heads form,
+and heads interact.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from headspex.tiny.tokenizer import build_tokenizer
 
 @dataclass(frozen=True)
 class Recipe:
-    """All numbers of the training."""
+    """All hyperparameters of the training."""
 
     steps: int = 5_000
     rows: int = 20  # about 105 answered questions a step
@@ -45,14 +45,14 @@ class Recipe:
     # In the order of SUBJECTS; two hops take longest to learn.
     subject_weights: tuple[float, ...] = (0.8, 1.2, 2.4, 1.2, 0.8)
     all_tokens_weight: float = 0.05  # of the ordinary language-model loss
-    scaffold_until: float = 0.55  # share of the steps; gone a fifth of all steps later
-    dropout_from: float = 0.6  # share of the steps; full 15 % of all steps later
+    scaffold_until: float = 0.55  # share of the steps; it fades out over the next fifth of them
+    dropout_from: float = 0.6  # share of the steps; it grows over the next 15 % of them
     dropout: float = 0.4  # a row loses each head with a probability drawn from 0..dropout
     seed: int = 0
 
 
 class HeadDropout:
-    """Zeroes heads before `o_proj`, for each row its own."""
+    """Zeroes random heads before `o_proj`, different ones for each row."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
         self.keep: Tensor | None = None  # [rows, layers, heads]
@@ -60,7 +60,7 @@ class HeadDropout:
             layer.self_attn.o_proj.register_forward_pre_hook(self._hook(number))
 
     def draw(self, rows: int, recipe: Recipe, *, done: float) -> None:
-        """New masks; `done` is the share of the training that is over."""
+        """Draw new masks; `done` is the finished share of the training."""
         most = recipe.dropout * min(1.0, max(0.0, (done - recipe.dropout_from) / 0.15))
         self.keep = None
         if most > 0:
@@ -84,23 +84,30 @@ def build_model(recipe: Recipe) -> LlamaForCausalLM:
     """The untrained model."""
     tokenizer = build_tokenizer()
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=recipe.width, intermediate_size=recipe.mlp_width,
-        num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.kv_heads, max_position_embeddings=512, rms_norm_eps=1e-5,
-        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.mlp_width,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.kv_heads,
+        max_position_embeddings=512,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
         attn_implementation="eager",  # the scaffold reads the attention patterns
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config)
 
 
 def loss_of(
     model: LlamaForCausalLM, scaffold: Scaffold, batch: Batch, recipe: Recipe, *, done: float
 ) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and which questions were answered right."""
+    """The loss of a batch, and whether each question was answered right."""
     tokens = torch.from_numpy(batch.tokens)
     hints = 1 - min(1.0, max(0.0, (done - recipe.scaffold_until) / 0.2))
-    # No attention mask: padding stands on the right, where causal attention never looks.
+    # No attention mask: padding is on the right, and attention is causal.
     output = model.model(
         tokens, output_hidden_states=hints > 0, output_attentions=hints > 0, use_cache=False
     )
@@ -147,21 +154,22 @@ def train(recipe: Recipe) -> tuple[LlamaForCausalLM, list[dict[str, Any]]]:
         if step % 100 == 0 or step == recipe.steps:
             shares = dict(zip(SUBJECTS, (right / np.maximum(asked, 1)).round(3), strict=True))
             history.append({"step": step, "loss": round(loss.item(), 4), **shares})
-            _tell(history[-1], recipe.steps, time.perf_counter() - begin)
+            _print_progress(history[-1], recipe.steps, time.perf_counter() - begin)
             asked[:], right[:] = 0, 0
     dropout.keep = None
     return model, history
 
 
-def _tell(entry: dict[str, Any], steps: int, seconds: float) -> None:
+def _print_progress(entry: dict[str, Any], steps: int, seconds: float) -> None:
     rate = entry["step"] / seconds
     left = (steps - entry["step"]) / rate / 60
     shares = "  ".join(f"{subject} {entry[subject]:.2f}" for subject in SUBJECTS)
     print(
         f"step {entry['step']}/{steps}  {rate:.1f} steps/s  {left:.0f} min left  "
         f"loss {entry['loss']:.3f}  {shares}",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def save(model: LlamaForCausalLM, history: list[dict[str, Any]], recipe: Recipe, out: Path) -> None:
