@@ -55,17 +55,17 @@ def interval(metric: str, values: Scores) -> tuple[float, float]:
     return share_interval(values) if metric in SHARES else mean_interval(values)
 
 
-def free_loss(given: float | None, metric: str, whole: float) -> float:
+def free_loss(wanted: float | None, metric: str, whole: float) -> float:
     """The loss of score that counts as no loss.
 
     Args:
-        given: by the user, as `may_cost`; None: one percentage point of a share of questions, or a
+        wanted: by the user, as `may_cost`; None: one percentage point of a share of questions, or a
             hundredth of another score.
         metric: of the score.
         whole: the score of the whole model.
     """
-    if given is not None:
-        return given
+    if wanted is not None:
+        return wanted
     return FREE if metric in SHARES else FREE * abs(whole)
 
 

@@ -281,10 +281,10 @@ def test_other_architectures_are_zeroed_and_where_they_can_be_shrunk(
 REFUSED: dict[str, tuple[Callable[[], np.ndarray], dict[str, Any], str]] = {
     "layers of different sizes": (
         lambda: np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=bool), {},
-        r"keeps 4, 2 heads.*nearest possible shape is 1x2: use --shape 1x2, or --format zeroed",
+        r"keep 4, 2 heads.*nearest possible shape is 1x2: use --shape 1x2, or --format zeroed",
     ),
     "groups of different sizes": (
-        lambda: np.array([[1, 1, 1, 0], [1, 1, 1, 0]], dtype=bool), {}, "keeps 3, 3 heads",
+        lambda: np.array([[1, 1, 1, 0], [1, 1, 1, 0]], dtype=bool), {}, "keep 3, 3 heads",
     ),
     "rescale of nothing": (
         lambda: np.array([[1, 1, 0, 0], [0, 0, 0, 0]], dtype=bool), {"rescale": True},
@@ -314,7 +314,9 @@ def test_means_in_a_shape_that_only_mistral_has_are_refused_with_one_that_llama_
 ) -> None:
     fill = np.zeros((6, 8, 16), dtype=np.float32)
     mask = mask_of("tiny", even(6, 4, 2, Shape(3, 2)), ablation="mean")
-    with pytest.raises(UsageError, match=r"3x2 is 6 heads; the nearest .* is 2x2: use --shape 2x2"):
+    with pytest.raises(
+        UsageError, match=r"3x2 has 6 heads; the nearest .* is 2x2: use --shape 2x2"
+    ):
         export(mask, tmp_path / "out", "shrunk", fill)
     assert list(tmp_path.iterdir()) == []
 
@@ -351,7 +353,7 @@ def test_the_check_before_an_export_sees_a_wrong_weight(model_folder: Path, tmp_
     export(mask_of(str(model_folder), keep), tmp_path / "out", "zeroed")
     wrong = Removal(~keep, np.ones(2, dtype=bool))
     expected = hooked_logits(load_model(str(model_folder)), wrong)
-    with pytest.raises(UsageError, match="must answer as the hooked one"):
+    with pytest.raises(UsageError, match="must equal the hooked one"):
         check_exported(read_back(tmp_path / "out", torch.float32), expected, wrong, torch.float32)
 
 
@@ -414,7 +416,7 @@ def test_the_check_sees_a_configuration_that_is_a_little_off(
     changed(tmp_path / "out", **config)
     expected = hooked_logits(load_model(str(model_folder)), removal)
     model = read_back(tmp_path / "out", torch.float32)
-    with pytest.raises(UsageError, match="must answer as the hooked one"):
+    with pytest.raises(UsageError, match="must equal the hooked one"):
         check_exported(model, expected, removal, torch.float32)
 
 

@@ -141,7 +141,7 @@ def test_the_gpu_that_lm_eval_fills_in_is_the_cpu_where_there_is_none(
             "--tasks", TASKS[0], "--limit", "1", "--output_path", str(tmp_path),
         ]) == 0  # fmt: skip
     said = capsys.readouterr().err
-    assert said.count("headspex: lm-eval asks for cuda:0") == 1
+    assert said.count("headspex: lm-eval's default --device is cuda:0") == 1
     assert list(tmp_path.rglob("results_*.json"))
 
 
