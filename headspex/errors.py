@@ -17,7 +17,7 @@ class RoomError(UsageError):
     """What was asked does not fit into memory; something smaller may."""
 
 
-_OTHER_FLAGS = {"subjects": "subject", "fills": "fill"}  # where the flag is not the argument's name
+_OTHER_FLAGS = {"subjects": "subject"}  # where the flag is not the argument's name
 _as_flags: ContextVar[bool] = ContextVar("arguments are named as flags", default=False)
 
 

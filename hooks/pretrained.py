@@ -159,7 +159,7 @@ def _only_pickled(source: Source) -> str | None:
 
 
 def fetched(source: Source, name: str) -> str | None:
-    """The path of one file of a model, downloaded from the Hub first; None if there is none."""
+    """The path of a file of a model, downloaded first; None if the model has no such file."""
     from transformers.utils import cached_file
 
     found: str | None = cached_file(

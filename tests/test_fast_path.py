@@ -1,46 +1,21 @@
-"""The fast path against the bridge with hooks: equal numbers, less work, and when it steps back."""
+"""The fast path against the bridge with hooks: equal numbers and less work."""
 
 import copy
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from made_questions import LETTERS, ask, draw
 
 from headspex.errors import UsageError
-from headspex.hooks import answer_log_probs, llama, load_model, trust
-from headspex.hooks.ablation import Ablation
-from headspex.hooks.batching import plan_work
+from headspex.hooks import answer_log_probs, llama
 from headspex.hooks.bridging import bridge_from_model
-from headspex.hooks.exact import exactly
-from headspex.hooks.fast import FastPath
 from headspex.hooks.forward import Prepared
-from headspex.hooks.inputs import plan_inputs
-from headspex.hooks.plain import PlainPath
-from headspex.hooks.token_budget import TokenBudget, scores
 from headspex.support.notice import say_once
 from headspex.tasks import EncodedQuestion
 
-LETTERS = ((10,), (11,), (12,), (13,))
 LAYERS = {"all": [0, 1, 2], "first": [0], "middle": [1], "last": [2], "late": [1, 2]}
-
-
-def ask(count: int, prefix: int, seed: int = 0) -> list[EncodedQuestion]:
-    """Questions of 5 to 30 tokens behind the same `prefix` tokens."""
-    rng = np.random.default_rng(seed)
-    shots = rng.integers(3, 300, prefix).tolist()
-    return [
-        EncodedQuestion((*shots, *rng.integers(3, 300, rng.integers(5, 31)).tolist()), LETTERS)
-        for _ in range(count)
-    ]
-
-
-def draw(count: int, layers: list[int], seed: int = 1) -> np.ndarray:
-    masks = np.ones((count, 3, 4), dtype=bool)
-    masks[:, layers] = np.random.default_rng(seed).random((count, len(layers), 4)) < 0.5
-    return masks
 
 
 @pytest.fixture(autouse=True)
@@ -271,184 +246,11 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
         answer_log_probs(prepared, list(prepared._questions.values()))
 
 
-def small(kind: str, **options: Any) -> Any:
-    """A bridge around a random model of another kind."""
-    import transformers
-
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=96,
-        **options,
-    )  # fmt: skip
-    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval().requires_grad_(False)
-    return bridge_from_model(model, f"{kind}ForCausalLM", kind)
-
-
-def test_mistral_without_a_window_is_of_the_family() -> None:
-    bridge, questions = small("Mistral", sliding_window=None), ask(4, 0)
-    fast = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="fast")
-    slow = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="bridge")
-    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "reason"),
-    [
-        ("Llama", {"attention_bias": True}, r"not the plain architecture: .*bias"),
-        ("Llama", {"mlp_bias": True}, r"not the plain architecture: .*mlp\.down_proj\.bias"),
-        ("Llama", {"hidden_act": "gelu"}, "its activation is gelu"),
-        ("Mistral", {"sliding_window": 16}, "it attends to a sliding window"),
-        ("Qwen3", {}, "Qwen3ForCausalLM is not of the Llama family"),
-        (
-            "Llama",
-            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
-            "its positions are of the type dynamic",
-        ),
-    ],
-)
-def test_what_the_fast_path_does_not_know_runs_on_the_bridge_and_that_is_said_once(
-    kind: str, options: Any, reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bridge, questions, masks = small(kind, **options), ask(4, 0), draw(4, [1])
-    found = answer_log_probs(bridge, questions, masks)
-    again = answer_log_probs(bridge, questions, masks)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert len(said.err.splitlines()) == 1
-    with pytest.raises(UsageError, match=reason):
-        answer_log_probs(bridge, questions, masks, path="fast")
-    np.testing.assert_array_equal(found, again)
-    slow = answer_log_probs(bridge, questions, masks, path="bridge")
-    np.testing.assert_array_equal(found, slow)
-
-
-def test_quantised_weights_run_on_the_bridge(llama_bridge: Any) -> None:
-    config = llama_bridge.original_model.config
-    assert llama.refusal(llama_bridge.original_model) is None
-    config.quantization_config = {"bits": 4}
-    try:
-        assert llama.refusal(llama_bridge.original_model) == "its weights are quantised"
-    finally:
-        del config.quantization_config
-
-
-def test_a_fast_path_that_differs_from_the_bridge_steps_back(
-    plain_llama: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
-    # An edit of the code, which no look at the weights can find.
-    monkeypatch.setattr(llama, "norm", lambda x, weight, epsilon: weight * x)
-    questions, masks = ask(4, 0), draw(4, [1])
-    found = answer_log_probs(bridge, questions, masks)
-    answer_log_probs(bridge, questions, masks)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "log-probabilities differ by" in line
-    assert "from the bridge's, in float64" in line
-    slow = answer_log_probs(bridge, questions, masks, path="bridge")
-    np.testing.assert_array_equal(found, slow)
-
-
-@pytest.mark.parametrize(
-    "field", ["q", "k", "v", "o", "gate", "up", "down", "attention_norm", "mlp_norm"]
-)
-def test_one_of_its_weights_that_is_off_by_a_thousandth_is_found(
-    field: str, plain_llama: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
-    true = llama.llama_weights
-
-    def planted(*args: Any) -> llama.Llama:
-        found = true(*args)
-        weight = getattr(found.layers[1], field).clone()
-        weight.view(-1)[7] += 1e-3
-        layers = list(found.layers)
-        layers[1] = replace(layers[1], **{field: weight})
-        return replace(found, layers=tuple(layers))
-
-    monkeypatch.setattr("headspex.hooks.forward.llama_weights", planted)
-    with pytest.raises(UsageError, match=r"differ by .* from the bridge's, in float64"):
-        answer_log_probs(bridge, ask(4, 0), draw(4, [1]), path="fast")
-
-
-@pytest.mark.parametrize("prefix", [0, 50])
-def test_in_float64_both_paths_are_equal_to_its_rounding(prefix: int, llama_bridge: Any) -> None:
-    questions = ask(4, prefix)
-    inputs = plan_inputs(questions, 96)
-    keep = np.random.default_rng(2).random((4, 3, 5)) < 0.5
-    work = plan_work(inputs, range(4), keep)
-    with exactly():
-        weights = llama.llama_weights(llama_bridge.original_model, 96)
-        paths = FastPath(weights, inputs, 4096), PlainPath(llama_bridge, inputs)
-        fast, slow = (
-            scores(path, work, Ablation(), TokenBudget(4096), dtype=torch.float64) for path in paths
-        )
-    assert fast.dtype == torch.float64
-    assert 0 < float((fast - slow).abs().max()) < 1e-12
-    assert {p.dtype for p in llama_bridge.original_model.parameters()} == {torch.float32}
-
-
-def test_a_model_that_rounds_more_than_a_thousandth_of_a_nat_keeps_its_fast_path(
-    plain_llama: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Logits of some thousand nats, as of a text's many tokens together: float32 has seven digits.
-    model = copy.deepcopy(plain_llama)
-    model.lm_head.weight.mul_(3e3)
-    bridge = bridge_from_model(model, "LlamaForCausalLM", "loud").eval()
-    questions, masks = ask(8, 40), draw(8, [0, 1, 2])
-    fast = answer_log_probs(bridge, questions, masks, path="fast")
-    slow = answer_log_probs(bridge, questions, masks, path="bridge")
-    assert np.abs(fast - slow).max() > trust.TOLERANCE[torch.float32]
-    np.testing.assert_allclose(fast, slow, rtol=1e-5)
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.slow
-def test_the_fast_path_of_a_real_model_is_trusted_on_texts(
-    smollm2: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model, rng = load_model(smollm2), np.random.default_rng(0)
-    assert model.quantised == "GGUF Q4_1"
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    tokens = model.tokenizer(text)["input_ids"]
-    begin = tuple(tokens[:1])
-    parts = [EncodedQuestion(begin, (tuple(tokens[n : n + 80]),)) for n in (1, 81)]
-    for keep in trust.KEEPS:
-        masks = rng.random((2, model.n_layers, model.n_heads)) < keep
-        answer_log_probs(model, parts, masks, path="fast")
-    assert capsys.readouterr().err == ""
-    ids = model.tokenizer("The capital of France is", return_tensors="pt").input_ids
-    with torch.no_grad():
-        following = model.bridge(ids)[0, -1].argmax()
-    assert model.tokenizer.decode(following) == " Paris"
-
-
-def test_a_users_torch_hook_is_run_too(llama_bridge: Any) -> None:
-    questions, masks = ask(4, 0), draw(4, [1, 2])
-    seen: list[int] = []
-    module = llama_bridge.original_model.lm_head
-    handle = module.register_forward_hook(lambda *_: seen.append(1))
-    try:
-        answer_log_probs(llama_bridge, questions, masks)
-    finally:
-        handle.remove()
-    assert seen
-
-
 def test_weights_are_taken_by_reference(llama_bridge: Any) -> None:
     found = llama.llama_weights(llama_bridge.original_model, 8)
     own = {p.data_ptr() for p in llama_bridge.original_model.parameters()}
     layer = found.layers[0]
     assert {w.data_ptr() for w in (layer.q, layer.down, found.embedding)} <= own
-
-
-def test_tied_embeddings_and_half_precision_pass_the_comparison() -> None:
-    bridge = small("Llama", tie_word_embeddings=True)
-    bridge.original_model.to(torch.bfloat16)
-    questions = ask(3, 0)
-    fast = answer_log_probs(bridge, questions, draw(3, [0, 1, 2]), path="fast")
-    slow = answer_log_probs(bridge, questions, draw(3, [0, 1, 2]), path="bridge")
-    np.testing.assert_allclose(fast, slow, rtol=0, atol=trust.TOLERANCE[torch.bfloat16])
 
 
 def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(

@@ -37,10 +37,11 @@ def fit_spectrum(
 
     Several methods compete by cross-validation: a LASSO on single players, a curve of a weighted
     sum, a sparse spectrum grown term by term, ridge on all terms at once, boosted trees, and their
-    weighted sum. The winner is fitted to all masks and carries a `Spectrum.report`; a sparse
-    spectrum without residual, if that is no coincidence, wins at once. A function that does not
-    vary, or cannot be predicted, gives the constant alone, and the report says so. Values that
-    differ by less than 1e-13 of their size count as equal: subtract a large offset first.
+    weighted sum. The winner is fitted to all masks and carries a `Spectrum.report`. A
+    sparse spectrum that fits all values exactly, with too few terms for that to be luck, wins
+    without cross-validation of the others. A function that does not vary, or cannot be predicted,
+    gives the constant alone, and the report says so. Values that differ by less than 1e-13 of
+    their size count as equal: subtract a large offset first.
 
     Masks, values, weights and groups may be arrays, torch tensors, series and frames (an index is
     ignored), or lists; masks may be sparse.

@@ -84,7 +84,7 @@ def loss_bound(
 
 
 def free_size(losses: Sequence[float], sizes: Sequence[int], *, may_cost: float) -> int | None:
-    """The most players whose removal is shown to be free; None if there are none.
+    """The largest size whose removal is shown to be free; None if even the smallest is not.
 
     A fixed sequence of tests: from the smallest size up, each size is tested to lose less than
     `may_cost` with 95 % confidence, and the first failure ends the sequence. So the chance that any

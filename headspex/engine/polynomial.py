@@ -28,6 +28,7 @@ from headspex.engine.characters import (
 from headspex.engine.terms import Block, Term, blocks_of, check_blocks, collect, substitute
 from headspex.errors import UsageError
 from headspex.players import Values, check_masks
+from headspex.support.scale import exponent_of, scaled_by
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,7 +135,7 @@ class Polynomial:
         """Squared coefficients, in a unit in which the largest is near 1; 0 for the constant."""
         # In that unit no square overflows or vanishes. A power of two changes no digit.
         varying = np.where(np.arange(len(self.terms)) > 0, self.coefficients, 0.0)
-        return np.square(np.ldexp(varying, -int(np.frexp(np.abs(varying).max())[1])))
+        return np.asarray(np.square(scaled_by(varying, -exponent_of(varying))))
 
     @property
     def shares(self) -> Float[np.ndarray, " terms"]:

@@ -21,6 +21,7 @@ from headspex.errors import UsageError
 from headspex.players import Players
 from headspex.support.files import read_text, write_text
 from headspex.support.html_table import TOP, html_table
+from headspex.support.scale import exponent_of, scaled_by
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,12 +79,12 @@ class Spectrum(Polynomial):
         """
         predicted = self.predict(masks)
         given = as_vector(values, "values", len(predicted))
-        largest = float(np.abs(given).max()) or 1.0  # dividing by it, no square overflows
-        around = (given - given.mean()) / largest
+        exponent = exponent_of(given, predicted)
+        given, predicted = scaled_by(given, -exponent), scaled_by(predicted, -exponent)
+        around = given - given.mean()
         if not around.any():
             raise UsageError("R² needs values that differ, but all are equal; score other masks")
-        missed = (given - predicted) / largest
-        return 1 - float(np.square(missed).sum() / np.square(around).sum())
+        return 1 - float(np.square(given - predicted).sum() / np.square(around).sum())
 
     def with_keep(self, keep: Keep) -> Self:
         """As `Polynomial.with_keep`; the report stays, and names the source of new terms."""

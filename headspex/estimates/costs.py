@@ -216,7 +216,7 @@ def stages_of(
 def of_an_hour(
     budget: int, verify_budget: int | None, cost: Callable[[int, int | None], float]
 ) -> Shorter | None:
-    """Smaller budgets whose run takes about an hour; None where there are none.
+    """Smaller budgets whose run takes about an hour; None if the smallest takes longer.
 
     Args:
         budget: of the longer run.

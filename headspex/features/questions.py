@@ -85,7 +85,8 @@ def swaps(
     if not lent:
         raise UsageError(
             f"a swap needs another question of {question.subject} with {len(own)} pieces that "
-            "names none of the choices, but there is none; drop or replace the pieces"
+            "names none of the choices, but the task has no such question; drop or replace the "
+            "pieces"
         )
     chosen = stream(seed, "swaps").permutation(len(lent))[:count]
     return [

@@ -65,7 +65,7 @@ def whole_model(points: Iterable[CurvePoint], metric: str) -> CurvePoint:
     """The point where nothing is removed.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the curve has no such point.
     """
     for point in points:
         if point.n_pruned == 0 and point.metric == metric:

@@ -130,7 +130,7 @@ class FinishedRun:
 
 
 def load_run(path: str | Path) -> FinishedRun:
-    """The finished run in a folder; UsageError where there is none."""
+    """The finished run in a folder; UsageError if the folder holds no finished run."""
     return FinishedRun.load(path)
 
 

@@ -106,7 +106,7 @@ class BCHCode:
     def _named(
         self, syndromes: Bool[np.ndarray, "words checks"]
     ) -> Bool[np.ndarray, "words players"]:
-        """The set of each syndrome, or an arbitrary set if there is none."""
+        """The set that each syndrome names; arbitrary for a syndrome that names no set."""
         bits = parities(syndromes, self._independent[1])
         total, bits = bits[:, 0], bits[:, 1:].reshape(len(bits), self.order, -1)
         odd = (bits << np.arange(bits.shape[2])).sum(axis=2, dtype=np.int32)
