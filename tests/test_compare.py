@@ -148,7 +148,7 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
 ) -> None:
     assert main(["compare", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("The model does not do this task, so what follows is noise: ")
+    assert lines[0].startswith("The model does not do this task, so these results are noise: ")
     assert "predicts best, R² " in lines[0]
     assert "prunes best, accuracy " in lines[1]
     assert any(
@@ -190,7 +190,7 @@ def test_a_refused_comparison_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     assert main(["compare", str(run), "--to", str(tmp_path / "file" / "to")]) == 2
-    assert "--to must be a folder that can be written" in capsys.readouterr().err
+    assert "--to must be a writable folder" in capsys.readouterr().err
 
 
 def test_plot_draws_the_comparison_and_says_where_there_is_none(

@@ -127,14 +127,14 @@ WRONG = [
     (["--method", "best"], "--method must be one of greedy"),
     (["--combine", "sum"], "--combine must be one of"),
     (["--combine", "worst", "--method", "exact"], "goes with --method greedy"),
-    (["--weights", "1", "2"], "--weights are one number for each of 1 run under"),
+    (["--weights", "1", "2"], "--weights must be one number for each of 1 run under"),
     (["--weights", "nan"], "one positive number for each of 1 run, but got [nan]"),
     (["--weights", "-1"], "one positive number for each of 1 run, but got [-1.0]"),
     (["--weights", "inf"], "one positive number for each of 1 run, but got [inf]"),
-    (["--combine", "worst"], "--combine worst is of several runs"),
+    (["--combine", "worst"], "--combine worst needs several runs"),
     (["--protect", "L9H0"], "L9H0 is not a player"),
     (["--per-layer", "0"], "--per-layer must be at least 1"),
-    (["--per-layer", "1", "--method", "build-up"], "goes with removal"),
+    (["--per-layer", "1", "--method", "build-up"], "--per-layer limits removal"),
     (["--text", "nowhere.txt"], "nowhere.txt cannot be read"),
 ]
 

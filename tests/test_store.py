@@ -238,7 +238,7 @@ def test_a_file_that_is_no_database_is_kept_under_another_name(
 def test_a_damaged_store_of_nobody_knows_what_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite"
     path.write_bytes(b"SQLite format 3\0" + b"x" * 5_000)
-    with pytest.raises(UsageError, match="nobody can tell whose scores"):
+    with pytest.raises(UsageError, match="the origin of its scores is unknown"):
         ScoreStore(path)
 
 

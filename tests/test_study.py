@@ -75,7 +75,7 @@ def test_a_larger_budget_goes_on_and_gives_the_bytes_of_one_run(
         assert (tmp_path / "grown" / name).read_bytes() == (run / name).read_bytes(), name
     capsys.readouterr()
     assert main([*words, "--budget", "300"]) == 2
-    assert "can be extended but not cut" in capsys.readouterr().err
+    assert "a run's budget can only grow" in capsys.readouterr().err
 
 
 def test_another_seed_in_the_same_folder_is_refused_and_nothing_is_lost(

@@ -187,7 +187,7 @@ def test_a_larger_budget_extends_a_run_and_gives_what_one_run_gives(
     assert set(scores_of(undisturbed[0])) <= set(scores_of(out))
     assert added < before
     assert mortal.run(_words(model_folder, out, *small))["status"] == 2
-    assert "can be extended but not cut" in Path(f"{out}.log.err").read_text()
+    assert "a run's budget can only grow" in Path(f"{out}.log.err").read_text()
 
 
 @pytest.mark.slow

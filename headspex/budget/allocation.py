@@ -1,4 +1,4 @@
-"""How the search spends its budget: where masks are sampled, and how much each is asked."""
+"""How the search spends its budget: keep probability, and questions per mask."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from headspex.budget.plan import FEWEST_MASKS, Plan
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
 
-KEEP, PER_MASK = 0.6, 2  # where the budget is too small for a pilot; what suits `mini`
-NEARLY = 0.75  # of the largest variance: closer ones are within the pilot's own error
-WORKING = 0.25  # of the way from chance to the best score seen, at least
-UNEXPLAINED = 0.1  # of the variance of masks, left by a spectrum worth having
+KEEP, PER_MASK = 0.6, 2  # if the budget is too small for a pilot; they suit `mini`
+NEARLY = 0.75  # of the largest variance; differences above this are within the pilot's error
+WORKING = 0.25  # least score of a usable keep, as a share of the way from chance to the best
+UNEXPLAINED = 0.1  # share of the masks' variance that a useful spectrum leaves unexplained
 
 
 @dataclass(frozen=True)
 class Look:
-    """How well a spectrum of the search so far predicted the watched masks.
+    """How well the search so far predicts the watched masks.
 
     Attributes:
-        passes: of the search that were looked at.
-        r2, low, high: with bounds that hold for all looks together, in 95 % of searches; None
-            where those masks all score the same.
+        passes: of the search so far.
+        r2, low, high: R² with bounds that hold for all looks at once in 95 % of searches; None if
+            all watched masks score the same.
     """
 
     passes: int
@@ -39,19 +39,18 @@ class Look:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What was chosen, and why.
+    """What was chosen for the search, and why.
 
     Attributes:
         keep: the probability that a mask keeps a head.
-        questions_per_mask: search questions that masks are asked; the pilot's are asked
-            `pilot_questions`.
+        questions_per_mask: search questions for each mask; `pilot_questions` for the pilot's.
         n_masks: masks of the search.
-        n_pilot: those of them, the first ones, that the pilot has scored.
+        n_pilot: how many of them, the first ones, the pilot has scored.
         pilot_passes: of the pilot, at all keeps.
-        probes: what the pilot saw.
+        probes: the pilot's measurements.
         reasons: one sentence for each choice.
-        looks: that were had while the search went on.
-        ended: whether it ended at the last of them, before its budget was spent.
+        looks: taken during the search.
+        ended: whether the search ended at the last look, before its budget was spent.
     """
 
     keep: float
@@ -67,18 +66,18 @@ class Allocation:
 
     @property
     def passes(self) -> int:
-        """Of pilot and search."""
+        """Forward passes of pilot and search."""
         return self.pilot_passes + (self.n_masks - self.n_pilot) * self.questions_per_mask
 
     def said_of(self, earlier: Allocation) -> str:
-        """What a smaller budget's search is worth to this one, where that is not all of it."""
+        """Why the search of a smaller budget cannot be continued; empty if it can."""
         mine, its = ((a.keep, a.questions_per_mask, a.n_pilot) for a in (self, earlier))
         if mine == its:
             return ""
         return (
-            f"with this budget masks keep {mine[0]:g} and are asked {mine[1]} questions after a "
-            f"pilot of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search "
-            "starts anew"
+            f"with this budget keep is {mine[0]:g} with {mine[1]} questions per mask after a pilot "
+            f"of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search starts "
+            "again"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class Allocation:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Allocation:
-        """What `to_dict` gave."""
+        """Inverse of `to_dict`."""
         return cls(
             **{
                 **content,
@@ -112,14 +111,14 @@ def allocate(
     costs: Callable[[], MaskCosts],
     own: str = "accuracy",
 ) -> Allocation:
-    """Choose what was left open, after a pilot; say on standard error what and why.
+    """Choose what the settings leave open, by a pilot; print the reasons to standard error.
 
     Args:
         plan: sizes of the run.
-        settings: what was asked for.
+        settings: of the run.
         judge: scores the pilot.
-        chance: score of guessing; None where there is nothing to guess.
-        costs: of masks; called only if they decide.
+        chance: score of guessing; None for tasks without guessing.
+        costs: of masks; called only if needed.
         own: the task's own metric.
     """
     keep = None if settings.keep == "auto" else settings.keep
@@ -134,7 +133,7 @@ def allocate(
             f"keep {keep:g} and {per_mask} questions a mask: a pilot that could choose them takes "
             f"a budget of {smallest_pilot(plan, len(keeps)):,} and some hundred masks"
         )
-        return _said(replace(spend(plan, keep, per_mask), reasons=(reason,)))
+        return _reported(replace(spend(plan, keep, per_mask), reasons=(reason,)))
     probes = probe(
         judge, plan, keeps, n_pilot, metric=settings.metric or own, seed=settings.seed, own=own
     )
@@ -148,37 +147,37 @@ def allocate(
         reasons.append(_why_count(per_mask, known, chosen))
     spent = len(probes) * n_pilot * min(QUESTIONS, plan.n_search)
     found = spend(plan, chosen.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent)
-    return _said(replace(found, probes=tuple(probes), reasons=tuple(reasons)))
+    return _reported(replace(found, probes=tuple(probes), reasons=tuple(reasons)))
 
 
 def spend(
     plan: Plan, keep: float, per_mask: int, *, n_pilot: int = 0, pilot_passes: int = 0
 ) -> Allocation:
-    """What the budget buys at these choices."""
+    """The allocation of the budget at this keep and number of questions."""
     left = plan.search_budget - pilot_passes
     per_mask = max(1, min(per_mask, plan.n_search, left // FEWEST_MASKS))
     room = plan.most_masks - n_pilot
     others = min(left // per_mask, room)
     if others == room:
-        # There are few masks: the budget buys each of them more questions.
+        # All possible masks are used: spend the rest of the budget on more questions each.
         per_mask = min(left // max(1, others), plan.n_search)
     return Allocation(
         keep, per_mask, n_pilot + others, n_pilot, min(QUESTIONS, plan.n_search), pilot_passes
     )
 
 
-def _asked(wanted: int | str, n_search: int) -> int | None:
-    if isinstance(wanted, str):
-        return n_search if wanted == "all" else None
-    return wanted
+def _asked(setting: int | str, n_search: int) -> int | None:
+    if isinstance(setting, str):
+        return n_search if setting == "all" else None
+    return setting
 
 
 def choose_keep(probes: Sequence[Probe], *, chance: float | None) -> Probe:
-    """Where an answer says most about its mask, of the keeps at which masks differ nearly most.
+    """Of the keeps with nearly the largest variance between masks, the one with the best signal.
 
-    A model at chance teaches nothing, one that no mask harms neither: their masks do not differ.
-    Where it is at chance under all masks, only their differences count; where there is nothing to
-    guess, the lowest score seen stands for chance.
+    Nothing can be learned where the model guesses, or where no mask hurts it: masks do not differ
+    there. If it is at chance at all keeps, only the differences count. Without a chance score, the
+    lowest score stands for it.
     """
     candidates = _working(probes, chance) or probes
     most = max(candidates, key=lambda one: one.between)
@@ -187,14 +186,14 @@ def choose_keep(probes: Sequence[Probe], *, chance: float | None) -> Probe:
 
 
 def best_count(costs: MaskCosts, seen: Probe) -> int:
-    """How many questions a mask should be asked, for the most knowledge at a given cost.
+    """Questions per mask that give the smallest error at a given cost.
 
-    A mask's value errs by what the spectrum leaves unexplained and by its answers' noise, and the
-    coefficients' error is that variance over the number of masks. With one beginning that all
-    questions share, the best count is sqrt(cost of starting a mask / cost of a question x
+    The error variance of a mask's value is the variance the spectrum leaves unexplained plus its
+    answers' noise; that of the coefficients is this over the number of masks. With one prompt
+    prefix shared by all questions, the best count is sqrt(cost of starting a mask / cost of a question x
     variance within / variance unexplained).
     """
-    # A variance below its own standard error is no more than that.
+    # A variance estimate below its standard error is raised to it.
     doubt = seen.within / QUESTIONS * np.sqrt(2 / seen.masks)
     unexplained = UNEXPLAINED * max(seen.between, float(doubt), 1e-300)
     counts = np.arange(1, costs.n_questions + 1)
@@ -233,7 +232,7 @@ def _why_count(count: int, costs: MaskCosts, seen: Probe) -> str:
     )
 
 
-def _said(found: Allocation) -> Allocation:
+def _reported(found: Allocation) -> Allocation:
     for reason in found.reasons:
         print(f"headspex: {reason}", file=sys.stderr)
     return found

@@ -1,8 +1,8 @@
-"""What a question under a mask costs, in floating-point operations: counted, never timed.
+"""Cost of questions and masks in floating-point operations: counted, never timed.
 
-The cost of a mask is that of starting it and that of each question. Starting is computing the
-beginning that its questions share (worked examples, usually) and what the engine does with one
-more mask. Layers below the first one with a head off are computed once in a run and count nothing.
+A mask has a fixed cost and a cost per question. The fixed cost is the prompt prefix that its
+questions share (usually worked examples) and the engine's work on one more mask. Layers below the
+first switched layer are computed once in a run and not counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from headspex.hooks.inputs import Inputs
 
-# Of fitting one more mask, by players: 0.15 ms for 48 of them (between 8,000 and 32,000 masks), in
+# Of fitting one more mask, per player: 0.15 ms for 48 players (between 8,000 and 32,000 masks), in
 # which the same core does about 7 MFLOP of the shipped model.
 ENGINE_FLOPS = 1.5e5
 
@@ -26,11 +26,11 @@ class MaskCosts:
     """FLOPs of a mask.
 
     Attributes:
-        engine: of learning from it.
-        question: of one more question, the mean over all.
-        beginnings: of each beginning that questions share.
-        sharing: how many questions share it.
-        n_questions: of all.
+        engine: cost of fitting it.
+        question: mean cost of one more question.
+        beginnings: cost of each shared prompt prefix.
+        sharing: number of questions that share each prefix.
+        n_questions: number of questions.
     """
 
     engine: float
@@ -40,15 +40,15 @@ class MaskCosts:
     n_questions: int
 
     def of_mask(self, counts: Int[np.ndarray, " counts"]) -> Float[np.ndarray, " counts"]:
-        """Of a mask that is asked so many questions, drawn at random from all."""
+        """Expected FLOPs of a mask with `counts` questions drawn at random."""
         others = self.n_questions - self.sharing
-        # A beginning is computed unless all questions are among those that do not share it.
-        unused = np.exp(_log_choose(others[:, None], counts) -
-                        _log_choose(np.array(self.n_questions), counts))  # fmt: skip
+        # Probability that none of the drawn questions has the prefix.
+        ways = _log_choose(np.array(self.n_questions), counts)
+        unused = np.exp(_log_choose(others[:, None], counts) - ways)
         return np.asarray(self.engine + counts * self.question + self.beginnings @ (1 - unused))
 
     def start(self) -> float:
-        """Of a mask, in questions, beyond its first question."""
+        """Fixed cost of a mask, in questions."""
         return float(self.of_mask(np.array([1]))[0] / self.question - 1)
 
 
@@ -58,8 +58,8 @@ def mask_costs(config: Any, inputs: Inputs, *, first: int, n_players: int) -> Ma
     Args:
         config: of a Llama-like model in transformers.
         inputs: of the search questions.
-        first: the first layer with heads that are switched.
-        n_players: heads that are switched.
+        first: the first switched layer.
+        n_players: number of switched heads.
     """
     shared = {inputs.beginning(i) for i in range(len(inputs.passes))} - {()}
     sharing = [
@@ -77,13 +77,13 @@ def mask_costs(config: Any, inputs: Inputs, *, first: int, n_players: int) -> Ma
 
 
 def _forward(config: Any, tokens: int, first: int) -> float:
-    """Of the layers from `first` on, and the logits of one position."""
+    """FLOPs of the layers from `first` on, and of the logits at one position."""
     width = config.hidden_size
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or width // heads
     groups = getattr(config, "num_key_value_heads", None) or heads
     weights = width * size * 2 * (heads + groups) + 3 * width * config.intermediate_size
-    # Two operations a weight; scores and their sum over half of the square, for each head.
+    # Two operations a weight; attention scores and weighted sum over half the square, per head.
     layer = 2.0 * tokens * weights + 2.0 * tokens**2 * heads * size
     return float((config.num_hidden_layers - first) * layer + 2.0 * width * config.vocab_size)
 

@@ -1,6 +1,6 @@
-"""A few masks at each keep probability, scored before the search: where is there most to learn?
+"""A few masks at each keep probability, scored before the search to choose among them.
 
-The scores are kept like all others, and those at the keep that is chosen are part of the search.
+The scores are stored like all others; those at the chosen keep are part of the search.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from headspex.support.intervals import mean_interval
 from headspex.support.seeds import stream
 
 KEEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-QUESTIONS = 8  # asked of each mask: about the ratio of both variances on `mini`
+QUESTIONS = 8  # per mask: about the ratio of variances, within / between, on `mini`
 SHARE = 1 / 16  # of the default budget
 MOST_SHARE = 1 / 4  # of the budget
-MASKS = (32, 256)  # at each keep, at least and at most
+MASKS = (32, 256)  # least and most at each keep
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the pilot saw at one keep probability.
+    """The pilot's measurements at one keep probability.
 
     Attributes:
         keep: the probability that a mask keeps a head.
-        masks: how many were scored.
-        score: of the masks in the task's own metric; `low` is the lower end of its 95 % interval.
-        between: variance of the masks' mean scores, the noise of few questions removed.
+        masks: number of masks scored.
+        score: their mean in the task's own metric; `low` is the lower end of its 95 % interval.
+        between: variance of the masks' mean scores, corrected for the noise of few questions.
         within: variance of a mask's answers beyond the effects of mask and question.
     """
 
@@ -46,24 +46,24 @@ class Probe:
 
     @property
     def signal(self) -> float:
-        """The share of an answer's variance that is its mask's: the intraclass correlation."""
+        """The share of an answer's variance due to its mask: the intraclass correlation."""
         whole = self.between + self.within
         return self.between / whole if whole > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Pilot:
-    """Masks of one keep probability, and the search questions that each is asked."""
+    """Masks of one keep probability, and the search questions of each."""
 
     masks: Bool[np.ndarray, "masks players"]
     asked: Int[np.ndarray, "masks questions"]
 
 
 def pilot_size(plan: Plan, n_keeps: int) -> int:
-    """Masks at each of so many keep probabilities; 0 where the budget is too small for a pilot.
+    """Masks at each of `n_keeps` keep probabilities; 0 if the budget is too small for a pilot.
 
-    As the default budget would have it, or else the least: so nearly all budgets have the same
-    pilot, and a larger one goes on with the search of a smaller one.
+    Sized for the default budget, or else the least. So nearly all budgets have the same pilot, and
+    a larger budget can extend the search of a smaller one.
     """
     per_mask = n_keeps * min(QUESTIONS, plan.n_search)
     least, most = MASKS
@@ -75,12 +75,12 @@ def pilot_size(plan: Plan, n_keeps: int) -> int:
 
 
 def smallest_pilot(plan: Plan, n_keeps: int) -> int:
-    """The budget from which there is a pilot."""
+    """The smallest budget with a pilot."""
     return int(MASKS[0] * n_keeps * min(QUESTIONS, plan.n_search) / MOST_SHARE)
 
 
 def draw_pilot(plan: Plan, n_masks: int, *, keep: float, seed: int) -> Pilot:
-    """The same random numbers at every keep: what differs is not the luck of the draw."""
+    """Draw masks with the same random numbers at every keep, so that keeps compare fairly."""
     if n_masks == 0:
         per_mask = min(QUESTIONS, plan.n_search)
         return Pilot(np.zeros((0, plan.n_players), bool), np.zeros((0, per_mask), np.int64))
@@ -101,14 +101,14 @@ def probe(
     seed: int,
     own: str = "accuracy",
 ) -> list[Probe]:
-    """Score the pilot's masks at every keep, in the run's metric and in the task's own."""
+    """Score the pilot's masks at every keep, in the run's metric and the task's own."""
     found = []
     for keep in keeps:
         pilot = draw_pilot(plan, n_masks, keep=keep, seed=seed)
+        metrics = list(dict.fromkeys([own, metric]))
         scores: Mapping[str, np.ndarray] = judge.ask(
-            pilot.masks, pilot.asked, metrics=list(dict.fromkeys([own, metric])),
-            what=f"pilot, keep {keep:g}",
-        )  # fmt: skip
+            pilot.masks, pilot.asked, metrics=metrics, what=f"pilot, keep {keep:g}"
+        )
         score = scores[own].mean(axis=1)
         between, within = components(scores[metric], pilot.asked)
         low = mean_interval(score)[0]
@@ -119,12 +119,12 @@ def probe(
 def components(
     scores: Float[np.ndarray, "masks questions"], asked: Int[np.ndarray, "masks questions"]
 ) -> tuple[float, float]:
-    """Variance of mask effects, and of what neither mask nor question explains.
+    """Variance of mask effects, and variance unexplained by mask and question.
 
     Score = mean + mask + question + rest. Products of two scores are averaged over pairs that share
     the mask, the question, or neither; their expectations differ by the variances (a method of
     moments for crossed random effects, as Henderson's, Biometrics 1953). Both estimates are
-    unbiased, so that they can be negative.
+    unbiased, so they can be negative.
     """
     per_mask = scores.shape[1]
     centred = scores - scores.mean()

@@ -22,30 +22,30 @@ from headspex.units import plural
 from headspex.walk.sizes import WalkSizes, walk_sizes
 
 SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
-VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of all that a run spends
-WATCHED = 100  # masks on which the search is looked at
-LOOK_SHARE = 1 / 8  # of the default budget, between two looks
+VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of a run's passes
+WATCHED = 100  # masks for looks at the search
+LOOK_SHARE = 1 / 8  # of the default budget between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
-FEWEST_MASKS = 10  # of the search; intervals need as many
-FEWEST_PLAYERS = 4  # have 12 masks to search and 4 fresh ones
+FEWEST_MASKS = 10  # of the search; intervals need that many
+FEWEST_PLAYERS = 4  # 16 masks: 12 to search and 4 fresh ones
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of a run; `headspex.budget.allocation` says how the search spends its budget.
+    """The sizes of a run; how the search spends its budget is in `headspex.budget.allocation`.
 
     Attributes:
-        n_players: heads that are switched.
-        n_search: questions of the search, all there are.
+        n_players: number of switched heads.
+        n_search: number of search questions.
         n_heldout: questions on which the whole model and the run's own schedule are judged.
-        n_fresh: masks that are not searched, on which the spectrum is judged.
-        sizes: numbers of heads removed that are verified, ascending and without 0.
-        search_budget: passes of pilot and search, at most; one is one question under one mask.
-        fresh_search, fresh_heldout: questions of either half that each fresh mask is asked; a
-            watched mask is asked as many search questions.
+        n_fresh: masks outside the search on which the spectrum is judged.
+        sizes: numbers of removed heads to verify, ascending and without 0.
+        search_budget: most passes of pilot and search; a pass is one question under one mask.
+        fresh_search, fresh_heldout: questions of either half for each fresh mask; a watched mask
+            is asked `fresh_search` questions too.
         n_compared: held-out questions on which other methods' schedules are judged.
-        n_watched: masks for looks, neither searched nor fresh.
-        look_step: passes of the search between two looks; 0 without any.
+        n_watched: masks for looks at the search, neither searched nor fresh.
+        look_step: passes of the search between two looks; 0 means no looks.
     """
 
     n_players: int
@@ -62,9 +62,9 @@ class Plan:
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Plan:
-        """That of a run, from its identity in run.json.
+        """The plan of a run, from its identity in run.json.
 
-        Runs of 0.1 asked every fresh mask every question, and all schedules the same ones.
+        Runs of 0.1 asked fresh masks and all schedules every question.
         """
         asked_all = {
             "fresh_search": identity["n_search"],
@@ -77,28 +77,31 @@ class Plan:
 
     @property
     def most_masks(self) -> int:
-        """How many masks there are to search: all but those on which it is judged."""
+        """Most masks a search can have: all masks but the fresh and watched ones."""
         return _possible(self.n_players) - self.n_fresh - self.n_watched
 
     def walking(self, *, by_slopes: bool) -> WalkSizes:
-        """What a round of refinement may ask.
+        """The sizes of a round of refinement.
 
         Args:
-            by_slopes: whether the score has slopes.
+            by_slopes: whether the walk uses slopes of the score.
         """
         return walk_sizes(
-            n_players=self.n_players, n_questions=self.n_search, sizes=self.sizes,
-            search_budget=self.search_budget, slope_passes=SLOPE_PASSES if by_slopes else None,
-        )  # fmt: skip
+            n_players=self.n_players,
+            n_questions=self.n_search,
+            sizes=self.sizes,
+            search_budget=self.search_budget,
+            slope_passes=SLOPE_PASSES if by_slopes else None,
+        )
 
     def passes_total(self, rounds: int, *, by_slopes: bool) -> int:
-        """Of a whole run with so many rounds of refinement, at most."""
+        """Most passes of a whole run with this many rounds of refinement."""
         walked = rounds * self.walking(by_slopes=by_slopes).passes if rounds else 0
         return self.search_budget + self.verify_passes + walked
 
     @property
     def verify_passes(self) -> int:
-        """Of the fresh masks, of the looks, and of the schedules."""
+        """Passes of the fresh masks, the looks, and the schedules."""
         fresh = self.n_fresh * (self.fresh_search + self.fresh_heldout)
         watched = self.n_watched * self.fresh_search
         own = (1 + len(self.sizes)) * self.n_heldout
@@ -117,22 +120,22 @@ def make_plan(
 
     Args:
         settings: of the run.
-        n_players: heads that are switched.
-        n_search, n_heldout: questions that each half of the task holds.
-        more: what gives the task more of them.
+        n_players: number of switched heads.
+        n_search, n_heldout: questions in each half of the task.
+        more: what to add when the task has too few questions, for the error.
 
     Raises:
-        UsageError: a budget or a task too small for the least that says anything.
+        UsageError: a budget or the task is too small.
     """
     if n_players < FEWEST_PLAYERS:
         raise UsageError(
-            f"a run switches at least {FEWEST_PLAYERS} {plural(settings.unit)}, but there "
-            f"are {n_players}; take more layers"
+            f"a run needs at least {FEWEST_PLAYERS} {plural(settings.unit)} to switch, but there "
+            f"are {n_players}; choose more layers"
         )
     if min(n_search, n_heldout) < FEWEST_QUESTIONS:
         raise UsageError(
-            f"a run needs at least {FEWEST_QUESTIONS} questions to search on and as many to judge "
-            f"by, but the task gives {n_search} and {n_heldout}; add {more}"
+            f"a run needs at least {FEWEST_QUESTIONS} search questions and {FEWEST_QUESTIONS} "
+            f"held-out ones, but the task has {n_search} and {n_heldout}; add {more}"
         )
     shares = SPARSITIES if settings.prune else ()
     sizes = tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))

@@ -1,4 +1,4 @@
-"""Which masks of a run are asked which questions: drawn before any of them is."""
+"""The masks of a run and their questions, all drawn before any is asked."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from headspex.support.seeds import stream
 class Sample:
     """The masks of a run and their questions.
 
-    Questions are numbered: the search questions first, the held-out ones after them.
+    Questions are numbered, search questions first, then held-out ones.
 
     Attributes:
         masks: of the search, True = the player stays on; those of the pilot come first.
         row, asked: mask and search question of each pass of the search, mask by mask.
-        n_known: passes, the first ones, that the pilot has scored.
+        n_known: number of passes, the first ones, that the pilot has scored.
         keep: the probability that a mask keeps a player.
-        fresh: other masks, none of which was searched.
-        fresh_search, fresh_heldout: a random few questions of either half for each of them.
-        watched: yet others, for looks at the search while it goes on.
-        watched_search: search questions for each of those.
+        fresh: masks outside the search.
+        fresh_search, fresh_heldout: a few random questions of either half for each fresh mask.
+        watched: further masks, for looks during the search.
+        watched_search: search questions for each watched mask.
         search, heldout: the questions of each half.
-        compared: the held-out ones on which other methods are judged.
+        compared: held-out questions on which other methods are judged.
     """
 
     masks: Bool[np.ndarray, "masks players"]
@@ -51,18 +51,18 @@ class Sample:
 
     @property
     def fresh_asked(self) -> Int[np.ndarray, "fresh of_both"]:
-        """What each fresh mask is asked: its search questions, then its held-out ones."""
+        """Questions of each fresh mask: search questions, then held-out ones."""
         return np.concatenate([self.fresh_search, self.fresh_heldout], axis=1)
 
     @property
     def ends(self) -> Int[np.ndarray, " masks"]:
-        """How many passes the masks up to each one take together."""
+        """Cumulative number of passes up to each mask, inclusive."""
         return np.cumsum(np.bincount(self.row, minlength=len(self.masks)))
 
     def observed(self, scores: Float[np.ndarray, " passes"]) -> Observations:
-        """What the first passes say about their masks; a value counts by its answers.
+        """Mask values from the first passes, weighted by their number of answers.
 
-        Nothing is taken from the masks after them: so are the values of a smaller search.
+        Later masks have no influence, so these are the values of a smaller search.
         """
         row, asked = self.row[: len(scores)], self.asked[: len(scores)]
         weights = np.bincount(row).astype(float)
@@ -84,8 +84,8 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
     )
     n_others = allocation.n_masks - len(pilot.masks)
     others = _without(drawn, pilot.masks)[: n_unseen + n_others]
-    # All are different, so none of the fresh masks was searched. They are the first, so that
-    # neither they nor the first searched ones depend on how many follow.
+    # All masks differ, so no fresh mask is searched. Fresh masks come first, so that neither they
+    # nor the first searched masks depend on how many follow.
     fresh, watched, searched = np.split(others, [plan.n_fresh, n_unseen])
     dealt = assign_questions(
         n_others, plan.n_search, allocation.questions_per_mask, rng=stream(seed, "asked")
@@ -120,7 +120,7 @@ def draw_sample(plan: Plan, allocation: Allocation, *, seed: int) -> Sample:
         ),
         search=search,
         heldout=heldout,
-        # Evenly from the file's order, so that all subjects are among them.
+        # Evenly spaced in the file's order, so that all subjects are included.
         compared=heldout[np.arange(plan.n_compared) * plan.n_heldout // plan.n_compared],
     )
 

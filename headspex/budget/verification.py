@@ -1,4 +1,4 @@
-"""What the verify budget buys: fresh masks for the spectrum, held-out questions for schedules."""
+"""The verify budget: fresh masks for the spectrum, held-out questions for schedules."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Fresh masks are asked a few random questions each, for which their R² is corrected. On 500 masks
-# of `mini` that were asked 400 questions, the standard deviation of R² was .018 for 300 masks x 32
+# Fresh masks are asked a few random questions each, and R² is corrected for that. On 500 masks of
+# `mini` with 400 questions each, the standard deviation of R² was .018 for 300 masks x 32
 # questions, .021 for 400 x 24, .026 for 400 x 16, .021 for 100 x 400 and .012 for 200 x 400.
-FRESH_MASKS = (100, 300)  # at least and at most; a quarter of all masks where there are few
-QUESTIONS = 48  # of each, of both halves together, where the budget lets be
-SEARCHED_SHARE = 0.8  # of them search questions, for faithfulness; the others are for transfer
-FRESH_SHARE = 0.53  # of the budget, at most, for these masks
-OWN_SHARE = 0.55  # of what is left, for the run's own schedule; other methods' get the rest
+FRESH_MASKS = (100, 300)  # least and most; at most a quarter of all masks
+QUESTIONS = 48  # of each fresh mask, from both halves, if the budget allows
+SEARCHED_SHARE = 0.8  # of them search questions, for faithfulness; the rest for transfer
+FRESH_SHARE = 0.53  # of the budget for fresh masks, at most
+OWN_SHARE = 0.55  # of the remaining budget for the run's schedule; other methods get the rest
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 RIVALS = 1 + RANDOM_SCHEDULES  # the LASSO and these
 MOST_COMPARED = 1_000  # questions for other methods: intervals of +-3 points
-FEWEST_QUESTIONS = 10  # of each half, and for each schedule; fewer would say nothing
-FEWEST_ANSWERS = 2  # of a mask: the noise of one answer cannot be told
+FEWEST_QUESTIONS = 10  # of each half, and for each schedule
+FEWEST_ANSWERS = 2  # of a mask: one answer has no variance
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Verification:
     Attributes:
         n_heldout: questions on which the whole model and the run's own schedule are judged.
         n_compared: questions on which other methods' schedules are judged.
-        n_fresh: masks that are not searched, on which the spectrum is judged.
-        fresh_search, fresh_heldout: questions of either half that each of them is asked.
+        n_fresh: masks outside the search on which the spectrum is judged.
+        fresh_search, fresh_heldout: questions of either half for each fresh mask.
     """
 
     n_heldout: int
@@ -43,14 +43,14 @@ class Verification:
 def spread(
     passes: int, *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
 ) -> Verification | None:
-    """Spread a budget; None where it is too small for the least that says anything.
+    """Spread a budget; None if it is too small.
 
     Args:
         passes: the budget.
         most_fresh: fresh masks, at most.
-        n_watched: masks of looks at the search, each asked as many search questions as a fresh one.
-        n_search, n_heldout: questions that each half holds.
-        n_sizes: numbers of players removed that are judged; 0: only the whole model is.
+        n_watched: masks for looks at the search, each asked `fresh_search` questions.
+        n_search, n_heldout: questions in each half.
+        n_sizes: how many sizes are judged; 0 judges the whole model only.
     """
     fewest, most = FRESH_MASKS
     for_masks = int(min(FRESH_SHARE * passes, (most + n_watched) * QUESTIONS))
@@ -76,12 +76,14 @@ def least_budget(
     """The smallest budget that `spread` can spread."""
 
     def enough(passes: int) -> bool:
-        return (
-            spread(
-                passes, most_fresh=most_fresh, n_watched=n_watched, n_search=n_search,
-                n_heldout=n_heldout, n_sizes=n_sizes,
-            )
-            is not None
-        )  # fmt: skip
+        found = spread(
+            passes,
+            most_fresh=most_fresh,
+            n_watched=n_watched,
+            n_search=n_search,
+            n_heldout=n_heldout,
+            n_sizes=n_sizes,
+        )
+        return found is not None
 
     return bisect_left(range(1 << 30), True, key=enough)

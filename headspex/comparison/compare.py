@@ -1,4 +1,4 @@
-"""`headspex compare`: every method on the scores that one run paid for."""
+"""`headspex compare`: every method on the scores of one run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 from headspex.support.files import read_text
 
-JUDGED = ("lasso", "random")  # whose schedules the run has scored beside its own, in its order
+JUDGED = ("lasso", "random")  # the run scored their schedules too, in this order
 
 
 def compare(
@@ -47,18 +47,18 @@ def compare(
 ) -> Comparison:
     """Fit every method to a finished run's search; judge all on the same masks and questions.
 
-    Held-out scores that the run lacks are measured and kept in its `scores.sqlite`, as are those
-    of SPEX's own search; nothing else is scored, and no other file of the run is touched.
+    Missing held-out scores, and those of SPEX's own search, are measured and kept in the run's
+    `scores.sqlite`. No other file of the run changes.
 
     Args:
         path: the run's folder.
-        budgets: forward passes of the search that methods are fitted to, beside all of them;
-            `headspex.comparison.fits.SHARES` of them by default.
-        spex_budget: forward passes of SPEX's search; without it SPEX does not take part.
+        budgets: forward passes of the search to fit methods to, besides the whole search;
+            `headspex.comparison.fits.SHARES` of it by default.
+        spex_budget: forward passes of SPEX's search; None leaves SPEX out.
 
     Raises:
-        UsageError: no finished run, one whose model, data or versions are no longer what they
-            were, or a budget that the search does not hold or SPEX cannot use.
+        UsageError: the run is unfinished; its model, data or versions have changed; or a budget
+            is larger than the search, or too small for SPEX.
     """
     folder, content = judged_run(path)
     setup = setup_of_run(path, content["identity"])
@@ -70,9 +70,9 @@ def compare(
     with locked(path), ScoreStore(folder.scores, setup.scored_by(fill)) as store:
         judge = setup.judge(store, fill=fill)
         scores = search_scores(judge, sample, metric)
-        # As the run asked them: what is stored are whole blocks.
+        # In the run's own order: scores are stored in whole blocks.
         fresh, _ = fresh_values(judge, sample, metric, known.predict(sample.fresh))
-        # First, as it may be refused.
+        # Before the other fits: it may be refused.
         spex = None
         if spex_budget is not None:
             spex = fit_own_masks(
@@ -86,7 +86,7 @@ def compare(
             method: [prune_schedule(several[-1].spectrum, setup.players)]
             for method, several in fits.items()
         }
-        # The run may have refined its schedule on the model.
+        # Not the spectrum's: the run may have refined its schedule on the model.
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
@@ -94,9 +94,9 @@ def compare(
             for name, order in ORDERS.items():
                 schedules[name] = [schedule_from_scores(order.importance(importances))]
         curve, correct = _pruned(judge, schedules, setup, sample)
-    # BLAS adds up in another order with another number of threads, which the environment sets.
+    # BLAS sums in an order that depends on its thread count, which the environment sets.
     with threadpool_limits(1):
-        # Where nothing varies, nothing can be predicted.
+        # R² is undefined where all fresh masks score the same.
         varies = faithfulness(fresh, known.predict(sample.fresh), seed=settings.seed) is not None
         predicted = predictions(fits, sample.fresh) if varies else {}
         points = faithfulness_points(fits, predicted, fresh, seed=settings.seed)
@@ -124,15 +124,14 @@ def compare(
 def _pruned(
     judge: Judge, schedules: Mapping[str, Sequence[Schedule]], setup: Setup, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
-    """The curve of every method's schedule, and its score on each question that all are asked."""
+    """Curve of every method's schedule, and its scores on the questions that all are asked."""
     metrics, sizes = curve_metrics(setup.task.metric, setup.metric), setup.plan.sizes
     curve, _ = verify_whole(judge, sample.heldout, metrics=metrics)
     scores: dict[str, Float[np.ndarray, "sizes questions"]] = {}
     new = [method for method in schedules if method not in (OURS, *JUDGED)]
-    # Those that the run has judged, as it did: what is stored are whole blocks.
-    for methods, asked in (
-        ((OURS,), sample.heldout), (JUDGED, sample.compared), (new, sample.compared)
-    ):  # fmt: skip
+    # Grouped as the run judged them: scores are stored in whole blocks.
+    groups = (((OURS,), sample.heldout), (JUDGED, sample.compared), (new, sample.compared))
+    for methods, asked in groups:
         points, verified = verify(
             judge, {method: schedules[method] for method in methods}, sizes, asked, metrics=metrics
         )

@@ -1,4 +1,4 @@
-"""Every method fitted to growing parts of one search, and SPEX to a search of its own."""
+"""Every method fitted to growing parts of one search; SPEX to a search of its own."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.runs.curve import FaithfulnessPoint
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
 
-SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks, before all of them
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the search's masks; the last fit takes all
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What a method made of some masks, for so many forward passes."""
+    """A method's spectrum, with the masks and forward passes it was fitted to."""
 
     spectrum: Spectrum
     masks: int
     passes: int
 
 
-Fits = Mapping[str, Sequence[Fit]]  # of each method, by growing budget; the last counts
+Fits = Mapping[str, Sequence[Fit]]  # by method, in order of budget; the last is compared
 
 
 def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
-    """How many of the search's passes each fit gets, whole masks of them; the last gets all.
+    """Passes of the search that each fit gets, in whole masks; the last gets all.
 
     Args:
         sample: of the run.
-        budgets: passes of the search that fits may use; `SHARES` of its masks by default.
+        budgets: passes that fits may use; `SHARES` of the search's masks by default.
 
     Raises:
         UsageError: fewer passes than a search needs, or more than the run's has.
@@ -53,8 +53,8 @@ def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
     for budget in budgets:
         if not least <= budget <= most:
             raise UsageError(
-                f"--budgets must lie between {least} ({FEWEST_MASKS} masks) and {most}, the passes "
-                f"of the run's search, but one is {budget}"
+                f"{argument('budgets')} must lie between {least} ({FEWEST_MASKS} masks) and {most} "
+                f"(the run's whole search), but one is {budget}"
             )
     asked = [int(np.searchsorted(ends, budget, side="right")) for budget in budgets]
     counts = asked or [int(share * len(ends)) for share in SHARES]
@@ -65,16 +65,16 @@ def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
 def fit_all(
     searches: Sequence[Observations], passes: Sequence[int], settings: Settings, *, known: Spectrum
 ) -> tuple[dict[str, list[Fit]], dict[str, str]]:
-    """Every method that takes any masks, on every search.
+    """Fit every method that accepts arbitrary masks to every search.
 
     Args:
-        searches: ascending; methods that only put heads in order get the last alone.
-        passes: that each search took.
+        searches: in order of size; methods that only rank heads are fitted to the last alone.
+        passes: forward passes of each search.
         settings: of the run.
-        known: what `OURS` made of the last.
+        known: the spectrum that `OURS` fitted to the last.
 
     Returns:
-        The fits, and why each method that is not among them could not be fitted.
+        The fits, and for each method left out the reason.
     """
     paid = {len(data): count for data, count in zip(searches, passes, strict=True)}
     fits: dict[str, list[Fit]] = {}
@@ -85,8 +85,8 @@ def fit_all(
         fit = partial(method.fit, seed=settings.seed, threads=settings.threads)
         spectra = {len(searches[-1]): known} if name == OURS else {}
         try:
-            # BLAS adds up in another order with another number of threads, which the
-            # environment sets. The largest first: what it refuses is known before time is spent.
+            # BLAS sums in an order that depends on its thread count, which the environment sets.
+            # Largest search first: a method that refuses it does so before time is spent.
             with threadpool_limits(1):
                 for data in searches[::-1] if method.predicts else searches[-1:]:
                     if len(data) not in spectra:
@@ -99,29 +99,29 @@ def fit_all(
 
 
 def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, seed: int) -> Fit:
-    """SPEX on masks of its own, half of the heads on; each is asked all search questions.
+    """Fit SPEX to masks of its own, half of the heads on, each asked all search questions.
 
     Args:
-        budget: forward passes, at most.
+        budget: most forward passes.
 
     Raises:
-        UsageError: too small a budget, or heads so few that fresh masks are among its masks.
+        UsageError: the budget is too small, or some of SPEX's masks are among the fresh ones.
     """
     n_players, per_mask = len(judge.players), len(sample.search)
     least = per_mask * smallest_budget(n_players)
     if budget < least:
         raise UsageError(
-            f"--spex-budget must be at least {least}, {least // per_mask} masks of {per_mask} "
-            f"questions each, but is {budget}"
+            f"{argument('spex_budget')} must be at least {least}, {least // per_mask} masks of "
+            f"{per_mask} questions each, but is {budget}"
         )
     design = spex_design(n_players, budget=budget // per_mask, seed=seed)
     packed = (np.packbits(masks, axis=1) for masks in (design.masks, sample.fresh))
     own, fresh = ({row.tobytes() for row in rows} for rows in packed)
     if own & fresh:
         raise UsageError(
-            f"SPEX is judged on masks that it has not seen, but with {n_players} heads "
+            f"SPEX is judged on masks it has not seen, but with {n_players} heads "
             f"{len(own & fresh)} of the {len(fresh)} fresh masks are among its own; leave out "
-            "--spex-budget, or compare a run of more heads"
+            f"{argument('spex_budget')}, or compare a run of more heads"
         )
     scores = judge.ask_all(design.masks, sample.search, metrics=[metric], what="SPEX search")
     spectrum = fit_spex(design, scores[metric].mean(axis=1), seed=seed)
@@ -131,7 +131,7 @@ def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, see
 def predictions(
     fits: Fits, masks: Bool[np.ndarray, "fresh players"]
 ) -> dict[str, list[Float[np.ndarray, " fresh"]]]:
-    """What each fit says of these masks, by the methods that predict."""
+    """Each fit's predictions for these masks, for the methods that predict."""
     return {
         name: [fit.spectrum.predict(masks) for fit in several]
         for name, several in fits.items()
@@ -146,12 +146,12 @@ def faithfulness_points(
     *,
     seed: int,
 ) -> list[FaithfulnessPoint]:
-    """R² of every fit that predicted something."""
+    """R² of every fit, where it is defined."""
     return [
         FaithfulnessPoint(
             name, fit.passes, fit.masks, found.r2, found.low, found.high, len(measured)
         )
         for name, several in predicted.items()
-        for fit, one in zip(fits[name], several, strict=True)
-        if (found := faithfulness(measured, one, seed=seed)) is not None
+        for fit, prediction in zip(fits[name], several, strict=True)
+        if (found := faithfulness(measured, prediction, seed=seed)) is not None
     ]

@@ -1,4 +1,4 @@
-"""The methods that `headspex compare` sets against each other; adding one is adding an entry."""
+"""The methods of `headspex compare`; adding one is adding an entry."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from headspex.engine.methods.proxy import boosted_trees
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 
-OURS = "proxyspex"  # the method that every other one is held against
+OURS = "proxyspex"  # the method that others are compared with
 
 
 class Fitter(Protocol):
-    """From scored masks to a spectrum; `threads` are those of xgboost."""
+    """Fits a spectrum to scored masks; `threads` are xgboost's."""
 
     def __call__(self, data: Observations, /, *, seed: int, threads: int) -> Spectrum:
         """The spectrum of `data`."""
@@ -24,13 +24,12 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """A way to a spectrum.
+    """A method that is compared.
 
     Attributes:
-        title: what people call it.
-        fit: None where the method needs masks that it chose itself, or no masks at all.
-        predicts: whether the spectrum's values are scores. Where they are not, they only put the
-            heads in order: there is no R² to speak of.
+        title: display name.
+        fit: None if the method chooses its own masks or needs none.
+        predicts: whether the spectrum predicts scores; if not, it only ranks heads and has no R².
     """
 
     title: str
@@ -64,7 +63,7 @@ _ORDERS_ONLY = {"marginal", "best-of-n", "random"}
 
 METHODS: dict[str, Method] = {
     OURS: Method("ProxySPEX", _contest),
-    # The proxy as published: none of the terms that the contest adds, and no choice among them.
+    # The proxy as published, without the contest's added terms and model selection.
     "trees": Method("boosted trees alone", boosted_trees),
     "spex": Method("SPEX", None),
     **{name: _baseline(name) for name in BASELINES},

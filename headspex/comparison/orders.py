@@ -1,7 +1,7 @@
 """Pruning orders by an importance of each player; adding one is adding an entry.
 
-Beside the spectra in `headspex.engine.methods.baselines` these are what people prune heads by. They
-come from the model itself, at a cost in forward passes that is counted, or from a spectrum.
+Common pruning criteria besides the spectra in `headspex.engine.methods.baselines`. They come from
+the model, at a counted cost in forward passes, or from a spectrum.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from headspex.scores.judge import Judge
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What an importance may be made of.
+    """Inputs of an importance.
 
     Attributes:
-        judge: scores masks, and holds model and questions.
-        search: the questions that may be used, by their position in the judge.
-        metric: the value that the run explains.
-        spectrum: the run's.
+        judge: scores masks with the model.
+        search: positions, in the judge, of the questions it may use.
+        metric: that the run explains.
+        spectrum: of the run.
     """
 
     judge: Judge
@@ -35,12 +35,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Order:
-    """How much every player is worth keeping.
+    """A pruning criterion: the least important player goes first.
 
     Attributes:
-        title: what people call it.
-        importance: the higher the later a player goes, float [players].
-        passes: forward passes it takes, by players and questions; a backward pass counts two.
+        title: display name.
+        importance: float [players]; players with higher values go later.
+        passes: (players, questions) -> forward passes; a backward pass counts as two.
     """
 
     title: str
@@ -55,7 +55,7 @@ def shapley_values(known: Known) -> Float[np.ndarray, " players"]:
 
 
 def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
-    """Mean |d log p(right answer) / d gate|, gates of a player's heads together.
+    """Mean |d log p(right answer) / d gate|, summed over the gates of a player's heads.
 
     Raises:
         UsageError: the task's answers have no log-probability.
@@ -66,17 +66,16 @@ def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
 
 
 def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
-    """What the whole model's score loses without each player."""
+    """Loss of the whole model's score without each player."""
     n = known.spectrum.n_players
     masks = np.concatenate([np.ones((1, n), dtype=np.bool_), ~np.eye(n, dtype=np.bool_)])
-    scores = known.judge.ask_all(
-        masks, known.search, metrics=[known.metric], what="leave one out"
-    )[known.metric].mean(axis=1)  # fmt: skip
-    return np.asarray(scores[0] - scores[1:])
+    scores = known.judge.ask_all(masks, known.search, metrics=[known.metric], what="leave one out")
+    means = scores[known.metric].mean(axis=1)
+    return np.asarray(means[0] - means[1:])
 
 
 def magnitude(known: Known) -> Float[np.ndarray, " players"]:
-    """Norm of the weights through which a player writes."""
+    """Norm of a player's output weights."""
     squares = np.square(known.judge.output_norms())
     return np.asarray(np.sqrt(known.judge.players.sums(squares[None])[0]))
 

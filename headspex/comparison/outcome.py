@@ -1,4 +1,4 @@
-"""What a comparison of methods found, as JSON, as files and as sentences."""
+"""Result of a comparison of methods, as JSON, as files and as sentences."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ FORMAT = "headspex.compare/1"
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Methods side by side, on the scores of one run.
+    """Methods compared on the scores of one run.
 
     Attributes:
-        n_fresh, n_heldout: masks that are predicted, questions that schedules are judged on.
+        n_fresh, n_heldout: number of masks predicted, and of questions schedules are judged on.
         n_players, sizes: heads (or other units) in all, and numbers of them removed.
-        metric: of the values that are predicted; schedules are judged in `task_metric`, the task's
-            own, which is accuracy for multiple choice.
-        at_chance: whether the whole model cannot be told from guessing.
-        standings: of each method, fitted to the whole search.
-        predicts, prunes: the best; `predicts` is None where all fresh masks score the same.
-        faithfulness: at each budget.
-        curve: at each size.
+        metric: of the predicted values.
+        at_chance: whether the whole model is not shown to do better than guessing.
+        standings: one for each method, fitted to the whole search.
+        predicts, prunes: the best methods; `predicts` is None where all fresh masks score the same.
+        faithfulness: R² at each budget.
+        curve: held-out scores at each size.
         left_out: method -> why it could not be fitted.
+        task_metric: the metric schedules are judged in, the task's own; accuracy for multiple
+            choice.
     """
 
     n_fresh: int
@@ -74,35 +75,35 @@ class Comparison:
         from headspex.figures import faithfulness_by_budget
         from headspex.figures.style import save
 
-        # First: it marks the folder as one that a later comparison may write to.
+        # First: a later comparison may overwrite a folder that holds this file.
         write_json(folder / "compare.json", self.to_dict())
         FAITHFULNESS.write(folder / "faithfulness.csv", self.faithfulness)
         CURVE.write(folder / "curve.csv", self.curve)
         save(faithfulness_by_budget(self.faithfulness, players=plural(self.unit)), figure)
 
     def __str__(self) -> str:
-        told, heads = self._told, plural(self.unit)
+        in_units, heads = self._in_units, plural(self.unit)
         predicting = [(s, s.faithfulness) for s in self.standings if s.faithfulness is not None]
-        lines = [told(self._answer())]
+        lines = [in_units(self._answer())]
         if predicting:
             lines += [
                 "",
                 f"R² on {self.n_fresh} fresh masks with 95 % interval",
-                *_table((told(s.title), r2, s.r2_difference) for s, r2 in predicting),
+                *_table((in_units(s.title), r2, s.r2_difference) for s, r2 in predicting),
             ]
         scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
         lines += [
             "",
             f"Held-out {self.task_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
             f"from {self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
-            *_table((told(s.title), score, s.accuracy_difference) for s, score in scores),
-            told(_without_r2(self.standings)),
-            *(f"Left out: {method}: {told(why)}" for method, why in self.left_out.items()),
+            *_table((in_units(s.title), score, s.accuracy_difference) for s, score in scores),
+            in_units(_without_r2(self.standings)),
+            *(f"Left out: {method}: {in_units(why)}" for method, why in self.left_out.items()),
         ]
         return "\n".join(lines)
 
-    def _told(self, text: str) -> str:
-        """Titles of methods and sentences are about heads; here of other units."""
+    def _in_units(self, text: str) -> str:
+        """Text about heads, reworded for the run's units."""
         return text.replace("heads", plural(self.unit))
 
     def _answer(self) -> str:
@@ -118,15 +119,15 @@ class Comparison:
             f"[{best.low:.3f}, {best.high:.3f}]: {prunes}."
         )
         if self.at_chance:
-            sentence = f"the model does not do this task, so what follows is noise: {sentence}"
+            sentence = f"the model does not do this task, so these results are noise: {sentence}"
         return sentence[0].upper() + sentence[1:]
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that a comparison may not fill; nothing is made.
+    """Refuse a folder that a comparison may not write to; creates nothing.
 
     Raises:
-        UsageError: it holds something else, or cannot be made.
+        UsageError: it holds something else, or cannot be created.
     """
     if path.exists() and not (path / "compare.json").is_file() and not is_empty_folder(path):
         raise UsageError(
@@ -142,7 +143,7 @@ def _without_r2(found: Iterable[Standing]) -> str:
 
 
 def _table(rows: Iterable[tuple[str, object, Difference | None]]) -> list[str]:
-    """Title, score, difference to ours."""
+    """Lines of title, score, and difference to ours."""
     cells = [("", "", "less ProxySPEX"), *((t, str(s), str(d or "")) for t, s, d in rows)]
     width = max(25, *(len(title) + 1 for title, _, _ in cells))
     return [f"  {title:<{width}}{score:<23}{less}".rstrip() for title, score, less in cells]

@@ -1,4 +1,4 @@
-"""Where each method stands: on the same fresh masks and the same held-out questions."""
+"""How each method does on the same fresh masks and the same held-out questions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from headspex.tasks import interval
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the methods are judged by.
+    """The measurements that methods are judged by.
 
     Attributes:
-        measured: of the fresh masks.
-        predictions: of those that predict, for the same masks.
-        correct: held-out score of every method on each question, at each size.
-        metric: that score, the task's own.
+        measured: values of the fresh masks.
+        predictions: for the same masks, by method; only methods that predict.
+        correct: held-out score on each question at each size, by method.
+        metric: of that score, the task's own.
         sizes: numbers of heads removed.
         seed: of the bootstrap.
     """
@@ -36,27 +36,27 @@ class Evidence:
     seed: int = 0
 
     def r2_less(self, method: str, other: str) -> Difference:
-        """R² of one method less that of another."""
+        """R² of `method` minus that of `other`."""
         mine, others = self.predictions[method], self.predictions[other]
         return r2_difference(self.measured, mine, others, seed=self.seed)
 
     def accuracy_less(self, method: str, other: str) -> Difference:
-        """Accuracy of one method less that of another, mean over the sizes."""
+        """Accuracy of `method` minus that of `other`, mean over the sizes."""
         mine, others = self.correct[method], self.correct[other]
         return score_difference(mine.mean(axis=0), others.mean(axis=0))
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one method does.
+    """Scores of one method.
 
     Attributes:
         method: its name in `METHODS`.
-        faithfulness: R² on the fresh masks; None where it does not predict, or nothing varies.
-        r2_difference: to `OURS`; None for itself, and where there is no R².
+        faithfulness: R² on the fresh masks; None if it does not predict, or nothing varies.
+        r2_difference: to `OURS`; None for `OURS`, and where there is no R².
         accuracy, low, high: on held-out questions, mean over the sizes, with its 95 % interval.
-        accuracy_difference: to `OURS`; None for itself.
-        at_sizes: number of heads removed -> difference to `OURS`; empty for itself.
+        accuracy_difference: to `OURS`; None for `OURS`.
+        at_sizes: number of heads removed -> difference to `OURS`; empty for `OURS`.
     """
 
     method: str
@@ -70,12 +70,12 @@ class Standing:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The method's display name."""
         return METHODS[self.method].title
 
     @property
     def predicts(self) -> bool:
-        """Whether an R² can be asked of it."""
+        """Whether the method predicts scores, so that it has an R²."""
         return METHODS[self.method].predicts
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best method, and how far it is above the second."""
+    """The best method, and its margin over the second."""
 
     best: Standing
     second: Standing
@@ -116,12 +116,12 @@ class Verdict:
 
 
 def standings(evidence: Evidence) -> list[Standing]:
-    """How every method does that has a schedule, `OURS` among them."""
+    """Standings of every method with a schedule, including `OURS`."""
     return [_standing(method, evidence) for method in evidence.correct]
 
 
 def best_predicting(evidence: Evidence, found: Sequence[Standing]) -> Verdict | None:
-    """By R²; None where no R² is defined, as nothing varies."""
+    """By R²; None where nothing varies, so that R² is undefined."""
     r2 = {s.method: s.faithfulness.r2 for s in found if s.faithfulness is not None}
     able = [standing for standing in found if standing.method in r2]
     return _verdict(able, lambda s: r2[s.method], evidence.r2_less) if able else None
@@ -163,6 +163,6 @@ def _verdict(
     by: Callable[[Standing], float],
     less: Callable[[str, str], Difference],
 ) -> Verdict:
-    """The first of equals is the best: the methods stand in the order of their table."""
+    """Best and second; among equals, the first in the methods' table wins."""
     best, second = sorted(found, key=by, reverse=True)[:2]
     return Verdict(best, second, less(best.method, second.method))

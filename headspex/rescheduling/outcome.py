@@ -1,4 +1,4 @@
-"""What `headspex schedule` is asked for, and what it found, as numbers and as sentences."""
+"""Request and result of `headspex schedule`, as numbers and as sentences."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from headspex.units import plural
 METHODS = ("greedy", "build-up", "exact", "nested")
 RUNS_OWN = "the run's schedule"
 TEXT_LOSS = "text loss"
+CURVE_FIELDS = ("method", "n_pruned", "metric", "score", "low", "high")  # of `--json`
 
 
 @dataclass(frozen=True)
 class ScheduleRequest:
-    """What kind of schedule is wanted.
+    """The kind of schedule to make.
 
     Attributes:
         method: one of `METHODS`.
-        protect: labels of players that stay, such as "L0H3".
-        per_layer: the most players that a layer may lose.
-        combine: how several runs count, "mean" or "worst".
-        weights: of the runs, for "mean".
-        keep_only: whether to judge what few players do, and not what is left of all.
-        text: a file whose loss is judged too.
+        protect: labels of players that are never removed, such as "L0H3".
+        per_layer: most players to remove from one layer.
+        combine: how to combine several runs, "mean" or "worst".
+        weights: one for each run, for "mean".
+        keep_only: judge masks that keep only a few players, from 1 to 32.
+        text: a file to measure the loss on as well.
     """
 
     method: str = "greedy"
@@ -44,14 +45,14 @@ class ScheduleRequest:
 
 @dataclass(frozen=True, eq=False)
 class HeldoutResult:
-    """A schedule on the held-out questions of one run.
+    """A schedule judged on the held-out questions of one run.
 
     Attributes:
         path: of the run.
-        curve: of the schedule, of the run's own, and of the whole model.
-        differences: accuracy less that of the run's own schedule, at each size.
-        may_cost: the loss that counts as none.
-        free: by method, the most players that can go; None where none can be shown to.
+        curve: of the new schedule, the run's own, and the whole model.
+        differences: accuracy minus that of the run's own schedule, at each size.
+        may_cost: the loss that is still allowed.
+        free: by method, the most players shown to be removable within `may_cost`, or None.
     """
 
     path: Path
@@ -63,7 +64,7 @@ class HeldoutResult:
 
 @dataclass(frozen=True, eq=False)
 class ScheduleResult:
-    """What came out; `write` it, or print it."""
+    """The new schedule and how it did on each run."""
 
     request: ScheduleRequest
     players: Players
@@ -82,54 +83,54 @@ class ScheduleResult:
             "gaps": {str(size): gap for size, gap in gaps.items()},
             "runs": [
                 {
-                    "run": str(one.path),
-                    "free": one.free,
+                    "run": str(result.path),
+                    "free": result.free,
                     "curve": [
-                        {"method": p.method, "n_pruned": p.n_pruned, "metric": p.metric,
-                         "score": p.score, "low": p.low, "high": p.high}
-                        for p in one.curve
+                        {name: getattr(point, name) for name in CURVE_FIELDS}
+                        for point in result.curve
                     ],
                     "less_the_runs_own": {
-                        str(size): each.to_dict() for size, each in one.differences.items()
+                        str(size): difference.to_dict()
+                        for size, difference in result.differences.items()
                     },
                 }
-                for one in self.judged
+                for result in self.judged
             ],
-        }  # fmt: skip
+        }
 
     def __str__(self) -> str:
         heads, lines = plural(self.players.unit), []
         if isinstance(self.found, BestSets):
-            open_ones = {s: o.gap for s, o in self.found.optima.items() if not o.proven}
+            unproven = {s: o.gap for s, o in self.found.optima.items() if not o.proven}
             lines.append(
                 "All sets are proven to be the best by the spectrum."
-                if not open_ones
-                else "Not proven within the solver's nodes, gap to its bound: "
-                + ", ".join(f"{size} removed {gap:.2g}" for size, gap in open_ones.items())
+                if not unproven
+                else "Not proven within the solver's node limit, gap to its bound: "
+                + ", ".join(f"{size} removed {gap:.2g}" for size, gap in unproven.items())
             )
-        for one in self.judged:
-            lines += ["", str(one.path), *_table(one)]
+        for result in self.judged:
+            lines += ["", str(result.path), *_table(result)]
             lines.append(
-                f"  {heads} that can go, at a loss below {one.may_cost:.3g} (95% confidence, sizes "
-                "tested from the smallest up):"
+                f"  {heads} that can be removed at a loss below {result.may_cost:.3g} (95% "
+                "confidence, sizes tested from the smallest up):"
             )
             lines += [
-                f"    {method}: {'none that can be shown' if free is None else free}"
-                for method, free in one.free.items()
+                f"    {method}: {'none shown' if free is None else free}"
+                for method, free in result.free.items()
             ]
         return "\n".join(lines).strip()
 
 
-def _table(one: HeldoutResult) -> list[str]:
-    methods = list(dict.fromkeys(p.method for p in one.curve if p.method != WHOLE))
+def _table(result: HeldoutResult) -> list[str]:
+    methods = list(dict.fromkeys(p.method for p in result.curve if p.method != WHOLE))
     lines = []
-    for metric in dict.fromkeys(p.metric for p in one.curve):
-        points = {(p.method, p.n_pruned): p for p in one.curve if p.metric == metric}
+    for metric in dict.fromkeys(p.metric for p in result.curve):
+        points = {(p.method, p.n_pruned): p for p in result.curve if p.metric == metric}
         whole = points[WHOLE, 0]
         lines.append(f"  {metric}: whole model {whole.score:.3f}, {whole.n_questions} questions")
         header = "".join(f"{name:>26}" for name in methods)
         lines.append(f"  {'removed':<10}{header}" + (f"{'difference':>28}" * (metric != TEXT_LOSS)))
-        for size, difference in one.differences.items():
+        for size, difference in result.differences.items():
             cells = "".join(
                 f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>26}"
                 for p in (points[name, size] for name in methods)

@@ -1,4 +1,4 @@
-"""`headspex schedule`: another schedule from finished runs, judged beside the one they have."""
+"""`headspex schedule`: a new schedule from finished runs, judged beside their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from headspex.engine.paired import free_size, loss_bound, score_difference
 from headspex.engine.spectrum import Spectrum
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.evaluation.text_loss import text_loss, text_windows
 from headspex.players import Players
 from headspex.rescheduling.outcome import (
@@ -42,17 +42,17 @@ from headspex.support.new_folder import new_folder
 from headspex.tasks import free_loss
 from headspex.units import counted, plural
 
-KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players that a keep-only curve leaves
+KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players kept at the points of a keep-only curve
 
 
 def schedule_runs(paths: Sequence[Path], request: ScheduleRequest, to: Path) -> ScheduleResult:
     """Make the schedule, judge it on all held-out questions of each run, and write a new folder.
 
-    The folder holds `masks/NNN.json`, `curve.csv` (`curve-2.csv`, ... of further runs) and, where
-    sets are nested, `schedule.json`, which `headspex export --schedule` takes.
+    The folder holds `masks/NNN.json`, `curve.csv` (`curve-2.csv`, ... for further runs) and, for
+    nested sets, `schedule.json`, which `headspex export --schedule` reads.
 
     Raises:
-        UsageError: no finished runs, runs of other models or players, or a wish that cannot be.
+        UsageError: unfinished runs, runs of different models or players, or an impossible request.
     """
     _check(request, len(paths))
     opened = [judged_run(path) for path in paths]
@@ -62,11 +62,11 @@ def schedule_runs(paths: Sequence[Path], request: ScheduleRequest, to: Path) -> 
         same = content["identity"]["weights"] == contents[0]["identity"]["weights"]
         if not same or Players.of_run(content["results"]) != players:
             raise UsageError(
-                f"runs are combined for the same model and players, but {path} and {paths[0]} have "
-                "different ones; repeat one of them"
+                f"combined runs must share model and players, but those of {path} and {paths[0]} "
+                "differ; repeat one of them"
             )
-    for (path, one), (other, another) in combinations(zip(paths, contents, strict=True), 2):
-        if one["identity"] == another["identity"]:
+    for (path, first), (other, second) in combinations(zip(paths, contents, strict=True), 2):
+        if first["identity"] == second["identity"]:
             raise UsageError(
                 f"each run counts once, but {path} and {other} are the same run; leave one out"
             )
@@ -85,26 +85,28 @@ def schedule_runs(paths: Sequence[Path], request: ScheduleRequest, to: Path) -> 
 
 
 def _check(request: ScheduleRequest, n_runs: int) -> None:
+    method, combine = argument("method"), argument("combine")
     if request.method not in METHODS:
-        raise UsageError(f"--method must be one of {', '.join(METHODS)}, but is {request.method!r}")
+        raise UsageError(f"{method} must be one of {', '.join(METHODS)}, but is {request.method!r}")
     if request.combine not in WAYS:
-        raise UsageError(f"--combine must be one of {', '.join(WAYS)}, but is {request.combine!r}")
+        raise UsageError(f"{combine} must be one of {', '.join(WAYS)}, but is {request.combine!r}")
     if request.combine == "worst" and request.method != "greedy":
         raise UsageError(
-            f"--combine worst goes with --method greedy, but --method is {request.method}; "
-            "leave one out"
+            f"{combine} worst needs {method} greedy, but {method} is {request.method}; leave one "
+            "out"
         )
     if request.combine == "worst" and n_runs == 1:
-        raise UsageError("--combine worst is of several runs, but there is one; leave it out")
+        raise UsageError(f"{combine} worst needs several runs, but there is one; leave it out")
     if request.weights is not None and (
         request.combine == "worst" or len(request.weights) != n_runs
     ):
         raise UsageError(
-            f"--weights are one number for each of {counted(n_runs, 'run')} under --combine mean, "
-            f"but there are {len(request.weights)} under --combine {request.combine}"
+            f"{argument('weights')} must be one number for each of {counted(n_runs, 'run')} under "
+            f"{combine} mean, but there are {len(request.weights)} under {combine} "
+            f"{request.combine}"
         )
     if request.per_layer is not None and request.per_layer < 1:
-        raise UsageError(f"--per-layer must be at least 1, but is {request.per_layer}")
+        raise UsageError(f"{argument('per_layer')} must be at least 1, but is {request.per_layer}")
 
 
 def _sizes(
@@ -118,8 +120,8 @@ def _sizes(
     possible = tuple(sorted(size for size in sizes if 0 < size <= most))
     if not possible:
         raise UsageError(
-            f"the constraints leave {most} of {len(players)} {plural(players.unit)} to remove, "
-            "fewer than the smallest size; protect fewer"
+            f"the constraints allow at most {most} of {len(players)} {plural(players.unit)} to be "
+            "removed, fewer than the smallest size; protect fewer"
         )
     return possible
 
@@ -139,7 +141,10 @@ def _found(
         )
     if request.method == "build-up":
         if request.per_layer is not None:
-            raise UsageError("--per-layer goes with removal, not with --method build-up")
+            raise UsageError(
+                f"{argument('per_layer')} limits removal and does not go with "
+                f"{argument('method')} build-up; leave one out"
+            )
         protect = [column for limit in constraints.limits for column in limit.columns]
         return prune_schedule(spectrum, protect=protect, direction="build-up")
     return prune_schedule(spectrum, constraints=constraints)
@@ -155,7 +160,7 @@ def _judged(
     scores: Path,
 ) -> HeldoutResult:
     setup = setup_to_judge(path, content["identity"])
-    # Few masks are judged here, so that each can be asked every question that was held out.
+    # Few masks are judged here, so each can be asked all held-out questions.
     setup.plan = replace(setup.plan, n_heldout=len(setup.halves[1]))
     search, heldout = setup.questions
     asked = np.arange(len(search), len(search) + len(heldout))
@@ -205,9 +210,14 @@ def _text_points(
         masks.append(schedule.masks(sizes))
         names += [(method, size) for size in sizes]
     losses: Float[np.ndarray, "masks windows"] = text_loss(
-        model, setup.players, windows, np.concatenate(masks),
-        ablation=settings.ablation, fill=fill, rescale=settings.rescale,
-    )  # fmt: skip
+        model,
+        setup.players,
+        windows,
+        np.concatenate(masks),
+        ablation=settings.ablation,
+        fill=fill,
+        rescale=settings.rescale,
+    )
     return [
         CurvePoint(
             method, size, size / n, TEXT_LOSS, float(row.mean()), *mean_interval(row), len(row)
@@ -230,8 +240,11 @@ def _write(
         means = fill_of_run(run.path / "masks")
         fill = None if means is None else write_fill(folder / "masks", means)
     own = content["results"]["own_metric"]
-    scores = {p.n_pruned: p.score for p in judged[0].curve if p.metric == own
-              and p.method not in (WHOLE, RUNS_OWN)}  # fmt: skip
+    scores = {
+        p.n_pruned: p.score
+        for p in judged[0].curve
+        if p.metric == own and p.method not in (WHOLE, RUNS_OWN)
+    }
     for size, mask in zip(sizes, found.masks(sizes), strict=True):
         file = mask_of(identity, players, mask, score=scores[size], fill=fill)
         file.write(folder / "masks" / f"{size:03d}.json")
@@ -241,5 +254,5 @@ def _write(
     else:
         gaps = {str(s): {"gap": o.gap, "proven": o.proven} for s, o in found.optima.items()}
         write_json(folder / "gaps.json", gaps)
-    for number, one in enumerate(judged, 1):
-        CURVE.write(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), one.curve)
+    for number, result in enumerate(judged, 1):
+        CURVE.write(folder / ("curve.csv" if number == 1 else f"curve-{number}.csv"), result.curve)

@@ -1,4 +1,4 @@
-"""The folder of a run: what stands where, and what may be written into it."""
+"""The folder of a run: its files, and when it may be written to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from headspex.support.files import TEMPORARY, read_json, sha256_of, write_json
 from headspex.support.identity import first_difference
 
 FORMAT = "headspex.run/1"
-MAY_CHANGE = ("search_budget", "may_cost")  # of an identity, by going on with a run
+MAY_CHANGE = ("search_budget", "may_cost")  # parts of an identity that may differ on resuming
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of a run."""
+    """Paths of a run's files."""
 
     path: Path
 
@@ -37,12 +37,12 @@ class RunFolder:
 
     @property
     def scores(self) -> Path:
-        """What each mask answered to each question."""
+        """Scores of each mask on each question."""
         return self.path / "scores.sqlite"
 
     @property
     def slopes(self) -> Path:
-        """What each head would add to the score of a question, where a walk asked for that."""
+        """Gradients of questions' scores in each head, where a walk took them."""
         return self.path / "slopes.sqlite"
 
     @property
@@ -52,12 +52,12 @@ class RunFolder:
 
     @property
     def near_spectrum(self) -> Path:
-        """The spectrum refitted near the schedule, where a run did that."""
+        """The spectrum refitted near the schedule, if the run did so."""
         return self.path / "near_spectrum.json"
 
     @property
     def pruning_spectrum(self) -> Path:
-        """The spectrum that knows most about masks near the schedule."""
+        """The spectrum to prune by: the one refitted near the schedule, if there is one."""
         return self.near_spectrum if self.near_spectrum.is_file() else self.spectrum
 
     @property
@@ -77,27 +77,27 @@ class RunFolder:
 
     @property
     def ranged_curves(self) -> Path:
-        """The same where only heads of some layers are removed; measured when they are drawn."""
+        """The same, removing heads of some layers only; measured when first plotted."""
         return self.path / "ranges" / "curve.csv"
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The HTML report."""
         return self.path / "report.html"
 
     @property
     def timing(self) -> Path:
-        """Seconds of each stage; the only result that differs between equal runs."""
+        """Seconds of each stage; the only file that differs between equal runs."""
         return self.path / "timing.json"
 
     @property
     def comparison(self) -> Path:
-        """Folder of what `headspex compare` finds."""
+        """Folder of the results of `headspex compare`."""
         return self.path / "compare"
 
     @property
     def figures(self) -> Path:
-        """Folder of the pictures."""
+        """Folder of the figures."""
         return self.path / "figures"
 
     def mask(self, n_pruned: int) -> Path:
@@ -106,20 +106,20 @@ class RunFolder:
 
     @property
     def status(self) -> Path:
-        """How far an unfinished run is; gone when it is finished."""
+        """Progress of an unfinished run; deleted at its end."""
         return self.path / "status.json"
 
     def begin(self, identity: dict[str, Any]) -> dict[str, Any] | None:
-        """Claim the folder for a run, go on with the same run, or extend it by a larger budget.
+        """Claim the folder for a run, resume the same run, or extend it by a larger budget.
 
         Args:
             identity: what decides every score and every choice: settings and fingerprints.
 
         Returns:
-            How the run that is extended spent its budget, where there is one that is.
+            How an extended run had spent its budget; None for a new or resumed run.
 
         Raises:
-            UsageError: the folder holds another run, or something else than a run.
+            UsageError: the folder holds another run, or something that is not a run.
         """
         if not self.run.exists():
             if self.path.exists() and not _is_free(self.path):
@@ -133,21 +133,21 @@ class RunFolder:
             for left in folder.glob(TEMPORARY):  # of a process that was killed
                 left.unlink(missing_ok=True)
         content = read_run(self.path)
-        there = content["identity"]
-        grown = {**there, **{name: identity[name] for name in MAY_CHANGE}}
+        earlier_identity = content["identity"]
+        grown = {**earlier_identity, **{name: identity[name] for name in MAY_CHANGE}}
         difference = first_difference(grown, identity)
         if difference is not None:
             raise UsageError(
                 f"an output folder holds one run, but {self.path} holds another "
                 f"({difference}); choose another {argument('out')}"
             )
-        if grown == there:
+        if grown == earlier_identity:
             return None
-        spent, budget = there["search_budget"], identity["search_budget"]
+        spent, budget = earlier_identity["search_budget"], identity["search_budget"]
         if "results" in content and spent > budget:
             raise UsageError(
-                f"a run can be extended but not cut, and the one in {self.path} had a budget of "
-                f"{spent:,} passes, not {budget:,}; choose another {argument('out')}"
+                f"a run's budget can only grow, but the run in {self.path} had {spent:,} passes "
+                f"and {budget:,} are asked for; choose another {argument('out')}"
             )
         earlier = self.allocation()
         if spent == budget and earlier is not None:
@@ -157,27 +157,27 @@ class RunFolder:
         return earlier
 
     def allocation(self) -> dict[str, Any] | None:
-        """How the run spends its budget; None where that has not been chosen yet."""
+        """How the run spends its budget; None if not chosen yet."""
         content = read_run(self.path)
         chosen: dict[str, Any] | None = content.get("results", content).get("allocation")
         return chosen
 
     def allocate(self, identity: dict[str, Any], allocation: dict[str, Any]) -> None:
-        """Record how the run spends its budget, before it does."""
+        """Record how the run will spend its budget."""
         write_json(self.run, {"format": FORMAT, "identity": identity, "allocation": allocation})
 
     def finish(
         self, identity: dict[str, Any], results: dict[str, Any], files: Iterable[Path]
     ) -> None:
-        """Record what came out, and the sha256 of the files that hold the rest of it."""
+        """Record the results, and the sha256 of the other files."""
         sums = {path.relative_to(self.path).as_posix(): sha256_of(path) for path in files}
         content = {"format": FORMAT, "identity": identity, "results": results, "files": sums}
         write_json(self.run, content)
         self.status.unlink(missing_ok=True)
 
     def changed(self, files: dict[str, str]) -> list[str]:
-        """Which of the files are missing or not as they were written."""
-        # A name in a file must not lead out of the folder.
+        """Names of the files that are missing or were modified."""
+        # run.json is untrusted: its names must not lead out of the folder.
         inside = {name for name in files if re.fullmatch(r"(\w+/)?\w+\.\w+", name, re.ASCII)}
         return [
             name
@@ -187,7 +187,7 @@ class RunFolder:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether a folder holds nothing but what a run that was killed at its start leaves."""
+    """Whether a folder holds at most what a run killed at its start leaves behind."""
     left = {path / LOCK, *path.glob(TEMPORARY)}
     return path.is_dir() and all(entry in left for entry in path.iterdir())
 
@@ -205,42 +205,44 @@ def is_empty_folder(path: Path) -> bool:
 
 
 def check_can_be_made(path: Path, flag: str) -> None:
-    """Refuse a path that is not a folder and cannot become one; nothing is made.
+    """Refuse a path that is not a writable folder and cannot become one; creates nothing.
 
     Raises:
-        UsageError: a file is in its place or above it, or that may not be written.
+        UsageError: the nearest existing path is a file, or a folder without write permission.
     """
-    nearest = next(there for there in (path, *path.absolute().parents) if there.exists())
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise UsageError(
-            f"{flag} must be a folder that can be written, but {path} cannot be, as {nearest} is "
-            f"not; choose another {flag}"
+            f"{flag} must be a writable folder, but {path} cannot be one, as {nearest} is not; "
+            f"choose another {flag}"
         )
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The content of `run.json`, all that is used of it checked.
+    """The content of `run.json`, checked.
 
     Raises:
-        UsageError: the folder holds no run of headspex, or a damaged one.
+        UsageError: the folder holds no run, or a damaged one.
     """
     file = path / "run.json"
     if not file.is_file():
-        raise UsageError(f"{path} holds no run (no run.json); name a folder `headspex prune` made")
+        raise UsageError(
+            f"{path} holds no run (no run.json); name a folder that `headspex prune` made"
+        )
     content = read_json(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{file} is not a run of this version of headspex (format {FORMAT!r})")
     for part, check in PARTS.items():
         if (part in content or part == "identity") and (where := check.misfit(content.get(part))):
             raise UsageError(
-                f"{file} is damaged: {where!r} in its {part} is missing or cannot be; repeat the "
-                "run in a new folder"
+                f"{file} is damaged: {where!r} in its {part} is missing or invalid; repeat the run "
+                "in a new folder"
             )
     return content
 
 
 def finished_run(path: Path) -> tuple[RunFolder, dict[str, Any]]:
-    """The folder and `run.json` of a run that came to its end.
+    """The folder and `run.json` of a finished run.
 
     Raises:
         UsageError: no run, or an unfinished one.
@@ -257,12 +259,12 @@ def judged_run(path: Path) -> tuple[RunFolder, dict[str, Any]]:
     """As `finished_run`, of a run that judged schedules.
 
     Raises:
-        UsageError: no run, an unfinished one, or one of `headspex explain`.
+        UsageError: no run, an unfinished one, or one that `headspex explain` made.
     """
     folder, content = finished_run(path)
     if not content["identity"]["sizes"]:
         raise UsageError(
-            f"this takes a run that judged schedules, but {path} is of `headspex explain`; make "
-            "one with `headspex prune`"
+            f"this needs a run with schedules, but {path} was made by `headspex explain`; make one "
+            "with `headspex prune`"
         )
     return folder, content

@@ -1,4 +1,4 @@
-"""Where a run stands, read from its folder while it goes on, after it stopped, or at its end."""
+"""Progress of a run, read from its folder at any time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from headspex.support.watch import FORMAT
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes:
-        state: "running", "stopped" (also where it was killed) or "finished".
-        held_by: the process that works on it, in words.
-        stage: what it does, or did last.
-        passes, passes_total: forward passes done, and of the whole run at most.
-        passes_per_second, seconds_left: of the passes; None where nothing was measured yet.
-        faithfulness: R² of the finished run, or of the last look at the search.
+        state: "running", "stopped" (or killed) or "finished".
+        held_by: description of the process working on it.
+        stage: the current stage, or the last one.
+        passes, passes_total: forward passes done, and the most the whole run takes.
+        passes_per_second, seconds_left: None until something was measured.
+        faithfulness: R² of the finished run, or at the last look at the search.
     """
 
     state: str
@@ -52,12 +52,12 @@ class Status:
         if self.state == "running":
             lines.append(f"by {self.held_by}")
         if self.state == "stopped":
-            lines.append("the command that began it goes on with it")
+            lines.append("repeat the command that began it to resume")
         return "\n".join(lines)
 
 
 def status(path: Path) -> Status:
-    """Where the run of a folder stands.
+    """Progress of the run in a folder.
 
     Raises:
         UsageError: the folder holds no run, or its files are damaged.
@@ -69,18 +69,18 @@ def status(path: Path) -> Status:
         return Status(
             "finished", None, "all done", total, total, None, None, results["faithfulness"]
         )
-    told = _read(folder.status) if folder.status.is_file() else {}
-    rate, done = told.get("passes_per_second"), told.get("passes", 0)
-    total = told.get("passes_total", 0)
+    saved = _read(folder.status) if folder.status.is_file() else {}
+    rate, done = saved.get("passes_per_second"), saved.get("passes", 0)
+    total = saved.get("passes_total", 0)
     return Status(
         state="stopped" if who is None else "running",
         held_by=who,
-        stage=told.get("stage", "start"),
+        stage=saved.get("stage", "start"),
         passes=done,
         passes_total=total,
         passes_per_second=rate,
         seconds_left=(total - done) / rate if rate else None,
-        faithfulness=told.get("faithfulness"),
+        faithfulness=saved.get("faithfulness"),
     )
 
 
@@ -88,18 +88,19 @@ def _read(path: Path) -> dict[str, Any]:
     """`status.json`, checked."""
     content: Any = read_json(path)
     kinds: dict[str, Any] = {
-        "stage": str, "passes": int, "passes_total": int,
-        "passes_per_second": float | int | None, "faithfulness": dict | None,
-    }  # fmt: skip
+        "stage": str,
+        "passes": int,
+        "passes_total": int,
+        "passes_per_second": float | int | None,
+        "faithfulness": dict | None,
+    }
     fits = isinstance(content, dict) and content.get("format") == FORMAT
     if not fits or not all(isinstance(content.get(k), kind) for k, kind in kinds.items()):
-        raise UsageError(
-            f"{path} is not a status file of this version of headspex; go on with the run"
-        )
+        raise UsageError(f"{path} is not a status file of this version of headspex; resume the run")
     known = content["faithfulness"]
     numbers = [] if known is None else [known.get(name) for name in ("r2", "low", "high")]
     if not all(isinstance(number, int | float) for number in numbers):
-        raise UsageError(f"{path} is damaged: its R² is not a number; go on with the run")
+        raise UsageError(f"{path} is damaged: its R² is not a number; resume the run")
     return dict(content)
 
 

@@ -1,4 +1,4 @@
-"""A block: the rows of (mask, question) that are measured together, and kept together."""
+"""A block: (mask, question) rows that are measured and stored together."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Int
 
-SLOPE_PASSES = 3  # that a slope of a question costs: the forward pass, and the backward one as two
+SLOPE_PASSES = 3  # cost of a question's slope: one forward pass, and a backward pass as two
 BLOCK = 1_024  # rows: about a second on a laptop, ten seconds of an 8B model on a large GPU
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Rows that share their fate: row i asks `questions[i]` under `masks[i]`.
+    """Rows measured together: row i asks `questions[i]` under `masks[i]`.
 
-    The last bits of a score depend on what else is in its batches. So a block is measured whole,
-    its scores are a function of its rows alone, and it is found again by them.
+    The last bits of a score depend on the rest of its batch. So a block is always measured whole:
+    its scores are a function of its rows alone, and its rows are its key in the store.
     """
 
     masks: Bool[np.ndarray, "rows players"]
@@ -30,9 +30,9 @@ class Block:
 
     @cached_property
     def parts(self) -> tuple[bytes, bytes, bytes]:
-        """Masks (bits, each byte-aligned), how many rows in turn each is for, and questions.
+        """Masks (packed bits, byte-aligned), the run length of each mask, and questions.
 
-        Numbers are little-endian uint32. Neighbours with the same mask share it.
+        Numbers are little-endian uint32. Consecutive rows with the same mask store it once.
         """
         packed = np.packbits(self.masks, axis=1)
         new = np.append(True, (packed[1:] != packed[:-1]).any(axis=1))[: len(packed)]
@@ -42,22 +42,22 @@ class Block:
 
     @cached_property
     def key(self) -> bytes:
-        """16 bytes that no other block has."""
+        """A digest of 16 bytes that identifies the block."""
         return digest([str(self.masks.shape[1]).encode(), *self.parts])
 
     @classmethod
     def of_parts(cls, n_players: int, parts: Sequence[bytes]) -> Block:
-        """What `parts` came from.
+        """The block with these `parts`.
 
         Raises:
-            ValueError: they fit no block.
+            ValueError: they are inconsistent.
         """
         masks, runs, questions = (
             np.frombuffer(part, kind)
             for part, kind in zip(parts, ("u1", "<u4", "<u4"), strict=True)
         )
         if not 0 < n_players < 2**24 or int(runs.sum()) != len(questions):
-            raise ValueError("masks and questions are not equally many")
+            raise ValueError("the numbers of masks and questions differ")
         bits = np.unpackbits(masks.reshape(len(runs), -1), axis=1, count=n_players)
         return cls(np.repeat(bits.astype(bool), runs, axis=0), questions.astype(np.int64))
 
@@ -66,8 +66,8 @@ def digest(parts: Iterable[bytes], *, of: bytes = b"") -> bytes:
     """16 bytes of blake2b over parts and their lengths.
 
     Args:
-        parts: what counts.
-        of: at most 64 bytes under which equal parts get a digest of their own.
+        parts: the content.
+        of: key of at most 64 bytes; another key gives another digest.
     """
     found = hashlib.blake2b(key=of, digest_size=16)
     for part in parts:

@@ -1,4 +1,4 @@
-"""Masks x questions -> scores, in blocks that are kept as soon as they are measured."""
+"""Masks x questions -> scores, in blocks that are stored as soon as they are measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LogProbs = Float[np.ndarray, "rows choices"]
 
 
 class Scorer(Protocol):
-    """A model with its questions: what the choices are worth under each mask."""
+    """A model with its questions: scores the choices under each mask."""
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
@@ -26,41 +26,37 @@ class Scorer(Protocol):
 
 
 class Workers(Protocol):
-    """Several copies of a model, each of which measures whole blocks."""
+    """Copies of a model, each measuring whole blocks."""
 
     def measure(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, LogProbs]]:
-        """The scores of numbered blocks, in the order in which they are done.
+        """The scores of numbered blocks, in order of completion.
 
-        A caller that stops before the end loses what the workers have in hand.
+        A caller that stops early loses the blocks that are still being measured.
         """
 
 
 class InProcess:
-    """One worker: this process.
-
-    Args:
-        scorer: measures.
-    """
+    """Workers that are one: this process."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 
     def measure(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, LogProbs]]:
-        """The blocks in turn."""
+        """The blocks in the given order."""
         for number, block in blocks:
             yield number, self._scorer(block.masks, block.questions)
 
 
 @dataclass(frozen=True, eq=False)
 class Passes(Sequence[Block]):
-    """What is asked, pass by pass, cut into blocks: `BLOCK` passes at a time, in their order.
+    """Passes in order, cut into blocks of `BLOCK`.
 
-    The first blocks do not depend on how many passes follow, so that a larger budget goes on
-    where a smaller one ended.
+    Blocks do not depend on how many passes follow, so a larger budget continues where a smaller
+    one ended.
 
     Attributes:
-        masks: those that are asked.
-        row: the mask of each pass.
+        masks: different masks.
+        row: the index of each pass's mask.
         questions: the question of each pass.
     """
 
@@ -99,16 +95,16 @@ def evaluate(
     store: ScoreStore,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> LogProbs:
-    """Scores of all rows of all blocks, measured where the store lacks the block.
+    """Scores of all rows of all blocks; blocks that are not stored are measured.
 
-    What is measured is stored before anything else happens. Ctrl-C waits for that, too.
+    A measured block is stored at once, and Ctrl-C waits until it is.
 
     Args:
-        workers: measure.
-        blocks: what is asked, such as `Passes`.
-        store: keeps each block once it is measured.
-        progress: told the number of rows that each block finished; 0 before the first of those
-            that are measured.
+        workers: measure blocks.
+        blocks: such as `Passes`.
+        store: keeps each measured block.
+        progress: called with the number of rows of each finished block, and with 0 before the
+            first block is measured.
 
     Returns:
         float32 log-probabilities, rows as given.
@@ -119,9 +115,9 @@ def evaluate(
             found[number] = known
             progress(len(block))
     progress(0)
-    lacking = (number for number in range(len(blocks)) if number not in found)
+    missing = (number for number in range(len(blocks)) if number not in found)
     with defer_sigint() as checkpoint:
-        for number, scores in workers.measure((number, blocks[number]) for number in lacking):
+        for number, scores in workers.measure((number, blocks[number]) for number in missing):
             found[number] = np.asarray(scores, dtype=np.float32)
             store.add(blocks[number], found[number])
             progress(len(found[number]))

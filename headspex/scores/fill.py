@@ -1,4 +1,4 @@
-"""What mean ablation puts in a head's place: its mean output, kept as a safetensors file."""
+"""Mean ablation's fill, the mean output of every head, as a safetensors file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def write_fill(
 
 
 def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers heads d_head"] | None:
-    """The means that a mask file names, from the same folder; None for other ablations.
+    """The means that a mask file refers to, from its folder; None for other ablations.
 
     Raises:
-        UsageError: the file is absent, not the one the mask was made with, or none was named.
+        UsageError: the file is missing, has changed, or is not named.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -40,7 +40,7 @@ def read_fill(mask: MaskFile, mask_path: Path) -> Float[np.ndarray, "layers head
         return None
     if mask.fill is None:
         raise UsageError(f"mean ablation needs a fill, but {mask_path} names none")
-    # Only the name counts: a path inside a file must not lead anywhere else.
+    # Only the name is used: a path in an untrusted file must not lead out of the folder.
     path = mask_path.parent / Path(mask.fill["path"]).name
     try:
         data = path.read_bytes()
@@ -65,5 +65,5 @@ def fill_of_run(masks: Path) -> Float[np.ndarray, "layers heads d_head"] | None:
     """
     path = min(masks.glob("*.json"), default=None)
     if path is None:
-        raise UsageError(f"the run's means are in {masks}, but it holds no mask; repeat the run")
+        raise UsageError(f"the run's means belong in {masks}, which has no masks; repeat the run")
     return read_fill(read_mask(path), path)

@@ -1,4 +1,4 @@
-"""A model with its questions: scores masks, and remembers what it scored."""
+"""A model with its questions: scores masks, and stores the scores."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from headspex.tasks.scoring import SMOOTH
 
 
 class Judge:
-    """Scores (mask, question) pairs with a model and keeps what it gave.
+    """Scores (mask, question) pairs with a model, and stores the scores.
 
     Args:
         model: under hooks.
-        players: what the columns of a mask are.
-        task: says what a score is.
-        questions, encoded: what may be asked; questions are named by their position here.
+        players: the columns of a mask.
+        task: defines the metrics.
+        questions, encoded: in the same order; methods take positions in them.
         store: keeps every score.
-        ablation, fill, rescale: how heads are taken out; see `headspex.hooks.ablation_hooks`.
-        workers: measure in its place; without them it measures itself.
-        progress: tells how far it is.
+        ablation, fill, rescale: how heads are removed; see `headspex.hooks.ablation_hooks`.
+        workers: measure elsewhere; None measures in this process.
+        progress: reports progress.
     """
 
     def __init__(
@@ -58,23 +58,23 @@ class Judge:
         self._questions = questions
         self._encoded = encoded
         self._store = store
-        self._how = {"ablation": ablation, "fill": fill, "rescale": rescale}
+        self._ablation = {"ablation": ablation, "fill": fill, "rescale": rescale}
         self._workers = workers or InProcess(self)
         self._progress = progress
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows width"]:
-        """Measure rows, whatever is stored; see `headspex.scores.evaluate.Scorer`."""
+        """Measure rows without the store; see `headspex.scores.evaluate.Scorer`."""
         asked = [self._encoded[number] for number in questions]
         return measure(
             self._prepared, asked, self.players.grid(masks),
-            keep_mlps=self.players.mlps(masks), **self._how,
+            keep_mlps=self.players.mlps(masks), **self._ablation,
         )  # fmt: skip
 
     @cached_property
     def _prepared(self) -> Any:
-        # Once a score is wanted and not before: a setup that is told again asks nothing.
+        # Only when something is measured: a run whose scores are all stored needs no model inputs.
         return prepare(self._model, self._encoded)
 
     def ask(
@@ -101,15 +101,15 @@ class Judge:
     def measure(
         self, blocks: Sequence[Block], *, total: int, what: str
     ) -> Float[np.ndarray, "passes width"]:
-        """What the model gives for each question, measured where it is not stored.
+        """The model's values for each pass, measured where they are not stored.
 
         Args:
-            blocks: what is asked.
-            total: passes of all of them.
+            blocks: (mask, question) pairs.
+            total: passes in all blocks.
             what: for the progress bar.
         """
-        with self._progress(total, what) as tell:
-            return evaluate(self._workers, blocks, store=self._store, progress=tell)
+        with self._progress(total, what) as report:
+            return evaluate(self._workers, blocks, store=self._store, progress=report)
 
     def ask_all(
         self,
@@ -132,13 +132,13 @@ class Judge:
         store: ScoreStore,
         what: str,
     ) -> Float[np.ndarray, "rows players"]:
-        """What switching each player from on to off would add to a score, were it linear.
+        """First-order change of a score when each player is switched off.
 
         Args:
-            masks, questions: row i is of `questions[i]` under `masks[i]`.
-            metric: of `headspex.tasks.scoring.SMOOTH`.
-            store: keeps them, and nothing else.
-            what: for the progress bar, in which a slope counts as `SLOPE_PASSES`.
+            masks, questions: row i is `questions[i]` under `masks[i]`.
+            metric: one of `headspex.tasks.scoring.SMOOTH`.
+            store: a store for slopes only.
+            what: for the progress bar, where a slope counts as `SLOPE_PASSES`.
         """
 
         def rows(
@@ -147,10 +147,10 @@ class Judge:
             return -self.gate_gradients(masks, questions, metric=metric)
 
         passes = Passes.of_each(masks, questions[:, None])
-        with self._progress(SLOPE_PASSES * len(questions), what) as tell:
+        with self._progress(SLOPE_PASSES * len(questions), what) as report:
             return evaluate(
                 InProcess(rows), passes, store=store,
-                progress=lambda done: tell(SLOPE_PASSES * done),
+                progress=lambda done: report(SLOPE_PASSES * done),
             )  # fmt: skip
 
     def gate_gradients(
@@ -160,30 +160,30 @@ class Judge:
         *,
         metric: str,
     ) -> Float[np.ndarray, "rows players"]:
-        """d score / d gate, the gates of a player's parts together.
+        """d score / d gate, summed over a player's parts.
 
-        See `headspex.hooks.gradients.gate_gradients`; row i is of `questions[i]` under `masks[i]`.
+        See `headspex.hooks.gradients.gate_gradients`; row i is `questions[i]` under `masks[i]`.
 
         Raises:
-            UsageError: the task has no such metric, or it is not smooth.
+            UsageError: the task has no such metric, or the metric is not smooth.
         """
         from headspex.hooks.gradients import gate_gradients
 
         if metric not in SMOOTH or metric not in self._task.kind.metrics:
             raise UsageError(
-                f"gradients of the heads' gates are those of a {' or a '.join(SMOOTH)}, but the "
-                f"task {self._task.name} is scored in {', '.join(self._task.kind.metrics)}; leave "
+                f"gradients need a smooth metric ({' or '.join(SMOOTH)}), but the task "
+                f"{self._task.name} is scored in {', '.join(self._task.kind.metrics)}; leave "
                 "gradient importance out"
             )
         asked = [self._encoded[number] for number in questions]
-        told = [self._questions[number] for number in questions]
+        rows = [self._questions[number] for number in questions]
 
         def derivatives(values: np.ndarray, part: slice) -> np.ndarray:
-            return self._task.derivatives(metric, values, told[part], asked[part])
+            return self._task.derivatives(metric, values, rows[part], asked[part])
 
         found = gate_gradients(
             self._model.bridge, asked, derivatives, keep_masks=self.players.grid(masks),
-            keep_mlps=self.players.mlps(masks), fill=self._how["fill"],
+            keep_mlps=self.players.mlps(masks), fill=self._ablation["fill"],
         )  # fmt: skip
         if not np.isfinite(found).all():
             raise UsageError(
@@ -200,27 +200,27 @@ class Judge:
 
 
 def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:
-    """Tell on standard error how many prompts the model's context cuts at their beginning."""
+    """Warn on standard error how many prompts are too long and lose their beginning."""
     cut = sum(longest_input(question) > n_ctx for question in encoded)
     if cut:
         print(
-            f"headspex: {cut} of {len(encoded)} prompts are longer than the model's {n_ctx} tokens "
-            "and lose their beginning",
+            f"headspex: {cut} of {len(encoded)} prompts are longer than the model's context of "
+            f"{n_ctx} tokens and lose their beginning",
             file=sys.stderr,
         )
 
 
 def try_out(model: LoadedModel, encoded: Sequence[EncodedQuestion], ablation: str) -> None:
-    """Ask two questions of a model with a head off, so that what cannot work fails before it costs.
+    """Ask two questions with one head off, so that an impossible run fails early.
 
     Raises:
-        UsageError: a metric that is wrong, or an ablation that the questions do not allow.
+        UsageError: the metric fails, or the questions do not allow the ablation.
     """
     if ablation == "resample" or are_prompts(encoded):
         keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
         keep[0, 0] = False
-        how = {"ablation": ablation} if ablation == "resample" else {}
-        measure(prepare(model, encoded), encoded[:2], keep, **how)
+        options = {"ablation": ablation} if ablation == "resample" else {}
+        measure(prepare(model, encoded), encoded[:2], keep, **options)
 
 
 def mean_fill(

@@ -1,10 +1,10 @@
-"""Which questions each mask is asked, and what its answers say about the mask.
+"""Assign questions to masks, and estimate mask values from the answers.
 
-Many masks with few questions each teach more than few masks with many: on a real game of 40 heads,
+Many masks with few questions each are worth more than few masks with many: on a real
+game of 40 heads,
 2,048 forward passes gave R² .08 with 32 questions per mask and .977 with one.
 
-Answers are kept pass by pass: a pass is one question under one mask, and masks may differ in how
-many they were asked.
+A pass is one question under one mask. Masks may differ in their number of passes.
 """
 
 import numpy as np
@@ -14,29 +14,29 @@ from headspex.engine.faithfulness import Measured
 from headspex.engine.methods.ridge import ridge
 from headspex.errors import UsageError, argument
 
-TURNS = 3  # of effects and ridge
+TURNS = 3  # alternations of question effects and ridge
 
 
 def assign_questions(
     n_masks: int, n_questions: int, per_mask: int, *, rng: np.random.Generator
 ) -> Int[np.ndarray, "masks per_mask"]:
-    """Deal questions to masks: none twice to one mask, all about equally often.
+    """Deal questions to masks: never twice to the same mask, and all about equally often.
 
     Args:
-        n_masks: masks to serve.
-        n_questions: questions to deal, numbered from 0.
+        n_masks: number of masks.
+        n_questions: number of questions, numbered from 0.
         per_mask: questions for each mask, 1..n_questions.
-        rng: draws the order.
+        rng: shuffles the questions.
 
     Raises:
         UsageError: `per_mask` is out of range.
     """
     if not 1 <= per_mask <= n_questions:
         raise UsageError(
-            f"each mask is asked between 1 and all {n_questions} questions, "
-            f"but {argument('questions_per_mask')} is {per_mask}"
+            f"{argument('questions_per_mask')} must lie between 1 and {n_questions}, the number of "
+            f"questions, but is {per_mask}"
         )
-    served = n_questions // per_mask  # masks that one shuffle of the questions serves
+    served = n_questions // per_mask  # masks for each shuffle of the questions
     shuffles = -(-n_masks // served)
     dealt = [
         rng.permutation(n_questions)[: served * per_mask].reshape(served, per_mask)
@@ -51,17 +51,17 @@ def question_effects(
     asked: Int[np.ndarray, " passes"],
     n_questions: int,
 ) -> Float[np.ndarray, " passes"]:
-    """How much easier each pass's question is than the average one, by its other answers.
+    """How much easier each pass's question is than average, estimated from its other answers.
 
-    A pass has no part in the effect that is taken from it: else every value would lose the share
-    1 / answers of all that its mask does, interactions with it. The mean of the other answers is
-    pulled to the common mean by the empirical-Bayes factor tau^2 / (tau^2 + sigma^2 / n), so that
-    few answers count for little (Efron & Morris 1975).
+    A pass is left out of its own estimate: otherwise every value would lose a share 1 / answers
+    of its mask's effect, interactions included. The mean of the other answers is shrunk to the
+    common mean by the empirical-Bayes factor tau^2 / (tau^2 + sigma^2 / n), so that few answers
+    count for little (Efron & Morris 1975).
 
     Args:
-        scores: one per pass; what masks explain of them may have been taken out.
+        scores: one per pass; may be residuals of a fit on masks.
         asked: the question of each pass.
-        n_questions: how many there are.
+        n_questions: number of questions.
     """
     count = np.bincount(asked, minlength=n_questions)
     total = np.bincount(asked, scores, n_questions)
@@ -89,21 +89,21 @@ def mask_values(
     n_questions: int,
     masks: Bool[np.ndarray, "masks players"],
 ) -> Float[np.ndarray, " masks"]:
-    """The value of each mask: its mean score less the effects of the questions it was asked.
+    """The value of each mask: its mean score minus the effects of its questions.
 
-    A question that happened to meet bad masks looks hard. So effects are taken from what a ridge
-    on single players leaves of the scores, in turns with it: on the real head game, one question
-    a mask, this reaches R² .95 with a quarter fewer passes.
+    A question that happened to be asked under bad masks looks hard. So question effects are
+    estimated from the residuals of a ridge on single players, alternating between both: on the
+    real head game, one question a mask, this reaches R² .95 with a quarter fewer passes.
 
     Args:
         scores: one per pass.
-        row: the mask of each pass, numbered from 0, none without a pass.
-        asked: the question of each pass; no mask is asked one twice.
-        n_questions: how many there are.
-        masks: what was asked.
+        row: the mask of each pass, numbered from 0; every mask has a pass.
+        asked: the question of each pass; a mask is never asked the same question twice.
+        n_questions: number of questions.
+        masks: the masks.
     """
     count = np.bincount(row)
-    if (count == n_questions).all():  # everyone was asked everything: nothing to correct
+    if (count == n_questions).all():  # all masks were asked all questions: nothing to correct
         return np.asarray(np.bincount(row, scores) / count)
     weights = count / count.mean()
     players = (masks - masks.mean(axis=0)).astype(np.float32)
@@ -123,17 +123,17 @@ def sampled_values(
     *,
     expected: Float[np.ndarray, " masks"],
 ) -> Measured:
-    """What masks score on all questions, from a few random ones each, and how far that may err.
+    """Each mask's mean score over all questions, estimated from a few, with its error variance.
 
-    A mean of k answers out of n errs by (1 - k/n) times the variance of the answers over k, as
-    in any sample without replacement. Effects of the questions are taken out first, which leaves
-    the means unbiased and their errors smaller.
+    The error variance of a mean of k out of n answers is (1 - k/n) times their variance over k, as
+    in any sample without replacement. Question effects are subtracted first, which leaves the means
+    unbiased and reduces their errors.
 
     Args:
         scores: of each mask on its own questions.
-        asked: those questions, a random draw for each mask, none twice; at least two of them.
-        n_questions: how many there are.
-        expected: a prediction of each mask's value; what it explains is not due to questions.
+        asked: those questions, drawn at random without replacement; at least two a mask.
+        n_questions: number of questions.
+        expected: a prediction of each mask's value; question effects are estimated from the rest.
     """
     per_mask = asked.shape[1]
     if per_mask == n_questions:
