@@ -224,7 +224,7 @@ def test_another_model_in_the_same_place_is_refused(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model": "nowhere/at-all/of-it"}, "must be at hand"),
+        ({"model": "nowhere/at-all/of-it"}, "are not available"),
         ({"sizes": None}, "is damaged"),
         ({"n_fresh": "drop"}, "is damaged: 'n_fresh' in its identity"),
     ],

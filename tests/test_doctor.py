@@ -53,7 +53,7 @@ def test_the_versions_at_hand_are_told_beside_those_that_the_tests_ran_with(
     monkeypatch.setitem(at_hand, "xgboost", ("1.7", "2.0"))
     (finding,) = doctor.examine(tmp_path)
     assert finding.state == "missing"
-    assert f"no tests ran with xgboost {tested.here('xgboost')}; they ran with" in finding.said
+    assert f"untested: xgboost {tested.here('xgboost')}; tested:" in finding.said
     assert "xgboost 1.7 and 2.0" in finding.said
 
 
@@ -88,7 +88,7 @@ def test_a_folder_that_is_not_there_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(tmp_path / "no")]) == 2
-    assert "is not a folder; name one where runs would be kept" in capsys.readouterr().err
+    assert "is not a folder; name one where runs would be stored" in capsys.readouterr().err
 
 
 def test_every_alias_and_task_is_told(capsys: pytest.CaptureFixture[str]) -> None:

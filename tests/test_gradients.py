@@ -144,7 +144,7 @@ def test_a_run_without_room_for_slopes_says_so_and_goes_on(
     text = f"text:{tmp_path / 'short.txt'}"
     study = Study(model_folder, text, budget=400, verify_budget=2640, threads=1)
     findings = study.run(tmp_path / "run")
-    assert "headspex: refined without slopes, as the gradient" in capsys.readouterr().err
+    assert "headspex: refining without slopes, as the gradient" in capsys.readouterr().err
     assert findings.refinement is not None
     assert not slopes_of(tmp_path / "run")
 

@@ -77,7 +77,7 @@ def test_two_workers_give_the_bytes_of_one_process(
     words = ["prune", "--model", str(model_folder), "--out", str(out), *QUICK, "--ray", "local"]
     found = _drive(kill_at, words, restarts=restarts)
     assert found.returncode == 0, found.stderr
-    assert ("gone for good, 1 are left" in found.stderr) == (restarts == 0)
+    assert ("died for good, 1 are left" in found.stderr) == (restarts == 0)
     assert "2 Ray workers" in found.stderr
     assert ("killed" in found.stderr) == (kill_at > 0)
     assert files_of(out) == files_of(in_process)

@@ -183,7 +183,7 @@ def test_a_second_process_on_a_folder_is_refused_with_the_pid_and_host_of_the_fi
 
 def test_a_folder_that_cannot_be_made_is_refused(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="a run needs a folder that can be written"), locked(
+    with pytest.raises(UsageError, match="a run needs a writable folder"), locked(
         tmp_path / "file" / "run"
     ):  # fmt: skip
         pass

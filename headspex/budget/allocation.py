@@ -77,7 +77,7 @@ class Allocation:
         return (
             f"with this budget keep is {mine[0]:g} with {mine[1]} questions per mask after a pilot "
             f"of {mine[2]} masks, no longer {its[0]:g}, {its[1]} and {its[2]}: the search starts "
-            "again"
+            "anew"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def best_count(costs: MaskCosts, seen: Probe) -> int:
 
     The error variance of a mask's value is the variance the spectrum leaves unexplained plus its
     answers' noise; that of the coefficients is this over the number of masks. With one prompt
-    prefix shared by all questions, the best count is sqrt(cost of starting a mask / cost of a question x
-    variance within / variance unexplained).
+    prefix shared by all questions, the best count is sqrt(cost of starting a mask / cost of a
+    question x variance within / variance unexplained).
     """
     # A variance estimate below its standard error is raised to it.
     doubt = seen.within / QUESTIONS * np.sqrt(2 / seen.masks)

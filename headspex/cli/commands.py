@@ -1,7 +1,7 @@
-"""What the command line can do: one module a command, with its flags and what it does.
+"""The commands: one module each, with its flags and what it does.
 
-The modules are light to import, so that `--help` answers at once; what takes seconds to import,
-they import when they run.
+The modules are quick to import, so that `--help` answers at once. They import slow packages when
+they run.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Module(Protocol):
         """Add the command's flags."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it; returns the exit code."""
+        """Run the command; returns the exit code."""
 
 
 def _nowhere(options: argparse.Namespace) -> None:
-    """It only prints."""
+    """The folder of a command that only prints: none."""
 
 
 def _in_run(options: argparse.Namespace) -> Path | None:
@@ -71,9 +71,9 @@ class Command:
     """A command.
 
     Attributes:
-        does: what, in a line.
-        module: with its flags and its work.
-        keeps: where its results are when it is finished; None where it only tells them.
+        does: its line in the help.
+        module: its implementation.
+        keeps: the folder of its results; None if it only prints them.
     """
 
     does: str
@@ -82,26 +82,26 @@ class Command:
 
 
 COMMANDS = {
-    "prune": Command("find the heads that matter and the ones that can go", prune, _in_run),
-    "explain": Command("find the heads and interactions that matter, no more", explain, _in_run),
+    "prune": Command("find the heads that matter and those that can be removed", prune, _in_run),
+    "explain": Command(
+        "find the heads and interactions that matter, without pruning", explain, _in_run
+    ),
     "eval": Command("score a model, whole or under a mask", eval),
     "plot": Command("draw a figure of a finished run", plot, _in_to_or_run),
-    "compare": Command("set other methods against a finished run's", compare, _in_to_or_run),
+    "compare": Command("compare other methods on a finished run", compare, _in_to_or_run),
     "schedule": Command(
-        "make another schedule of finished runs, judged beside theirs", schedule, _in_to
+        "make a new schedule from finished runs, judged beside their own", schedule, _in_to
     ),
-    "export": Command(
-        "write a mask of a finished run, or the model without its heads", export, _in_to
-    ),
-    "status": Command("say how far a run is", status),
+    "export": Command("write a mask of a finished run, or the pruned model", export, _in_to),
+    "status": Command("print the progress of a run", status),
     "score": Command("measure a share of a run's scores", score, _in_run),
-    "merge": Command("join the shares of a run", merge, _in_out),
-    "models": Command("say which models have a name", models),
-    "tasks": Command("say which tasks have a name, and their subjects", tasks),
-    "doctor": Command("look whether this machine can do it", doctor),
+    "merge": Command("join the shares of a run's scores", merge, _in_out),
+    "models": Command("list the models with short names", models),
+    "tasks": Command("list the named tasks and their subjects", tasks),
+    "doctor": Command("check that headspex works on this machine", doctor),
     "lm-eval": Command(
         "lm-eval's own command line, with --model headspex for masked models", lm_eval
     ),
-    "features": Command("find the words of a prompt that an output rests on", features, _in_out),
-    "data": Command("find the training samples that a prediction rests on", data, _in_out),
+    "features": Command("find the words of a prompt that an output depends on", features, _in_out),
+    "data": Command("find the training samples that a prediction depends on", data, _in_out),
 }

@@ -1,4 +1,4 @@
-"""`headspex compare`: set other methods against a finished run's."""
+"""`headspex compare`: compare other methods on a finished run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     parser.add_argument("--budgets", type=int, nargs="+", default=[], metavar="PASSES",
-                         help="passes of its search that methods are fitted to, beside all "
+                         help="passes of its search to fit methods to, besides all "
                          "(default: 1/16, 1/8, 1/4 and 1/2 of them)")  # fmt: skip
     parser.add_argument("--spex-budget", type=int, metavar="PASSES", help="passes of a search "
                          "of SPEX's own, all search questions a mask (default: "
                          "no SPEX)")  # fmt: skip
-    parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder for what is found "
+    parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder for the results "
                          "(default: RUN/compare)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.comparison.compare import compare
     from headspex.comparison.outcome import check_folder
     from headspex.runs.run_folder import finished_run

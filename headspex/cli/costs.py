@@ -1,4 +1,4 @@
-"""What a run would cost, printed for `--dry-run` and at the start of a run."""
+"""The estimated cost of a run, printed for `--dry-run` and at the start of a run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headspex.study import Study
 
-_ALONE = "the time is that of one process, whose passes Ray's workers share"
+_ALONE = "the time is that of one process; Ray's workers share its passes"
 
 
 def print_costs(study: Study, options: argparse.Namespace, begin: float) -> None:
-    """The answer of `--dry-run`.
+    """Print the estimate of `--dry-run`.
 
     Args:
-        study: that would be run.
+        study: to estimate.
         options: of the command.
-        begin: when it began, by `time.perf_counter`.
+        begin: start of the command, by `time.perf_counter`.
     """
     from headspex.estimates.estimate import estimate
 
@@ -34,7 +34,7 @@ def print_costs(study: Study, options: argparse.Namespace, begin: float) -> None
 
 
 def print_costs_at_start(study: Study, options: argparse.Namespace, begin: float) -> None:
-    """One line on standard error, where a run begins and takes long enough to say."""
+    """Print one line on standard error at the start of a run that takes long enough."""
     from headspex.estimates.estimate import estimate_at_start
 
     costs = estimate_at_start(study, start=_loaded(study, begin))
@@ -44,6 +44,6 @@ def print_costs_at_start(study: Study, options: argparse.Namespace, begin: float
 
 
 def _loaded(study: Study, begin: float) -> float:
-    """Seconds until model and questions were there."""
+    """Seconds since `begin`, once model and questions are loaded."""
     _ = study.encoded, study.model.fingerprint
     return time.perf_counter() - begin

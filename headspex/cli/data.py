@@ -1,4 +1,4 @@
-"""`headspex data`: which training samples, and which together, a prediction rests on."""
+"""`headspex data`: training samples, and combinations, that a prediction depends on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from headspex.support.validation import SEED, whole
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add = parser.add_argument
     add("--data", default="digits", help="digits (ships with scikit-learn), cifar10 (from the "
         "Hub), or an .npz file with features and labels (default: %(default)s)")  # fmt: skip
-    add("--players", type=int, default=60, help="training samples that are players (default: "
+    add("--players", type=int, default=60, help="number of training samples to explain (default: "
         "%(default)s)")  # fmt: skip
     add("--test", type=int, default=0, metavar="N", help="the test point, counted from 0 in the "
         "second half of the shuffled data (default: %(default)s)")  # fmt: skip
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.cli.out_folder import check_out, claim_out, settings_of
     from headspex.data.findings import explain_training
     from headspex.data.sources import fingerprint, near_players, read_data

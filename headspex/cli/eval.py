@@ -11,13 +11,13 @@ from headspex.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add_model(parser)
     parser.add_argument("--mask", type=Path, metavar="FILE", help="a masks/NNN.json of a run")
     parser.add_argument("--split", help="dev, validation, test, search or heldout (default: test; "
                         "heldout under a mask)")  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
-    parser.add_argument("--metric", help="what is told, such as margin or acc_norm (default: the "
+    parser.add_argument("--metric", help="what to print, such as margin or acc_norm (default: the "
                         "task's own)")  # fmt: skip
     parser.add_argument("--batch-size", type=number_or("auto", number=int), default=1,
                         metavar="N|auto", help="prompts in one forward pass, in lm-eval's order: "
@@ -27,12 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.evaluation.evaluate import check_held_out, evaluation
     from headspex.mask_file import read_mask
 
     study = study_of(options)
-    # Under a mask, only questions that the search has not seen are a fair judge.
+    # A mask is judged fairly only on questions outside its search.
     split = options.split or ("test" if options.mask is None else "heldout")
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"--limit must be at least 1, but is {options.limit}")

@@ -9,12 +9,12 @@ from headspex.cli.options import add_model, add_run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add_model(parser)
     add_run(parser, prune=False)
     parser.set_defaults(prune=False)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     return prune.run(options)

@@ -1,4 +1,4 @@
-"""`headspex export`: write a pruning mask of a finished run, or the model without its heads."""
+"""`headspex export`: write a pruning mask of a finished run, or the pruned model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add = parser.add_argument
     add("source", type=Path, metavar="RUN", help="the run's folder, or a mask file")
     add("--sparsity", type=float, help="share of a run's players to remove")
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.export.choosing import chosen_mask
     from headspex.export.exporting import export_mask
     from headspex.export.masks import write_masks

@@ -1,4 +1,4 @@
-"""`headspex features`: which words of a prompt, and which together, a model's output rests on."""
+"""`headspex features`: words of a prompt, and combinations, that an output depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add = parser.add_argument
     add("--model", default="tiny", help="tiny (ships), a Hub name or a directory; with --class one "
         "for sequence classification (default: %(default)s)")  # fmt: skip
@@ -25,8 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
     add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
     add("--text", help="the text whose pieces are players, or @FILE")
-    add("--before", default="", help="text before it that always stays")
-    add("--after", default="", help="text behind it that always stays")
+    add("--before", default="", help="text before it that is never removed")
+    add("--after", default="", help="text after it that is never removed")
     add("--answer", action="append", default=[], metavar="TEXT", help="a continuation, with its "
         "blank (' Paris'); the first is explained, against the others or, alone, against "
         "everything else")  # fmt: skip
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--unit", default="word", help="word, sentence or line (default: %(default)s)")
     add("--removal", default="drop", help="drop, replace (each word by --fill), mask (hide from "
-        "attention), or swap for what other questions say in its place (default: "
+        "attention), or swap with the same piece of other questions (default: "
         "%(default)s)")  # fmt: skip
     add("--fill", metavar="WORD", help="for --removal replace (default: the tokenizer's mask or "
         "unknown token)")  # fmt: skip
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     _check(options)
     import torch
 
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse flags that are wrong in themselves, or do not go together."""
+    """Refuse invalid flags and combinations of flags."""
     from headspex.features.value import REMOVALS
     from headspex.tasks.characters import check_whole
 
@@ -121,7 +121,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("swap takes pieces of other questions of a task; give --question N, or "
                          "drop, replace or mask the pieces of --text")  # fmt: skip
     if bool(options.answer) == (options.label is not None):
-        raise UsageError("say which output is explained: either --answer or --class")
+        raise UsageError("name the output to explain: either --answer or --class")
 
 
 def _value(options: argparse.Namespace) -> TextValue:

@@ -1,4 +1,4 @@
-"""`headspex lm-eval`: lm-eval's own command line, which then knows `--model headspex`."""
+"""`headspex lm-eval`: lm-eval's own command line, with `--model headspex` added."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from headspex.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags are lm-eval's."""
-    parser.prefix_chars = "\0"  # no word is a flag here: all of them are lm-eval's
+    """Accept all of lm-eval's flags."""
+    parser.prefix_chars = "\0"  # no flags of our own: pass all words to lm-eval
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="as lm_eval takes "
                         "them, with --model headspex --model_args pretrained=...,"
                         "mask=...")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     try:
         from lm_eval.__main__ import cli_evaluate
 

@@ -1,4 +1,4 @@
-"""Whether this machine can do what headspex does, before hours are spent on it."""
+"""Checks of `headspex doctor`: whether headspex works on this machine."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from headspex.errors import UsageError
 
 NEEDED = ("torch", "transformers", "transformer-lens", "xgboost", "scikit-learn", "numpy")
 EXTRAS = {"ray": "ray", "lm_eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq"}
-LITTLE_DISK, LITTLE_MEMORY = 2e9, 4e9  # bytes; below them even the shipped run gets into trouble
-AGREE = 1e-3  # nats; the shipped model rounds less in float32
+LITTLE_DISK, LITTLE_MEMORY = 2e9, 4e9  # bytes; with less even the shipped model may fail
+AGREE = 1e-3  # nats; above the rounding of the shipped model in float32
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found.
+    """The result of one check.
 
     Attributes:
-        about: what was looked at.
-        state: "ok", "missing" (nothing that every run needs), or "wrong".
-        said: in words.
+        about: what was checked.
+        state: "ok", "missing" (but not needed by every run), or "wrong".
+        said: the details, as printed.
     """
 
     about: str
@@ -42,19 +42,19 @@ class Finding:
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """Look at everything, one finding after the other.
+    """Do all checks, one after the other.
 
     Args:
-        folder: where runs would be kept.
+        folder: where runs would be stored.
     """
-    for about, look in LOOKS.items():
+    for about, check in LOOKS.items():
         try:
-            state, said = look(folder)
+            state, details = check(folder)
         except UsageError as error:
-            state, said = "wrong", str(error)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong is what this command is for
-            state, said = "wrong", f"{type(error).__name__}: {error}"
-        yield Finding(about, state, said)
+            state, details = "wrong", str(error)
+        except Exception as error:  # noqa: BLE001 - any failure is a finding
+            state, details = "wrong", f"{type(error).__name__}: {error}"
+        yield Finding(about, state, details)
 
 
 def _python(folder: Path) -> tuple[str, str]:
@@ -67,24 +67,24 @@ def _packages(folder: Path) -> tuple[str, str]:
 
 
 def _tested(folder: Path) -> tuple[str, str]:
-    """An untested version is not a fault, but the first thing to look at when one shows."""
-    told = ", ".join(f"{name} {' and '.join(versions)}" for name, versions in TESTED.items())
+    """An untested version is no fault, but the first suspect when something fails."""
+    tested = ", ".join(f"{name} {' and '.join(versions)}" for name, versions in TESTED.items())
     other = ", ".join(f"{name} {given}" for name, given in untested().items())
     if not other:
-        return "ok", f"the versions at hand are among those tested: {told}"
-    return "missing", f"no tests ran with {other}; they ran with {told}"
+        return "ok", f"all installed versions are tested ones: {tested}"
+    return "missing", f"untested: {other}; tested: {tested}"
 
 
 def _extras(folder: Path) -> tuple[str, str]:
-    lacking = []
+    missing = []
     for extra, package in EXTRAS.items():
         try:
             version(package)
         except PackageNotFoundError:
-            lacking.append(extra.replace("_", "-"))
-    if not lacking:
+            missing.append(extra.replace("_", "-"))
+    if not missing:
         return "ok", ", ".join(EXTRAS.values())
-    return "missing", f"{', '.join(lacking)}; pip install 'headspex[{','.join(lacking)}]' adds them"
+    return "missing", f"{', '.join(missing)}; pip install 'headspex[{','.join(missing)}]' adds them"
 
 
 def _processors(folder: Path) -> tuple[str, str]:
@@ -94,13 +94,13 @@ def _processors(folder: Path) -> tuple[str, str]:
     if not torch.cuda.is_available():
         return "ok", f"{cores} CPU cores, no GPU that torch can use"
     gpus = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
-    told = ", ".join(f"{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)" for gpu in gpus)
-    return "ok", f"{cores} CPU cores, {told}; give --device cuda"
+    names = ", ".join(f"{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)" for gpu in gpus)
+    return "ok", f"{cores} CPU cores, {names}; use --device cuda"
 
 
 def _memory(folder: Path) -> tuple[str, str]:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return "missing", "this system does not tell"
+        return "missing", "this system does not report it"
     size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return "wrong" if size < LITTLE_MEMORY else "ok", f"{size / 2**30:.0f} GiB"
 
@@ -111,7 +111,7 @@ def _disk(folder: Path) -> tuple[str, str]:
 
 
 def _scores(folder: Path) -> tuple[str, str]:
-    """A store is a database, a run holds a lock; some network disks have none."""
+    """Scores are an SQLite database, and a run takes a lock: some network disks support neither."""
     from headspex.runs.lock import locked
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".headspex-doctor-") as place:
@@ -132,18 +132,18 @@ def _hub(folder: Path) -> tuple[str, str]:
 
     from headspex.hooks import ALIASES
 
-    offline = "off by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "asked when a name needs it"
+    offline = "off by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "used when needed"
     token = "a token" if get_token() else "no token (gated models need one: hf auth login)"
-    here = [
+    cached = [
         alias
         for alias, name in ALIASES.items()
         if isinstance(try_to_load_from_cache(name, "config.json"), str)
     ]
-    return "ok", f"network {offline}; {token}; in the cache: {', '.join(here) or 'no alias'}"
+    return "ok", f"network {offline}; {token}; in the cache: {', '.join(cached) or 'no alias'}"
 
 
 def _shipped(folder: Path) -> tuple[str, str]:
-    """The shipped model answers, and both of its forward passes agree under masks."""
+    """The shipped model answers correctly, and both forward passes agree under masks."""
     import numpy as np
 
     from headspex.hooks import answer_log_probs, load_model
@@ -171,8 +171,7 @@ def _shipped(folder: Path) -> tuple[str, str]:
     )
 
 
-Look = Callable[[Path], tuple[str, str]]
-LOOKS: dict[str, Look] = {
+LOOKS: dict[str, Callable[[Path], tuple[str, str]]] = {
     "python": _python,
     "packages": _packages,
     "tested": _tested,
@@ -189,4 +188,4 @@ LOOKS: dict[str, Look] = {
 def verdict(findings: list[Finding]) -> tuple[int, dict[str, Any]]:
     """The exit code, and everything for `--json`."""
     wrong = any(finding.state == "wrong" for finding in findings)
-    return int(wrong), {"ok": not wrong, "findings": [one.to_dict() for one in findings]}
+    return int(wrong), {"ok": not wrong, "findings": [finding.to_dict() for finding in findings]}

@@ -1,4 +1,4 @@
-"""The command line: parses, runs a command. Exit codes: 0 done, 2 the user's mistake."""
+"""The command line: parses and runs a command. Exit codes: 0 done, 2 the user's mistake."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    # OpenMP's threads wait for each other by spinning, for milliseconds. Beside other work on the
-    # same cores that makes two of them several times slower than one.
+    # OpenMP threads wait by spinning for milliseconds. With other work on the same cores, that
+    # makes two threads several times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     output = Output(sys.stdout)
     code, kept = 1, None
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = 2
     except KeyboardInterrupt as stop:
         _say(stop.args[0] if stop.args else "stopped")
-    except SystemExit:  # --help, which has said all there is
+    except SystemExit:  # --help has printed everything
         output.flush()
         if not output.failure:
             raise

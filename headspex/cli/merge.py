@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     parser.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help="folders that "
                         "`headspex score` made")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.runs.shards import merge
 
     blocks = merge(options.out, options.shards)
     print(f"{blocks} blocks are in {options.out}; headspex prune --out {options.out} with the same "
-          "flags goes on with them")  # fmt: skip
+          "flags continues from them")  # fmt: skip
     return 0

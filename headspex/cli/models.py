@@ -1,4 +1,4 @@
-"""`headspex models`: what --model can be."""
+"""`headspex models`: values of --model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.hooks import ALIASES, ARCHITECTURES
 
     if options.json:
-        told = {"ships": ["tiny"], "aliases": ALIASES, "architectures": sorted(ARCHITECTURES)}
-        print(json.dumps(told))
+        content = {"ships": ["tiny"], "aliases": ALIASES, "architectures": sorted(ARCHITECTURES)}
+        print(json.dumps(content))
         return 0
     width = max(map(len, ALIASES))
     print(f"{'tiny':{width}}  ships with headspex")

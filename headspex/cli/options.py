@@ -1,4 +1,4 @@
-"""Flags that several commands share, and the study they describe."""
+"""Flags shared by several commands, and the study they describe."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Model, task, and how they are loaded."""
+    """Add the flags of model and task."""
     add = parser.add_argument
     add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name, "
         "a directory or a .gguf file (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
-    add("--adapter", metavar="DIR", help="a PEFT adapter that is merged into the model")
+    add("--adapter", metavar="DIR", help="a PEFT adapter to merge into the model")
     add("--task", default="mini", help="mini (ships), mmlu, a .jsonl file, lm-eval:NAME, text:FILE "
         "or file.py:function (default: %(default)s)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
@@ -38,9 +38,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
-    """What a run searches, and what it may spend; flags of schedules where it makes them."""
+    """Add the flags of a run; those of schedules only with `prune`."""
     add = parser.add_argument
-    add("--unit", default=Settings.unit, metavar="UNITS", help="what is switched: head, kv-group, "
+    add("--unit", default=Settings.unit, metavar="UNITS", help="what to switch: head, kv-group, "
         "layer (its attention), mlp, or such as head,mlp (default: %(default)s)")  # fmt: skip
     add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13")
     add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one is "
@@ -48,14 +48,14 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
     add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
         "held-out curves (default: by the number of heads)")  # fmt: skip
     add("--questions-per-mask", type=number_or("auto", "all", number=int), metavar="auto|all|K",
-        default=Settings.questions_per_mask, help="questions each mask is asked; auto: as a pilot "
-        "and the cost of starting a mask suggest (default: %(default)s)")  # fmt: skip
+        default=Settings.questions_per_mask, help="questions per mask; auto: chosen from a pilot "
+        "and the cost of starting a mask (default: %(default)s)")  # fmt: skip
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
-        help="probability that a mask keeps a player; auto: where a pilot finds that the model "
+        help="probability that a mask keeps a player; auto: chosen by a pilot, where the model "
         "works and masks differ (default: %(default)s)")  # fmt: skip
     if prune:
-        add("--may-cost", type=float, metavar="LOSS", help="of the task's own score, that still "
-            "counts as none when heads go (default: .01 of accuracy, 1 %% of other "
+        add("--may-cost", type=float, metavar="LOSS", help="loss of the task's own score that is "
+            "allowed when heads are removed (default: .01 of accuracy, 1 %% of other "
             "scores)")  # fmt: skip
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
             "schedule on the model, each about a quarter of the budget on top of it "
@@ -66,23 +66,23 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
     add("--metric", help="accuracy, margin or logprob; other tasks have others (default: the "
         "task's own)")  # fmt: skip
-    add("--look-every", type=int, metavar="PASSES", help="fit and tell R2 on masks kept for that, "
-        "every so many passes of the search")  # fmt: skip
+    add("--look-every", type=int, metavar="PASSES", help="measure R2 on masks reserved for it "
+        "whenever this many more passes are searched")  # fmt: skip
     add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "
-        "the 95 %% interval of R2 above this (a look every eighth of the default budget, if "
-        "--look-every says nothing else)")  # fmt: skip
+        "the 95 %% interval of R2 above this (without --look-every, a look every eighth of the "
+        "default budget)")  # fmt: skip
     add("--ray", metavar="local|ADDRESS", help="measure with Ray: on this machine, or on a running "
         "cluster; the results are the same")  # fmt: skip
     add("--cpus-per-worker", type=int, metavar="N",
-        help="of Ray, where there are no GPUs (default: --threads)")  # fmt: skip
+        help="CPUs of each Ray worker without a GPU (default: --threads)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
-    add("--dry-run", action="store_true", help="print what it would cost, and stop")
+    add("--dry-run", action="store_true", help="print the expected cost and stop")
     add("--json", action="store_true", help="print one JSON object")
 
 
 def study_of(options: argparse.Namespace) -> Study:
-    """The study that the flags ask for."""
+    """The study described by the flags."""
     from headspex.study import Study
 
     settings = settings_of(options)
@@ -90,7 +90,7 @@ def study_of(options: argparse.Namespace) -> Study:
 
 
 def out_of(options: argparse.Namespace) -> Path:
-    """The run's folder: as asked for, or named for model and task."""
+    """The run's folder: --out, or named after model and task."""
     adapter = f"-{folder_name(options.adapter)}" if options.adapter else ""
     name = f"{folder_name(options.model)}{adapter}-{folder_name(options.task)}"
     return options.out or Path("runs") / name
@@ -104,12 +104,12 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def folder_name(text: str) -> str:
-    """The part of a path or Hub name that names a folder."""
+    """A folder's name for a path or Hub name."""
     return re.sub(r"[^\w.-]+", "-", Path(text).stem if text.endswith(".jsonl") else Path(text).name)
 
 
 def number_or(*words: str, number: Callable[[str], float]) -> Callable[[str], float | str]:
-    """A number, or one of the words."""
+    """A parser of a number or one of the words."""
 
     def parse(text: str) -> float | str:
         if text in words:

@@ -1,4 +1,4 @@
-"""The folder of a command's results: what it may be, and what repeats it."""
+"""The output folder of a command: when it may be used, and the settings recorded there."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from headspex.support.identity import first_difference
 
 SETTINGS = "settings.json"
 VERSIONS = ("headspex", "numpy", "scikit-learn", "xgboost")
-_NO_SETTINGS = ("out", "json")  # flags that change no number
+_NO_SETTINGS = ("out", "json")  # flags that change no results
 
 
 def settings_of(
     options: argparse.Namespace, *, packages: Iterable[str] = (), **fingerprints: str
 ) -> dict[str, Any]:
-    """What a command was told, and what decides its numbers beside that.
+    """A command's flags, and everything else that decides its numbers.
 
     Args:
         options: as parsed.
-        packages: whose versions count beside `VERSIONS`.
+        packages: whose versions matter, besides `VERSIONS`.
         fingerprints: of weights, tokenizer or data.
     """
-    told = {name: value for name, value in vars(options).items() if name not in _NO_SETTINGS}
+    given = {name: value for name, value in vars(options).items() if name not in _NO_SETTINGS}
     versions = {name: version(name) for name in (*VERSIONS, *packages)}
-    return {**told, **fingerprints, "versions": versions}
+    return {**given, **fingerprints, "versions": versions}
 
 
 def check_out(path: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse a folder that these settings may not fill; nothing is made or written.
+    """Refuse a folder that these settings may not write to; creates nothing.
 
     Raises:
-        UsageError: it holds something else, or results of other settings, or cannot be made.
+        UsageError: it holds something else or results of other settings, or cannot be created.
     """
     command = settings["command"]
     found = read_json(path / SETTINGS) if (path / SETTINGS).is_file() else None
-    there = found if isinstance(found, dict) else {}
-    own = there.get("command") == command
+    earlier = found if isinstance(found, dict) else {}
+    own = earlier.get("command") == command
     if path.exists() and not own and not is_empty_folder(path):
         raise UsageError(
             f"--out must be a new or empty folder, or one that headspex {command} filled, but "
             f"{path} holds something else; choose another --out"
         )
-    if own and (difference := first_difference(there, dict(settings))) is not None:
+    if own and (difference := first_difference(earlier, dict(settings))) is not None:
         raise UsageError(
             f"an output folder holds the results of one command, but {path} holds those of another "
             f"({difference}); choose another --out"
@@ -57,5 +57,5 @@ def check_out(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def claim_out(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings, before all results: whoever fills the rest finds the folder its own."""
+    """Write the settings before any results, so that a repeated command accepts the folder."""
     write_json(path / SETTINGS, settings)

@@ -1,4 +1,4 @@
-"""Standard output of a command: a device that is full or closed takes its words, not its work."""
+"""Standard output of a command: if it is full or closed, the command still finishes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TextIO
 
 
 class Output(io.StringIO):
-    """Holds what is printed until `flush`, and notes what goes wrong then instead of raising.
+    """Buffers output until `flush`, and records errors of writing instead of raising them.
 
-    So a failure is met when the work is done. Characters that the stream's encoding lacks become
+    So a failure does not interrupt the work. Characters missing from the stream's encoding become
     question marks.
 
     Args:
-        stream: where it all goes; None where standard output was closed before the start.
+        stream: the destination; None if standard output was closed before the start.
 
     Attributes:
-        failure: why something could not be written, in words; "" where nothing went wrong.
+        failure: why writing failed; "" if it did not.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -27,17 +27,17 @@ class Output(io.StringIO):
         self.failure = ""
 
     def isatty(self) -> bool:
-        """Whether people read along."""
+        """Whether the stream is a terminal."""
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:
-        """Of the stream; OSError where it has none."""
+        """The stream's; OSError if it is closed."""
         if self._stream is None:
             raise OSError("standard output is closed")
         return self._stream.fileno()
 
     def flush(self) -> None:
-        """Hand on what was printed since."""
+        """Write the buffer to the stream."""
         text = self.getvalue()
         self.seek(0)
         self.truncate()
@@ -51,7 +51,7 @@ class Output(io.StringIO):
             self._stream.flush()
         except OSError as error:
             self.failure = error.strerror or str(error)
-            # Python writes what is left in the stream when it ends, and would fail again.
+            # Python flushes the stream at exit, which would fail again.
             with suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())

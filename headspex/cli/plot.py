@@ -10,21 +10,21 @@ from headspex.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="the run's folder")
     add("name", nargs="?", metavar="NAME", help="curve, heads, energy, graph, orders or report; "
         "faithfulness after compare; upset, waterfall or force by shapiq (default: all that every "
         "run has)")  # fmt: skip
-    add("--ranges", metavar="RANGES", help="of energy and curve: groups of layers, such as "
-        "0-2,13-15,29-31; a curve scores their schedules first, with the run's model")  # fmt: skip
-    add("--dark", action="store_true", help="on dark paper")
+    add("--ranges", metavar="RANGES", help="for energy and curve: groups of layers, such as "
+        "0-2,13-15,29-31; for a curve, the model scores their schedules first")  # fmt: skip
+    add("--dark", action="store_true", help="dark background")
     add("--to", type=Path, metavar="FILE", help=".svg, .png or .pdf; the table it was drawn from "
-        "goes beside it, as .csv (default: RUN/figures/NAME.svg)")  # fmt: skip
+        "goes beside it as .csv (default: RUN/figures/NAME.svg)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.figures.of_run import draw, figures_of
     from headspex.figures.run_view import RunView
     from headspex.figures.style import DARK, LIGHT
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if options.ranges is not None:
         if options.name not in ("energy", "curve"):
             raise UsageError(
-                f"--ranges is of the figures energy and curve, but NAME is {options.name}"
+                f"--ranges goes with the figures energy and curve, but NAME is {options.name}"
             )
         ranges = parse_ranges(options.ranges, view.players)
         view = replace(view, ranges=ranges)

@@ -1,4 +1,4 @@
-"""`headspex prune`: find the heads that matter and the ones that can go."""
+"""`headspex prune`: find the heads that matter and those that can be removed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from headspex.cli.options import add_model, add_run, out_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add_model(parser)
     add_run(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.runs.finished_run import FinishedRun, same_finished_run
     from headspex.runs.ray_pool import check_workers
     from headspex.runs.results import command_of
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     finished = same_finished_run(study, out)
     if finished is None:
         try:
-            if not RunFolder(out).run.exists():  # one that goes on has told it before
+            if not RunFolder(out).run.exists():  # a resumed run has printed them before
                 print_costs_at_start(study, options, begin)
             study.run(out, ray=options.ray, cpus_per_worker=options.cpus_per_worker)
         except KeyboardInterrupt:

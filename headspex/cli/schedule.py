@@ -1,4 +1,4 @@
-"""`headspex schedule`: another schedule from finished runs, judged beside their own."""
+"""`headspex schedule`: a new schedule from finished runs, judged beside their own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs on one model")
     add("--method", default="greedy", help="greedy removal; build-up; exact: the best set of each "
-        "size; nested: of those that contain the smaller ones (default: %(default)s)")  # fmt: skip
-    add("--protect", nargs="+", default=[], metavar="PLAYER", help="players that stay, as L0H3")
-    add("--per-layer", type=int, metavar="N", help="players that a layer may lose, at most")
-    add("--combine", default="mean", help="several runs by their mean, or by the worst of them "
+        "size; nested: the best that contain the smaller sets (default: %(default)s)")  # fmt: skip
+    add(
+        "--protect",
+        nargs="+",
+        default=[],
+        metavar="PLAYER",
+        help="players never to remove, such as L0H3",
+    )
+    add("--per-layer", type=int, metavar="N", help="most players to remove from one layer")
+    add("--combine", default="mean", help="combine runs by their mean, or by the worst of them "
         "(default: %(default)s)")  # fmt: skip
-    add("--weights", type=float, nargs="+", metavar="W", help="of the runs, for their mean")
+    add("--weights", type=float, nargs="+", metavar="W", help="one for each run, for their mean")
     add("--keep-only", action="store_true", help="judge masks that keep few players")
     add("--text", type=Path, metavar="FILE", help="judge the loss on this text too")
     add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
@@ -25,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.rescheduling.outcome import ScheduleRequest
     from headspex.rescheduling.reschedule import schedule_runs
 

@@ -10,7 +10,7 @@ from headspex.cli.options import add_model, add_run, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     add_model(parser)
     add_run(parser)
     parser.add_argument("--shard", default="1/1", metavar="i/n", help="the i-th of n equal shares; "
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     import json
 
     from headspex.cli.options import out_of
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     begin = time.perf_counter()
     shard, study = Shard.parse(options.shard), study_of(options)
-    if options.dry_run:  # of the whole run, of which this is a share
+    if options.dry_run:  # the cost of the whole run
         print_costs(study, options, begin)
         return 0
     out = out_of(options)
@@ -37,5 +37,5 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({"run": str(out), "shard": options.shard, "passes": passes}))
         return 0
     print(f"shard {options.shard}: {passes:,} passes are in {out}")
-    print("headspex merge joins the shards, and headspex prune with the same flags goes on")
+    print("headspex merge joins the shards; headspex prune with the same flags continues")
     return 0

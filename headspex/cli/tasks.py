@@ -1,4 +1,4 @@
-"""`headspex tasks`: what --task can be, and the subjects of one."""
+"""`headspex tasks`: values of --task, and the subjects of each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import textwrap
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Its flags."""
+    """Add its flags."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; returns the exit code."""
+    """Run the command; returns the exit code."""
     from headspex.tasks import SUBJECTS, load_task
     from headspex.tasks.catalogue import WRITTEN
 

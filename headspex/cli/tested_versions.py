@@ -1,11 +1,11 @@
-"""Versions that the tests ran with."""
+"""Package versions that the tests ran with."""
 
 from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-# Each by its first two numbers; constraints.txt has them whole.
+# First two numbers only; constraints.txt has them in full.
 TESTED = {
     "python": ("3.11", "3.13"),
     "torch": ("2.13",),
@@ -17,7 +17,7 @@ TESTED = {
 
 
 def here(name: str) -> str:
-    """The version at hand, whole; "none" where the package is missing."""
+    """The installed version in full; "none" if the package is missing."""
     if name == "python":
         return ".".join(map(str, sys.version_info[:3]))
     try:
@@ -27,7 +27,7 @@ def here(name: str) -> str:
 
 
 def untested() -> dict[str, str]:
-    """What is at hand in a version that the tests did not run with."""
+    """Installed versions that the tests did not run with."""
     found = {name: here(name) for name in TESTED}
     return {name: given for name, given in found.items() if short(given) not in TESTED[name]}
 

@@ -1,4 +1,4 @@
-"""Curves of a run: scores by the share of heads removed, and R² by the passes spent."""
+"""Curves of a run: score by share of heads removed, and R² by passes."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class FaithfulnessPoint:
     """R² on fresh masks, with its 95 % interval, of a method fitted to some passes."""
 
     method: str
-    passes: int  # forward passes that it was fitted to
-    masks: int  # on which they were spent
+    passes: int  # forward passes it was fitted to
+    masks: int  # of these passes
     r2: float
     low: float
     high: float
@@ -56,7 +56,7 @@ FAITHFULNESS = Table(FaithfulnessPoint, again="repeat the comparison")
 
 
 def of_method(points: Iterable[CurvePoint], method: str, metric: str) -> list[CurvePoint]:
-    """The points of one line, ascending in sparsity, without the whole model."""
+    """The points of one method by sparsity, without the whole model."""
     chosen = [p for p in points if (p.method, p.metric) == (method, metric) and p.n_pruned > 0]
     return sorted(chosen, key=lambda point: point.n_pruned)
 

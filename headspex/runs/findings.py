@@ -1,4 +1,4 @@
-"""What a run finds out once its masks can be scored."""
+"""The results of a run, from the scores of its masks."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ from headspex.tasks import Task, free_loss, interval
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Findings:
-    """What a run found out.
+    """The results of a run.
 
     Attributes:
         spectrum: fitted to the search questions.
-        interactions: its terms in words with their intervals, strongest first.
-        schedules: method -> which player goes first, second, ...; `random` is several.
+        interactions: its terms with their intervals, strongest first.
+        schedules: method -> its schedules; `random` has several.
         curve: held-out scores, the whole model first.
         whole: held-out score of the whole model on each question, in the task's own metric.
         verified: method -> held-out score of each question in that metric,
-            [schedules, sizes, questions]; those of the run's own schedule are of the same
-            questions as `whole`, for paired comparisons, the others' of some of them.
-        faithfulness: R² on fresh masks, as if each were asked all search questions; None if they
-            cannot be told apart.
-        transfer: the same predictions on held-out questions, mean difference removed.
-        allocation: how the search was spent.
+            [schedules, sizes, questions]. The run's own schedule has the same questions as
+            `whole`, for paired comparisons; other methods have some of them.
+        faithfulness: R² on fresh masks, corrected to all search questions; None if the masks do
+            not differ.
+        transfer: R² of the same predictions on held-out questions, mean difference removed.
+        allocation: how the search spent its budget.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
-        task_metric: the task's own, in which schedules are judged.
-        refinement: of the schedule; None without it.
-        chance: score of guessing; None where there is nothing to guess.
-        at_chance: whether the whole model cannot be told from guessing.
-        may_cost: the loss of the task's own score that counts as none.
-        losses: what each size of the run's own schedule loses at most, with 95 % confidence.
-        free: the most players that can go; None where none can be shown to.
+        task_metric: the task's own metric, in which schedules are judged.
+        refinement: of the schedule; None if there was none.
+        chance: score of guessing; None for tasks without guessing.
+        at_chance: whether the whole model is not shown to do better than guessing.
+        may_cost: the allowed loss in the task's own metric.
+        losses: upper bound of the loss at each size of the run's schedule, 95 % confidence.
+        free: the most players shown to be removable within `may_cost`, or None.
     """
 
     spectrum: Spectrum
@@ -81,16 +81,16 @@ class Findings:
 
     @property
     def schedule(self) -> Schedule:
-        """The run's own: which player goes first, second, ..."""
+        """The run's own schedule."""
         return self.schedules["proxyspex"][0]
 
     @property
     def baselines(self) -> dict[str, list[Schedule]]:
-        """The schedules of the methods it is judged beside."""
+        """The schedules of the other methods."""
         return {name: some for name, some in self.schedules.items() if name != "proxyspex"}
 
     def __repr__(self) -> str:
-        """What came out, in a few lines."""
+        """The main results, in a few lines."""
         return "\n".join([self._line, *(f"  {' '.join(row)}" for row in self._rows)])
 
     def _repr_html_(self) -> str:
@@ -126,13 +126,13 @@ class Findings:
 def find(
     setup: Setup, judge: Judge, allocation: Allocation, *, slopes: ScoreStore | None = None
 ) -> Findings:
-    """Search, fit, and judge what was fitted; the scores come from `judge`.
+    """Search, fit, and judge the fit.
 
     Args:
-        setup: says what is asked.
-        judge: answers.
+        setup: of the run.
+        judge: scores masks.
         allocation: how the search spends its budget.
-        slopes: keeps those of the score; None: they are not taken.
+        slopes: store for slopes of the score; None takes none.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
     task, metric = setup.task, setup.metric
@@ -146,7 +146,7 @@ def find(
             data.masks, data.values, keep=keep, weights=data.weights,
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
-        # BLAS adds up in another order with another number of threads, which the environment sets.
+        # BLAS sums in an order that depends on its thread count, which the environment sets.
         with threadpool_limits(1):
             lasso = BASELINES["lasso"](data, seed=settings.seed)
     with setup.timed("intervals of the interactions"):
@@ -222,13 +222,13 @@ def search_scores(
 def fresh_values(
     judge: Judge, sample: Sample, metric: str, predicted: Float[np.ndarray, " fresh"]
 ) -> tuple[Measured, Measured]:
-    """Values of the fresh masks on the search and on the held-out questions, from a few of each.
+    """Values of the fresh masks on search and held-out questions, estimated from a few of each.
 
     Args:
         judge: scores.
         sample: of the run.
         metric: of the values.
-        predicted: what a spectrum says of the masks, from which answers differ less.
+        predicted: a spectrum's predictions for the masks, which reduce the error.
     """
     scores = judge.ask(sample.fresh, sample.fresh_asked, metrics=[metric], what="fresh masks")
     searched, heldout = np.split(scores[metric], [sample.fresh_search.shape[1]], axis=1)
@@ -242,7 +242,7 @@ def fresh_values(
 
 
 def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
-    """The search, or its first passes, as it is asked: the pilot's part as the pilot asked it."""
+    """The search, or its first passes, split where the pilot ends so that blocks are the same."""
     parts = np.split(np.arange(len(sample.row[:passes])), [sample.n_known])
     return [
         Passes(sample.masks, sample.row[part], sample.asked[part]) for part in parts if len(part)
@@ -250,18 +250,18 @@ def search_passes(sample: Sample, passes: int | None = None) -> list[Passes]:
 
 
 def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
-    """The schedules whose mean score is the baseline `random`."""
+    """The schedules of the baseline `random`, which is their mean score."""
     rng = stream(seed, "random schedules")
     return [random_schedule(n_players, rng=rng) for _ in range(RANDOM_SCHEDULES)]
 
 
 def curve_metrics(own: str, metric: str) -> list[str]:
-    """In which metrics schedules are judged: the task's own, and what the spectrum explains."""
+    """The metrics schedules are judged in: the task's own, and the spectrum's."""
     return list(dict.fromkeys([own, metric]))
 
 
 def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
-    """Whether the whole model cannot be told from guessing; says so before the search."""
+    """Whether the whole model is not shown to beat guessing; warns before the search."""
     own, chance = task.metric, task.chance
     if chance is None:
         return False
@@ -272,7 +272,7 @@ def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
     if at_chance:
         print(
             f"headspex: the model does not do this task: score {score:.2f}, chance "
-            f"{chance:.2f}; the search goes on, but will describe noise",
+            f"{chance:.2f}; the search continues, but will describe noise",
             file=sys.stderr,
         )
     return at_chance

@@ -25,12 +25,12 @@ from headspex.support.html_table import TOP, html_table
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FinishedRun:
-    """What a run found; each of its files is read on first use, which may raise UsageError.
+    """The results of a run; each file is read on first use, which may raise UsageError.
 
     Attributes:
-        folder: its files.
-        identity: all that decided a score or a choice, as in run.json.
-        results: in numbers, as in run.json.
+        folder: the run's files.
+        identity: everything that decided a score or a choice, as in run.json.
+        results: numbers, as in run.json.
     """
 
     folder: RunFolder
@@ -46,23 +46,23 @@ class FinishedRun:
         """
         folder, content = finished_run(Path(path))
         results = content["results"]
-        if "loss_at_most" not in results:  # 0.1 named the largest of nine estimates, untested
+        if "loss_at_most" not in results:  # 0.1 reported the largest of nine untested estimates
             results = {**results, "free": None, "loss_at_most": {}, "may_cost": None}
         return cls(folder, content["identity"], results)
 
     @cached_property
     def players(self) -> Players:
-        """What was switched."""
+        """The switched heads or other units."""
         return Players.of_run(self.results)
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """What was fitted."""
+        """The fitted spectrum."""
         return Spectrum.load(self.folder.spectrum)
 
     @cached_property
     def interactions(self) -> list[Interaction]:
-        """Its terms in words, with intervals, strongest first."""
+        """The spectrum's terms with intervals, strongest first."""
         return read_interactions(self.folder.interactions)
 
     @cached_property
@@ -72,18 +72,18 @@ class FinishedRun:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """Which player goes first, second, ..."""
+        """The run's pruning schedule."""
         return Schedule.from_json(read_text(self.folder.schedule), self.players)
 
     @property
     def metric(self) -> str:
-        """What the spectrum explains."""
+        """The metric that the spectrum explains."""
         metric: str = self.results["metric"]
         return metric
 
     @property
     def task_metric(self) -> str:
-        """In which schedules are judged."""
+        """The metric that schedules are judged in."""
         own: str = self.results.get("own_metric", "accuracy")
         return own
 
@@ -94,23 +94,23 @@ class FinishedRun:
 
     @property
     def answer(self) -> list[str]:
-        """The sentences that say what came out, the most important first."""
+        """The main results as sentences, the most important first."""
         return answer(self.results, self.curve)
 
     def mask(self, n_pruned: int) -> np.ndarray:
-        """The mask [players] of the run's own schedule with so many players removed."""
+        """The mask [players] with the schedule's first `n_pruned` players removed."""
         return self.schedule.mask(n_pruned)
 
     def mask_file(self, n_pruned: int) -> MaskFile:
-        """The mask file of a size that was judged.
+        """The mask file of a judged size.
 
         Raises:
-            UsageError: it was not.
+            UsageError: the size was not judged.
         """
         return read_mask(self.folder.mask(n_pruned))
 
     def __str__(self) -> str:
-        """What the command printed at its end."""
+        """What `headspex prune` prints at its end."""
         return summary(self.results, self.curve, self.interactions)
 
     def __repr__(self) -> str:
@@ -135,10 +135,10 @@ def load_run(path: str | Path) -> FinishedRun:
 
 
 def same_finished_run(setup: Setup, out: Path) -> FinishedRun | None:
-    """The run in `out`, if it is this very run, finished, and its files are as it left them.
+    """The run in `out`, if it is this run, finished, and its files are unchanged.
 
-    Where files are missing or changed, this is said on standard error: the run makes them anew
-    from its scores.
+    Missing or changed files are reported on standard error; the run then rewrites them from its
+    scores.
     """
     folder = RunFolder(out)
     if not folder.run.exists():
@@ -148,8 +148,8 @@ def same_finished_run(setup: Setup, out: Path) -> FinishedRun | None:
         return None
     if changed := folder.changed(content.get("files", {})):
         print(
-            f"headspex: {', '.join(changed)} in {out} missing or changed since; made anew from "
-            "the scores",
+            f"headspex: {', '.join(changed)} in {out} missing or changed since; rewriting from the "
+            "scores",
             file=sys.stderr,
         )
         return None

@@ -1,4 +1,4 @@
-"""`interactions.csv`: what each head and each combination of heads adds, strongest first."""
+"""`interactions.csv`: the effect of each head and combination of heads, strongest first."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Interaction:
-    """One term of a spectrum, in words.
+    """One term of a spectrum.
 
     Attributes:
-        heads: labels such as "L3H1"; of other units "L3G0", "L3A", "L3M".
-        layers: the layers they are in, each once.
+        heads: labels such as "L3H1"; for other units "L3G0", "L3A", "L3M".
+        layers: the heads' layers, each once.
         kind: "linear" (one head), "within" one layer or "across" layers.
-        effect: in units of the score: what having all of them on changes on average over the
-            sampled masks, beyond what their smaller groups explain. For pairs, positive is
-            synergy and negative redundancy.
+        effect: mean change of the score over sampled masks when all heads are on, beyond the
+            effects of smaller groups of them. For pairs, positive is synergy and negative
+            redundancy.
         coefficient: the effect in the orthonormal basis; its square is the term's energy.
-        low, high: the 95 % interval of the effect, wider the fewer of an order's terms were picked.
-            Effect and interval are of one cross-fitted estimate (`headspex.engine.uncertainty`);
-            the fitted spectrum, which predicts best, shrinks its coefficients and has others.
-        selected: share of the folds whose own fit keeps the term.
+        low, high: 95 % interval of the effect, the wider the fewer terms of an order were selected.
+            Effect and interval come from one cross-fitted estimate (`headspex.engine.uncertainty`);
+            the fitted spectrum's coefficients differ, as they are shrunk to predict best.
+        selected: share of the folds whose fit keeps the term.
     """
 
     heads: tuple[str, ...]
@@ -53,11 +53,11 @@ def interaction_table(spectrum: Spectrum, bounds: Intervals, players: Players) -
     """All terms but the constant, strongest (by estimated energy) first.
 
     Args:
-        spectrum: whose terms are told.
-        bounds: estimates of all its terms, in their order.
-        players: what the columns are.
+        spectrum: with the terms.
+        bounds: estimates of its terms, in their order.
+        players: the columns of its masks.
     """
-    # What one unit of a coefficient means in the unit of the score.
+    # Effect on the score of a coefficient of 1.
     unit = effect_sizes(replace(spectrum, coefficients=np.ones(len(spectrum.terms))))
     ends = np.sort(np.stack([bounds.low, bounds.high]) * unit, axis=0)
     order = np.argsort(-np.abs(bounds.coefficient), kind="stable")

@@ -1,4 +1,4 @@
-"""Groups of layers that figures tell apart, such as 0-2,13-15,29-31."""
+"""Groups of layers in figures, such as 0-2,13-15,29-31."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headspex.players import Players, format_layers, parse_layers
 
 
 def default_ranges(layers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """The runs of neighbours among `layers`; of a single run its thirds, early, middle and late."""
+    """The groups of adjacent layers; a single group is split into thirds."""
     cuts = np.flatnonzero(np.diff(layers) > 1) + 1
     runs = np.split(np.asarray(layers), cuts)
     if len(runs) == 1:
@@ -20,7 +20,7 @@ def default_ranges(layers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
 
 
 def parse_ranges(text: str, players: Players) -> tuple[tuple[int, ...], ...]:
-    """The groups named by text such as "0-2,13-15", one group between two commas.
+    """The groups in text such as "0-2,13-15", separated by commas.
 
     Raises:
         UsageError: bad syntax, or layers that the run did not switch.
@@ -29,7 +29,7 @@ def parse_ranges(text: str, players: Players) -> tuple[tuple[int, ...], ...]:
     for layers in ranges:
         if not set(layers) <= set(players.layers):
             raise UsageError(
-                f"--ranges names layers that were switched, {format_layers(players.layers)}, "
+                f"--ranges must lie within the switched layers, {format_layers(players.layers)}, "
                 f"but has {format_layers(layers)}"
             )
     return ranges

@@ -16,14 +16,14 @@ NAME = ".lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if need be; what a dead process held is free.
+    """Lock a folder, creating it if needed.
 
-    The operating system gives the lock back when its process dies, also by SIGKILL and across the
-    machines of a cluster whose file system knows flock. The file says who holds it, for people.
+    The operating system releases the lock when its process dies, even by SIGKILL, and across the
+    machines of a cluster whose file system supports flock. The file names the holder, for people.
 
     Raises:
-        UsageError: another process holds it, the folder cannot be written, or its file system has
-            no locks.
+        UsageError: another process holds the lock, the folder is not writable, or its file system
+            has no locks.
     """
     new = not folder.exists()
     try:
@@ -31,38 +31,38 @@ def locked(folder: Path) -> Iterator[None]:
         file = _take(folder)
     except OSError as error:
         raise UsageError(
-            f"a run needs a folder that can be written, but {folder} cannot: {error.strerror}"
+            f"a run needs a writable folder, but {folder} is not: {error.strerror}"
         ) from error
     except _NoLocksError as error:
         _leave(folder, new)
         raise UsageError(
-            f"a run needs a file system with locks, but that of {folder} gives none ({error}); "
+            f"a run needs a file system with locks, but that of {folder} has none ({error}); "
             f"choose a folder on another disk ({argument('out')}), or have this one mounted with "
             "locks (Lustre: option flock; NFS: with its lock service)"
         ) from error
     try:
         yield
     finally:
-        # Before the lock is given back: who waits for it finds the name gone, and makes it anew.
+        # Before the lock is released: a waiting process then finds the name gone and recreates it.
         _leave(folder, new)
         os.close(file)
 
 
 class _NoLocksError(Exception):
-    """The file system does not know flock."""
+    """The file system does not support flock."""
 
 
 def _leave(folder: Path, new: bool) -> None:
-    """Take the name away, and a new folder that holds nothing."""
+    """Remove the lock file, and the folder if it is new and empty."""
     with suppress(OSError):
         (folder / NAME).unlink()
     if new:
-        with suppress(OSError):  # it is not empty: there is a run
+        with suppress(OSError):  # it is not empty
             folder.rmdir()
 
 
 def holder(folder: Path) -> str | None:
-    """Who works in a folder, in words; None where nobody does."""
+    """Description of the process that holds a folder; None if it is free."""
     import fcntl
 
     try:
@@ -73,7 +73,7 @@ def holder(folder: Path) -> str | None:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _name(file)
-    except OSError:  # without locks nobody can have taken one
+    except OSError:  # a file system without locks
         return None
     finally:
         os.close(file)
@@ -81,7 +81,7 @@ def holder(folder: Path) -> str | None:
 
 
 def _take(folder: Path) -> int:
-    """The open and locked file."""
+    """Open and lock the file; returns its descriptor."""
     import fcntl
 
     while True:
@@ -98,7 +98,7 @@ def _take(folder: Path) -> int:
         except OSError as error:
             os.close(file)
             raise _NoLocksError(error.strerror) from error
-        # Its last holder may have removed the name in between.
+        # Its last holder may have removed the file in between.
         with suppress(OSError):
             if os.path.samestat(os.fstat(file), os.stat(folder / NAME)):
                 break

@@ -1,4 +1,4 @@
-"""Schedules of parts of a model judged: only the heads of some layers may go."""
+"""Judge schedules that remove heads of some layers only."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ Layers = Sequence[int]
 
 
 def measure_ranges(path: Path, ranges: Iterable[Layers]) -> None:
-    """Judge schedules within ranges of layers that were not judged yet, and keep their points.
+    """Judge schedules within ranges of layers, and store their points; known ranges are skipped.
 
-    ProxySPEX and the LASSO order a range's heads by spectra fitted to the search of the whole run;
-    what they predict is right for masks that keep all other heads.
+    ProxySPEX and the LASSO rank a range's heads by spectra fitted to the whole run's search, with
+    all other heads kept.
 
     Args:
-        path: a finished run's folder; its model and data must be at hand.
+        path: a finished run's folder; its model and data must be available.
         ranges: groups of layers.
 
     Raises:
-        UsageError: no finished run, or model and data that are not those of the run.
+        UsageError: the run is unfinished, or its model or data have changed.
     """
     folder, content = finished_run(path)
     path = folder.ranged_curves
@@ -67,7 +67,7 @@ def _measured(
     with ScoreStore(folder.scores) as store:
         judge = setup.judge(store, fill=fill)
         data = sample.observed(search_scores(judge, sample, metric))
-        with threadpool_limits(1):  # BLAS adds up in another order with other threads
+        with threadpool_limits(1):  # BLAS sums in an order that depends on its threads
             lasso = BASELINES["lasso"](data, seed=seed)
         for layers in ranges:
             inside = np.isin(setup.players.layer_of, layers)
@@ -82,7 +82,7 @@ def _measured(
                 ],
             }
             sizes = sorted({n_pruned(share, total) for share in SPARSITIES} - {0})
-            # As in a run: each on as many questions.
+            # The same numbers of questions as in a run.
             curve, _ = verify_whole(judge, sample.heldout, metrics=[own])
             curve += verify(judge, own_schedule, sizes, sample.heldout, metrics=[own])[0]
             curve += verify(judge, schedules, sizes, sample.compared, metrics=[own])[0]

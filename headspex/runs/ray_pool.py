@@ -19,15 +19,15 @@ from headspex.setup import Setup
 from headspex.support.identity import first_difference
 from headspex.support.validation import whole
 
-RESTARTS = 8  # of one worker; more deaths than that have a reason that will not go away
+RESTARTS = 8  # of one worker; after more deaths than that, restarting will not help
 CONNECT_SECONDS = 10
-AT_ONCE = 2  # blocks in a worker's hands: the next is there when one is done
+AT_ONCE = 2  # blocks queued at a worker, so that it never waits for the next
 
 Fill = Float[np.ndarray, "layers heads d_head"] | None
 
 
 class Worker:
-    """A model of its own, in a process of its own; keeps nothing.
+    """A model in a process of its own; stores no scores.
 
     Args:
         identity: of the run, as in run.json.
@@ -39,11 +39,11 @@ class Worker:
         self._judge = self._setup.judge(ScoreStore(":memory:"), fill=fill)
 
     def scored_by(self) -> dict[str, Any]:
-        """All that decides its scores."""
+        """Everything that decides its scores."""
         return self._setup.scored_by(self._fill)
 
     def measure(self, block: Block) -> Float[np.ndarray, "rows choices"]:
-        """A function of the block alone: whoever measures it again gets the same."""
+        """Scores of a block; they depend on the block alone, so any worker gives the same."""
         return np.asarray(self._judge(block.masks, block.questions), dtype=np.float32)
 
 
@@ -51,7 +51,7 @@ class RayWorkers:
     """Measures blocks with actors; see `ray_workers`.
 
     Attributes:
-        actors: those that are alive.
+        actors: live ones.
     """
 
     def __init__(self, actors: list[Any]) -> None:
@@ -60,10 +60,10 @@ class RayWorkers:
     def measure(
         self, blocks: Iterable[tuple[int, Block]]
     ) -> Iterator[tuple[int, Float[np.ndarray, "rows choices"]]]:
-        """The scores of numbered blocks, in the order in which they are done.
+        """The scores of numbered blocks, in order of completion.
 
-        Ray starts a dead actor again and gives it its blocks once more. One that dies for good
-        leaves them to the others.
+        Ray restarts a dead actor and resends its blocks. The blocks of an actor that dies for good
+        go to the others.
 
         Raises:
             UsageError: no worker is left.
@@ -102,13 +102,13 @@ class RayWorkers:
         if actor in self.actors:
             self.actors.remove(actor)
             print(
-                f"headspex: a Ray worker is gone for good, {len(self.actors)} are left",
+                f"headspex: a Ray worker died for good, {len(self.actors)} are left",
                 file=sys.stderr,
             )
         if not self.actors:
             raise UsageError(
-                f"the Ray workers died {RESTARTS + 1} times each ({error}); what was scored is "
-                "kept: look into Ray's logs and repeat the command"
+                f"the Ray workers died {RESTARTS + 1} times each ({error}); finished scores are "
+                "kept: check Ray's logs and repeat the command"
             ) from error
 
 
@@ -123,9 +123,9 @@ def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
     whole(argument("cpus_per_worker"), cpus_per_worker, 1)
     if ray is None:
         raise UsageError(
-            f"{argument('cpus_per_worker')} is of Ray's workers, but there is no "
-            f"{argument('ray')}; give {argument('ray')} local or an "
-            f"address, or leave {argument('cpus_per_worker')} out"
+            f"{argument('cpus_per_worker')} needs Ray workers, but {argument('ray')} is not set; "
+            f"set {argument('ray')} to local or an address, or leave "
+            f"{argument('cpus_per_worker')} out"
         )
 
 
@@ -133,18 +133,18 @@ def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
 def ray_workers(
     setup: Setup, fill: Fill, *, address: str, cpus_per_worker: int | None
 ) -> Iterator[RayWorkers]:
-    """One worker for each GPU where the setup runs on GPUs, else for so many CPUs.
+    """One worker per GPU if the setup runs on GPUs, else one per `cpus_per_worker` CPUs.
 
     Args:
-        setup: what the workers load, by name.
+        setup: loaded by the workers, by name.
         fill: the heads' means, for mean ablation.
-        address: "local" starts Ray on this machine, reachable from nowhere else; any other is that
-            of a cluster that is already there.
-        cpus_per_worker: as many as torch's threads by default.
+        address: "local" starts Ray on this machine, unreachable from others; any other address is
+            that of a running cluster.
+        cpus_per_worker: torch's number of threads by default.
 
     Raises:
-        UsageError: no Ray, no such cluster, no room for a worker, or workers that would score
-            differently.
+        UsageError: no Ray, no such cluster, too few resources for a worker, or workers that would
+            score differently.
     """
     if not setup.by_name:
         raise UsageError(
@@ -155,27 +155,27 @@ def ray_workers(
     try:
         on_gpu = setup.model.device != "cpu"
         cpus = setup.settings.threads if cpus_per_worker is None else cpus_per_worker
-        there = ray.cluster_resources()
-        count = int(there.get("GPU", 0)) if on_gpu else int(there.get("CPU", 0) // cpus)
+        available = ray.cluster_resources()
+        n_gpus, n_cpus = available.get("GPU", 0), available.get("CPU", 0)
+        count = int(n_gpus) if on_gpu else int(n_cpus // cpus)
         if count < 1:
-            wanted = "a GPU" if on_gpu else f"{cpus} CPUs"
+            needs = "a GPU" if on_gpu else f"{cpus} CPUs"
             raise UsageError(
-                f"a Ray worker takes {wanted}, but {address} has {there.get('GPU', 0):.0f} GPUs "
-                f"and {there.get('CPU', 0):.0f} CPUs; set {argument('device')} or "
-                f"{argument('cpus_per_worker')}"
+                f"a Ray worker takes {needs}, but {address} has {n_gpus:.0f} GPUs and "
+                f"{n_cpus:.0f} CPUs; set {argument('device')} or {argument('cpus_per_worker')}"
             )
-        actor = ray.remote(
+        remote = ray.remote(
             num_cpus=1 if on_gpu else cpus,
             num_gpus=1 if on_gpu else 0,
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
         )(Worker)
-        actors = [actor.remote(setup.identity, fill) for _ in range(count)]
-        for there_ in ray.get([one.scored_by.remote() for one in actors]):
-            difference = first_difference(there_, setup.scored_by(fill))
+        actors = [remote.remote(setup.identity, fill) for _ in range(count)]
+        for scored_by in ray.get([actor.scored_by.remote() for actor in actors]):
+            difference = first_difference(scored_by, setup.scored_by(fill))
             if difference is not None:
                 raise UsageError(
-                    f"all workers must score alike, but one differs ({difference}); make its "
+                    f"all workers must score alike, but one differs ({difference}); set up its "
                     "machine like this one"
                 )
         print(f"headspex: {count} Ray workers", file=sys.stderr)
@@ -187,8 +187,8 @@ def ray_workers(
 
 
 def _connected(address: str) -> Any:
-    """Ray, connected."""
-    # Ray would count what it is used for, and listen to the whole network on a single machine.
+    """The Ray module, connected to `address`."""
+    # By default Ray reports usage statistics, and on a single machine listens to the network.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -206,7 +206,7 @@ def _connected(address: str) -> Any:
         ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"{argument('ray')} is local or the address of a running cluster, but {address!r} "
+            f"{argument('ray')} must be local or the address of a running cluster, but {address!r} "
             f"failed: {error}"
         ) from error
     if address == "local" and (own := ray.util.get_node_ip_address()) != "127.0.0.1":
@@ -215,7 +215,7 @@ def _connected(address: str) -> Any:
 
 
 def _check_there(address: str) -> None:
-    """Raise OSError where nobody listens; Ray would try for minutes."""
+    """Raise OSError if the address does not answer; Ray would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

@@ -1,4 +1,4 @@
-"""`--refine`: the schedule of a run, walked on the model and refitted where it leads."""
+"""`--refine`: walk a run's schedule on the model, and refit the spectrum near it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from headspex.support.seeds import stream
 from headspex.walk.gate_gradients import Slopes
 from headspex.walk.walk import Walk, walk
 
-NARROW = 0.05  # a player that nearly every mask keeps, or drops, counts as kept this often
+NARROW = 0.05  # least distance of a player's keep probability from 0 and 1
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """What the rounds came to.
+    """The result of all rounds.
 
     Attributes:
         schedule: of the last round.
-        spectrum: that it was walked by: the run's, or refitted near the schedule.
+        spectrum: that it was walked by, the run's or one refitted near the schedule.
         passes: forward passes of all rounds.
     """
 
@@ -53,20 +53,20 @@ def refined(
     seed: int,
     threads: int,
 ) -> Refined:
-    """Walk the schedule on search questions; refit to all that was measured before each new walk.
+    """Walk the schedule on search questions, and refit the spectrum before each further walk.
 
-    The masks of a walk lie along the schedule. They join those of the search, each counting by its
-    answers, and the next spectrum is in the basis of how often all these masks keep each player.
+    The masks of a walk lie along the schedule. They are added to those of the search, weighted by
+    their answers; the next spectrum's basis is how often all these masks keep each player.
 
     Args:
         judge: scores masks.
         sample: of the run.
-        scores: of its search.
+        scores: of the search.
         spectrum: fitted to them.
-        plan: says how many questions a candidate is asked.
+        plan: with the number of questions per candidate.
         rounds: at least 1.
         metric: the value that the spectrum explains.
-        slopes: keeps those of the metric; None: they are not taken.
+        slopes: store for slopes of the metric; None takes none.
         seed: fixes the questions and the fits.
         threads: of xgboost.
     """
@@ -94,7 +94,7 @@ def refined(
         try:
             walks.append(walked(number, spectrum, sloped))
         except RoomError as error:
-            print(f"headspex: refined without slopes, as {error}", file=sys.stderr)
+            print(f"headspex: refining without slopes, as {error}", file=sys.stderr)
             sloped = None
             walks.append(walked(number, spectrum, sloped))
     schedule = with_values(walks[-1].schedule, spectrum)

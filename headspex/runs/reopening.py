@@ -1,4 +1,4 @@
-"""A finished run's model and data loaded again."""
+"""Load a finished run's model and data again."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from headspex.errors import UsageError
 from headspex.setup import Setup
 from headspex.support.identity import first_difference
 
-SCORED = ("weights", "tokenizer", "questions")  # of an identity: what is scored, whatever by
+SCORED = ("weights", "tokenizer", "questions")  # parts of an identity: model and data
 
 
 def setup_of_run(path: Path, identity: dict[str, Any]) -> Setup:
     """The setup of a run, to add to its scores.
 
     Raises:
-        UsageError: model and data cannot be loaded, or they or the versions of packages are no
-            longer what they were.
+        UsageError: model and data cannot be loaded, or they or package versions have changed.
     """
     setup, here = _opened(path, identity)
     difference = first_difference(identity, here)
@@ -32,10 +31,10 @@ def setup_of_run(path: Path, identity: dict[str, Any]) -> Setup:
 
 
 def setup_to_judge(path: Path, identity: dict[str, Any]) -> Setup:
-    """The setup of a run, to score anew: under other versions too, which is said.
+    """The setup of a run, for new scores; warns of other package versions.
 
     Raises:
-        UsageError: model and data cannot be loaded, or are no longer what they were.
+        UsageError: model and data cannot be loaded, or have changed.
     """
     setup, here = _opened(path, identity)
     difference = first_difference(_scored(identity), _scored(here))
@@ -54,7 +53,7 @@ def setup_to_judge(path: Path, identity: dict[str, Any]) -> Setup:
 
 
 def _opened(path: Path, identity: dict[str, Any]) -> tuple[Setup, dict[str, Any]]:
-    """The setup, and what its identity is today."""
+    """The setup, and its present identity."""
     try:
         setup = Setup.of_run(identity)
     except (KeyError, TypeError) as error:
@@ -62,7 +61,7 @@ def _opened(path: Path, identity: dict[str, Any]) -> tuple[Setup, dict[str, Any]
     try:
         return setup, setup.identity
     except UsageError as error:
-        raise UsageError(f"the model and data of {path} must be at hand: {error}") from error
+        raise UsageError(f"the model and data of {path} are not available: {error}") from error
 
 
 def _scored(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its files, and its results in numbers."""
+"""The files of a finished run, and its results in numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from headspex.support.files import write_json, write_text
 def write_results(
     folder: RunFolder, setup: Setup, findings: Findings, fill: dict[str, str] | None
 ) -> list[Path]:
-    """Write the numbers of a finished run; `run.json`, pictures and report follow."""
+    """Write a run's numbers, all but `run.json`; returns the files."""
     spectrum, players = findings.spectrum, setup.players
     search, heldout = setup.questions
     write_json(
@@ -63,7 +63,7 @@ def mask_of(
         identity: of the run, as in run.json.
         mask: bool [players].
         score: held-out score under it, if it was judged.
-        fill: the means of mean ablation, as mask files name them.
+        fill: file of mean ablation's means, as mask files refer to it.
     """
     return MaskFile(
         model=identity["model"],
@@ -83,7 +83,7 @@ def mask_of(
 
 
 def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
-    """What `run.json` keeps under "results"; `--json` adds the folder."""
+    """The "results" of `run.json`; `--json` adds the folder."""
     energy = layer_energy(findings.spectrum, setup.players)
     report = findings.spectrum.report
     whole = whole_model(findings.curve, findings.task_metric)
@@ -137,7 +137,7 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
 
 
 def command_of(setup: Setup) -> str:
-    """The command that repeats a run, or a word on how where no command can."""
+    """The command that repeats a run, or how to repeat it in Python if no command can."""
     if not setup.by_name:
         return "headspex.Study(model, task, ...) in Python: the model or the task was an object"
     settings = setup.settings

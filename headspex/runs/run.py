@@ -1,8 +1,7 @@
-"""The flow of a run in its folder: claim it, score, find, write; and the parts of it alone.
+"""The steps of a run in its folder: claim it, score, fit, write.
 
-A run is a function of its settings. The store remembers the blocks that were measured, so that
-going on, extending, and telling again are all the same: begin at the beginning, and measure what
-is not there.
+A run is a function of its settings. Measured blocks are stored, so resuming, extending and
+repeating a run are the same: start from the beginning, and measure what is missing.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from headspex.support.watch import Watch
 
 @dataclass(frozen=True, eq=False)
 class OpenRun:
-    """A run's folder, held by this process.
+    """A run's folder, locked by this process.
 
     Attributes:
-        folder: held.
-        judge: scores masks, and keeps the scores there.
-        slopes: keeps those of the score, where the run takes them.
-        fill: the means of mean ablation, as mask files name them.
-        earlier: how the run spent the smaller budget that is extended.
+        folder: the folder.
+        judge: scores masks, and stores the scores there.
+        slopes: store for slopes of the score; None if the run takes none.
+        fill: file of mean ablation's means, as mask files refer to it.
+        earlier: how an extended run had spent its smaller budget.
     """
 
     folder: RunFolder
@@ -60,23 +59,25 @@ def run(
     cpus_per_worker: int | None,
     publish: Callable[[FinishedRun], list[Path]],
 ) -> Findings:
-    """All of a run; see `headspex.Study.run`.
+    """Do a whole run; see `headspex.Study.run`.
 
     Args:
-        setup: what is run.
+        setup: of the run.
         out: its folder.
-        ray, cpus_per_worker: see there.
-        publish: draws what people look at from the numbers, and returns the files.
+        ray, cpus_per_worker: as for `Study.run`.
+        publish: draws figures and report, and returns their files.
     """
-    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
-        folder = here.folder
+    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as opened:
+        folder = opened.folder
         spent = searched(
-            setup, here.judge, allocation_of(setup, here),
-            record=lambda one: folder.allocate(setup.identity, one.to_dict()),
-        )  # fmt: skip
-        findings = find(setup, here.judge, spent, slopes=here.slopes)
+            setup,
+            opened.judge,
+            allocation_of(setup, opened),
+            record=lambda found: folder.allocate(setup.identity, found.to_dict()),
+        )
+        findings = find(setup, opened.judge, spent, slopes=opened.slopes)
         with setup.timed("write the results"):
-            files = write_results(folder, setup, findings, here.fill)
+            files = write_results(folder, setup, findings, opened.fill)
             results = results_of(setup, findings)
             files += publish(FinishedRun(folder, setup.identity, results))
         write_json(folder.timing, {"seconds": setup.seconds, "machine": platform.machine()})
@@ -88,11 +89,11 @@ def run(
 def open_run(
     setup: Setup, out: Path, *, ray: str | None, cpus_per_worker: int | None
 ) -> Iterator[OpenRun]:
-    """Hold and claim the folder of a run, with a judge that keeps its scores there.
+    """Lock and claim the folder of a run, with a judge that stores scores there.
 
     Raises:
-        UsageError: the folder is not for this run, another process holds it, or workers that
-            cannot be.
+        UsageError: the folder is not for this run or locked by another process, or the workers are
+            impossible.
     """
     check_workers(ray, cpus_per_worker)
     folder = RunFolder(out)
@@ -101,9 +102,9 @@ def open_run(
     with locked(folder.path):
         say_what_is_cut(setup.encoded, setup.model.n_ctx)
         if setup.settings.protocol == "paper" and (
-            said := said_of_split(*map(len, setup.questions))
+            warning := said_of_split(*map(len, setup.questions))
         ):
-            print(f"headspex: {said}", file=sys.stderr)
+            print(f"headspex: {warning}", file=sys.stderr)
         earlier = folder.begin(setup.identity)
         plan = setup.plan
         rounds = setup.settings.refine
@@ -125,17 +126,21 @@ def open_run(
             yield OpenRun(folder, judge, slopes, fill_entry, earlier)
 
 
-def allocation_of(setup: Setup, here: OpenRun) -> Allocation:
-    """As the folder has it; chosen now, and stored before it is used, where it has none."""
-    known = here.folder.allocation()
+def allocation_of(setup: Setup, opened: OpenRun) -> Allocation:
+    """The folder's allocation; if it has none, one is chosen and recorded before use."""
+    known = opened.folder.allocation()
     if known is not None:
         return Allocation.from_dict(known)
     with setup.timed("pilot"):
         chosen = allocate(
-            setup.plan, setup.settings, here.judge, chance=setup.task.chance, costs=setup.costs,
+            setup.plan,
+            setup.settings,
+            opened.judge,
+            chance=setup.task.chance,
+            costs=setup.costs,
             own=setup.task.metric,
-        )  # fmt: skip
-    if here.earlier and (said := chosen.said_of(Allocation.from_dict(here.earlier))):
-        print(f"headspex: {said}", file=sys.stderr)
-    here.folder.allocate(setup.identity, chosen.to_dict())
+        )
+    if opened.earlier and (warning := chosen.said_of(Allocation.from_dict(opened.earlier))):
+        print(f"headspex: {warning}", file=sys.stderr)
+    opened.folder.allocate(setup.identity, chosen.to_dict())
     return chosen

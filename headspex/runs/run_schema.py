@@ -1,4 +1,4 @@
-"""What `run.json` must look like before anything in it is used."""
+"""The schema of `run.json`, checked before its content is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headspex.support.validation import (
 
 TEXT = text()
 _PASSES = whole_number(0, LARGEST_BUDGET)
-_COUNT = whole_number(0, 1 << 24)  # of players, layers, questions, masks that are judged
+_COUNT = whole_number(0, 1 << 24)  # of players, layers, questions, judged masks
 _R2 = record({"r2": NUMBER, "low": NUMBER, "high": NUMBER})
 
 IDENTITY = record(

@@ -1,4 +1,4 @@
-"""A run's scores measured in shares, by processes that know nothing of each other."""
+"""Measure a run's scores in shares, by independent processes."""
 
 from __future__ import annotations
 
@@ -38,38 +38,38 @@ class Shard:
         """From text such as "2/8".
 
         Raises:
-            UsageError: it names no share.
+            UsageError: bad syntax, or a share out of range.
         """
         number, slash, count = text.partition("/")
         if slash and number.isdecimal() and count.isdecimal() and len(text) < 20:
             found = cls(int(number), int(count))
             if 1 <= found.number <= found.count:
                 return found
-        raise UsageError(f"--shard must be i/n with i within 1..n, such as 2/8, but is {text!r}")
+        raise UsageError(f"--shard must be i/n with 1 <= i <= n, such as 2/8, but is {text!r}")
 
 
 def score_shard(
     setup: Setup, out: Path, shard: Shard, *, ray: str | None, cpus_per_worker: int | None
 ) -> int:
-    """Measure a share of the blocks of search and fresh masks, into a folder of its own.
+    """Measure a share of the blocks of search, fresh and watched masks, in a folder of its own.
 
-    A pilot, where there is one, is measured by every shard, as all must choose alike from it.
+    Every shard measures the whole pilot, as all must make the same choices from it.
 
     Returns:
-        How many passes the share has.
+        Number of passes in the share.
     """
-    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as here:
-        allocation = allocation_of(setup, here)
+    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as opened:
+        allocation = allocation_of(setup, opened)
         every = _blocks(setup.plan, allocation, setup.settings.seed)
         blocks = list(islice(every, shard.number - 1, None, shard.count))
         total = sum(map(len, blocks))
         if blocks:
-            here.judge.measure(blocks, total=total, what=f"shard {shard.number}/{shard.count}")
+            opened.judge.measure(blocks, total=total, what=f"shard {shard.number}/{shard.count}")
         return total
 
 
 def _blocks(plan: Plan, allocation: Allocation, seed: int) -> Iterator[Block]:
-    """What all shards of a run measure between them."""
+    """The blocks that all shards of a run measure together."""
     sample = draw_sample(plan, allocation, seed=seed)
     for passes in (
         *search_passes(sample),
@@ -80,19 +80,19 @@ def _blocks(plan: Plan, allocation: Allocation, seed: int) -> Iterator[Block]:
 
 
 def merge(to: Path, shards: Sequence[Path]) -> int:
-    """Join the scores of shards of one run; `headspex prune` goes on with them.
+    """Join the scores of shards of one run; `headspex prune` continues from them.
+
+    Blocks that no shard has are reported on standard error; the run will measure them.
 
     Args:
         to: a new folder, or one of this run.
         shards: folders of `headspex score`.
 
     Returns:
-        How many blocks the joined store holds.
-
-    What no shard has is said: the run will measure it itself.
+        Number of blocks in the joined store.
 
     Raises:
-        UsageError: shards of different runs, one that is named twice, or folders that are in use.
+        UsageError: shards of different runs, a shard named twice, or a folder in use.
     """
     for number, shard in enumerate(shards):
         if any(shard.resolve() == earlier.resolve() for earlier in shards[:number]):
@@ -102,7 +102,7 @@ def merge(to: Path, shards: Sequence[Path]) -> int:
         difference = first_difference(identity, read_run(shard)["identity"])
         if difference is not None:
             raise UsageError(
-                f"shards of one run are merged, but {shard} is not of that of {shards[0]} "
+                f"merged shards must be of one run, but those in {shards[0]} and {shard} differ "
                 f"({difference})"
             )
     with ScoreStore(RunFolder(shards[0]).scores) as first:
@@ -118,29 +118,29 @@ def merge(to: Path, shards: Sequence[Path]) -> int:
             joined = len(store)
             chosen = filter(None, (RunFolder(shard).allocation() for shard in shards))
             if (spent := next(chosen, None)) is not None:
-                _say_what_lacks(store, identity, Allocation.from_dict(spent))
+                _report_missing(store, identity, Allocation.from_dict(spent))
     if differing:
         print(
             f"headspex: {differing} blocks were measured by two shards with different last bits, "
-            "as on different hardware; the first one's count",
+            "as on different hardware; the first shard's scores count",
             file=sys.stderr,
         )
     return joined
 
 
-def _say_what_lacks(store: ScoreStore, identity: dict[str, Any], spent: Allocation) -> None:
+def _report_missing(store: ScoreStore, identity: dict[str, Any], spent: Allocation) -> None:
     blocks = list(_blocks(Plan.of_run(identity), spent, identity["seed"]))
-    there = sum(block in store for block in blocks)
-    if there < len(blocks):
+    present = sum(block in store for block in blocks)
+    if present < len(blocks):
         print(
-            f"headspex: {there} of the {len(blocks)} blocks of the search and of fresh masks are "
+            f"headspex: {present} of the {len(blocks)} blocks of the search and of fresh masks are "
             "there; merge the other shards too, or the run will measure the rest itself",
             file=sys.stderr,
         )
 
 
 def _join(store: ScoreStore, block: Block, scores: np.ndarray) -> bool:
-    """Add a block that is not there yet; whether one that is there has other scores."""
+    """Add a block if it is new; returns whether a known block has other scores."""
     known = store.get(block)
     if known is None:
         store.add(block, scores)

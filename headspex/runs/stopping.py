@@ -1,10 +1,10 @@
-"""A search that looks at itself every so many passes, and ends when it explains enough.
+"""Early stopping: measure R² at regular looks during the search, and stop when it is enough.
 
-Looks use masks of their own: the fresh masks, on which the finished run is judged, take no part in
-the choice of when to end.
+Looks use masks of their own, so that the fresh masks on which the finished run is judged do not
+influence when it stops.
 
-Whoever looks often enough sees a good result by luck. So the bounds of a look are wide enough that
-those of all looks hold together, in 95 % of searches.
+Repeated looks find a good result by luck. So the bounds of each look are wide enough that those of
+all looks hold at once in 95 % of searches.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
 from headspex.setup import Setup
 
-MISSES = 0.05  # how often any look of a search may have bounds that do not hold
+MISSES = 0.05  # probability that the bounds of any look of a search fail
 
 
 def searched(
     setup: Setup, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
 ) -> Allocation:
-    """Search, look by look; returns what the search has spent when it ended.
+    """Search, look by look; returns the allocation with which the search ended.
 
     Args:
-        setup: says how often to look, and what R² is enough.
-        judge: scores.
-        allocation: of the whole budget, or as it was recorded last.
-        record: keeps an allocation before the run goes on.
+        setup: with the distance between looks, and the R² that is enough.
+        judge: scores masks.
+        allocation: of the whole budget, or the last one recorded.
+        record: stores an allocation before the run continues.
     """
     plan, settings = setup.plan, setup.settings
     if not plan.look_step or allocation.ended:
         return allocation
     sample = draw_sample(plan, allocation, seed=settings.seed)
-    had = {look.passes for look in allocation.looks}
+    done = {look.passes for look in allocation.looks}
     for masks, scored in steps(sample, plan.look_step):
         passes = int(sample.ends[masks - 1])
-        if passes in had:
+        if passes in done:
             continue
         scores = search_scores(judge, sample, setup.metric, passes=scored)[:passes]
         look = _look(setup, judge, sample, scores, number=len(allocation.looks) + 1)
@@ -70,13 +70,13 @@ def searched(
 
 
 def steps(sample: Sample, every: int) -> Iterator[tuple[int, int]]:
-    """When to look: how many masks, and the passes that are scored for them and a bit more.
+    """The looks: number of masks, and of scored passes, which end with a whole block.
 
-    Blocks are scored whole, and the last look is before the end: the run itself is the one there.
+    There is no look at the end of the search, where the run itself is judged.
     """
     ends = sample.ends
-    for wanted in range(every, int(ends[-1]), every):
-        blocks = -(-max(0, wanted - sample.n_known) // BLOCK)
+    for passes in range(every, int(ends[-1]), every):
+        blocks = -(-max(0, passes - sample.n_known) // BLOCK)
         scored = sample.n_known + blocks * BLOCK
         masks = int(ends.searchsorted(scored, side="right"))
         if blocks and FEWEST_MASKS <= masks < len(ends):
@@ -84,10 +84,10 @@ def steps(sample: Sample, every: int) -> Iterator[tuple[int, int]]:
 
 
 def level(number: int) -> float:
-    """How often the bounds of a look must hold for those of all looks to hold in 95 %.
+    """Confidence level of a look, such that all looks together have 95 %.
 
-    The k-th look may miss with .05 / (k (k + 1)). That adds up to .05 however many follow (alpha
-    spending; Lan & DeMets, Biometrika 1983), so a larger budget changes no look that was had.
+    The k-th look may miss with .05 / (k (k + 1)), which sums to .05 over any number of looks (alpha
+    spending; Lan & DeMets, Biometrika 1983), so a larger budget changes no earlier look.
 
     Args:
         number: of the look, counted from 1.

@@ -1,4 +1,4 @@
-"""What a run says when it is finished: the answer first, then the numbers behind it."""
+"""The printed summary of a finished run: the answer first, then the numbers behind it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from headspex.runs.curve import CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
 from headspex.units import plural
 
-TOP = 10  # interactions that are told
+TOP = 10  # interactions that are printed
 
 
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
-    """The sentences that say what came out, the most important first."""
+    """The main results as sentences, the most important first."""
     score, chance, own = results["unpruned"], results["chance"], results["own_metric"]
     heads = plural(results["unit"])
     guessing = "" if chance is None else f" (chance {chance:.2f})"
@@ -40,7 +40,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
 
 
 def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> str:
-    """What a newcomer wants to know, with its margin."""
+    """How many heads can be removed, with the confidence bound."""
     own, total, asked = results["own_metric"], results["players"], results["n_heldout"]
     points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
     bounds, allowed = results["loss_at_most"], results["may_cost"]
@@ -92,7 +92,7 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
 
 
 def spent(results: dict[str, Any]) -> list[str]:
-    """How the passes were spent, and why so."""
+    """How the passes were spent, and why."""
     allocation = results["allocation"]
     parts = [f"{results['passes_total']:,} forward passes"]
     if pilot := allocation["pilot_passes"]:

@@ -1,4 +1,4 @@
-"""Pruning schedules judged on questions that the search has not seen."""
+"""Judge pruning schedules on held-out questions."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ class ScoreStore:
                 if self._is_good(row) and row[0] not in self._places:
                     self._insert(row)
         _warn(
-            f"{path} is damaged ({damage}); {len(self)} of its blocks are good and stay, others are "
-            f"measured again, and the damaged file is kept as {aside.name}"
+            f"{path} is damaged ({damage}); {len(self)} of its blocks are good and stay, the rest "
+            f"is measured again, and the damaged file is kept as {aside.name}"
         )
 
     def _insert(self, row: Sequence[Any]) -> None:
@@ -242,7 +242,7 @@ class ScoreStore:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Turn errors of the disk into a `UsageError`, and errors of the file into `_DamageError`."""
+        """Turn disk errors into `UsageError`, and other errors of SQLite into `_DamageError`."""
         try:
             yield
         except sqlite3.Error as error:
