@@ -13,7 +13,7 @@ from headspex.figures.style import LIGHT, WIDTH, Theme, below, style
 Point = tuple[float, float, float, float]  # sparsity, score, low, high
 Curves = Mapping[str, Sequence[Point]]  # method -> points, ascending sparsity
 
-_SIDE_BY_SIDE = 0.6  # % between methods, or the intervals of one would hide those of another
+_SIDE_BY_SIDE = 0.6  # % between methods, so that their intervals do not overlap
 
 
 def pruning_curve(
@@ -34,7 +34,7 @@ def pruning_curve(
         unpruned: score of the whole model on the same questions.
         chance: score of guessing, if the metric has one.
         players: what is removed.
-        told: sparsity and score of a point, and what is said of it.
+        told: sparsity and score of a point, and a note on it.
         theme: the colours.
     """
     return pruning_curves(
@@ -92,7 +92,7 @@ def pruning_curves(
 
 
 def _limits(axes: Axes, unpruned: float, chance: float | None, theme: Theme, words: bool) -> None:
-    """The whole model, guessing, and two unseen lines by which a page finds 0 and 100 %."""
+    """Lines of whole model and chance, and invisible ones that mark 0 and 100 % for the page."""
     axes.axhline(unpruned, color=theme.ink, linewidth=0.8)
     if chance is not None:
         axes.axhline(chance, color=theme.grey, linewidth=0.8, linestyle=":")
@@ -105,7 +105,7 @@ def _limits(axes: Axes, unpruned: float, chance: float | None, theme: Theme, wor
 
 
 def _tell(axes: Axes, told: tuple[float, float, str], theme: Theme) -> None:
-    """Above the whole model's line, where no curve runs."""
+    """Write the note above the whole model's line, where no curve runs."""
     sparsity, score, sentence = told
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.12 * (high - low))

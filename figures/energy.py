@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from headspex.figures.style import LIGHT, WIDTH, Theme, below, opacities, style, ticks
 
 Split = tuple[float, float, float]  # shares of single players, within a layer, across layers
-_LEGIBLE = 0.06  # a part of a bar that holds a number
+_LEGIBLE = 0.06  # smallest part of a bar with a number in it
 
 
 def layer_interaction_energy(
@@ -28,7 +28,7 @@ def layer_interaction_energy(
     players: str = "heads",
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Where the interactions live: a layer x layer picture beside bars of the whole energy.
+    """Energy of interactions by layer x layer, beside bars of the whole energy.
 
     Args:
         matrix: share of the energy between each pair of layers, symmetric; the diagonal is within
@@ -37,7 +37,7 @@ def layer_interaction_energy(
         splits: bars, by name: shares of single players, of terms inside a layer, and between
             layers; such as {"all": ..., "0-2": ...}. Without any energy they are all 0.
         basis: the measure that the shares are of, as in "p = 0.8".
-        players: what the columns of masks are.
+        players: name of the units.
         theme: the colours.
     """
     with style(theme):
@@ -57,7 +57,7 @@ def _tiles(
     layers: Sequence[int],
     theme: Theme,
 ) -> None:
-    """Half of the symmetric matrix: the other half would say it again."""
+    """Draw the lower triangle of the symmetric matrix."""
     most = float(matrix.max(initial=0.0)) * 100 or 1.0  # no interactions: a scale to 1 %
     norm = PowerNorm(0.5, 0, most)
     for row, column in np.argwhere(np.tri(len(matrix), dtype=bool)).tolist():

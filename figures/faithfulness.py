@@ -1,4 +1,4 @@
-"""Faithfulness against budget: how well each method predicts after how many forward passes."""
+"""Faithfulness against budget: R² of each method by forward passes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from headspex.figures.style import LIGHT, WIDTH, Theme, below, say, style
 from headspex.runs.curve import FaithfulnessPoint
 
 _LABEL = 0.1  # width of a budget's label, as a share of the axis
-_FLOOR = -0.1  # an R² below it says no more than that nothing was learned
-_STEP = 0.05  # doublings between methods; side by side, or intervals would hide each other
+_FLOOR = -0.1  # axis limit; a lower R² only means that nothing was learned
+_STEP = 0.05  # doublings between methods, so that their intervals do not overlap
 
 
 def faithfulness_by_budget(
@@ -63,7 +63,7 @@ def faithfulness_by_budget(
 
 
 def _ticks(passes: Sequence[int]) -> list[int]:
-    """The budgets of most methods, a label's width apart on the logarithmic axis."""
+    """The most common budgets, at least a label's width apart on the logarithmic axis."""
     width = _LABEL * log(max(passes) / min(passes))
     kept: list[int] = []
     for number, _ in sorted(Counter(passes).items(), key=lambda item: (-item[1], -item[0])):

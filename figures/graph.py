@@ -20,8 +20,8 @@ from headspex.players import Players
 from headspex.runs.interactions_table import Interaction
 from headspex.units import plural, singular
 
-TOP = 40  # interactions that are drawn; of more, the picture would tell nothing
-_NAMED = 24  # heads that get their name where axes alone no longer tell it
+TOP = 40  # drawn interactions; more would be illegible
+_NAMED = 24  # heads with a label, where the axis is too coarse to name them
 _FEW = 16  # columns whose numbers all stand on the axis
 _THICKEST = 4.5  # points; less where there are many heads
 _LARGEST = 110.0  # points squared, of the strongest head
@@ -30,7 +30,7 @@ Place = tuple[float, float]
 
 
 def strongest(interactions: Sequence[Interaction], top: int = TOP) -> list[Interaction]:
-    """The interactions of several heads that carry most energy."""
+    """The interactions of several heads with the most energy."""
     several = (row for row in interactions if len(row.heads) > 1)
     return sorted(several, key=lambda row: -abs(row.coefficient))[:top]
 
@@ -47,13 +47,13 @@ def interaction_graph(
 
     Within a layer synergy bends up and redundancy bends down; three or more heads meet in a
     diamond, whose colour is the sign of what they add together. A head's size is its own effect.
-    Layers in which much happens get more room.
+    Layers with many interactions get more room.
 
     Args:
         interactions: of one head and of several, any sequence.
         players: what the heads are.
-        top: how many interactions of several heads are drawn, by energy.
-        unit: what effects are effects on.
+        top: number of interactions of several heads to draw, by energy.
+        unit: of the effects.
         theme: the colours.
     """
     drawn = strongest(interactions, top)
@@ -99,7 +99,7 @@ def _legend(figure: Figure, drawn: Sequence[Interaction], unit: str, theme: Them
 
 
 def _shown(interactions: Sequence[Interaction], drawn: Sequence[Interaction]) -> str:
-    """What part of all is drawn."""
+    """The share of interactions that is drawn."""
     several = [row for row in interactions if len(row.heads) > 1]
     if len(drawn) == len(several):
         return f"all {len(drawn)} interactions" if drawn else "no interactions"
@@ -112,7 +112,7 @@ def _shown(interactions: Sequence[Interaction], drawn: Sequence[Interaction]) ->
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where heads stand.
+    """Positions of heads.
 
     Attributes:
         at: label -> place.

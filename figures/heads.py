@@ -1,4 +1,4 @@
-"""Layer x head importance; MLPs and other units stand in the place of heads."""
+"""Layer x head importance; also of MLPs and other units."""
 
 from collections.abc import Sequence
 
@@ -23,21 +23,21 @@ def head_importance(
     labels: Sequence[str] | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """A tile per head: what having it on changes in the score, on average over the sampled masks.
+    """A tile per head: its mean effect on the score over the sampled masks.
 
     Args:
         importance: effect of each head; positive = the head helps. NaN = not switched.
         layers: the layer number of each row.
-        unit: what the value is, for the colour bar.
-        player: what a tile is.
+        unit: of the value, for the colour bar.
+        player: name of a tile's unit.
         names: of the columns; numbers by default.
-        labels: of the tiles, row by row, such as "L3H1"; by them a page finds a head.
+        labels: of the tiles, row by row, such as "L3H1"; the page links heads by them.
         theme: the colours.
     """
     rows, columns = importance.shape
     width = min(WIDTH, 1.9 + 0.42 * columns)
     with style(theme):
-        # Two columns of one unit each would make towers: tiles are at most square.
+        # Tiles are at most square; two columns alone would be towers.
         tile = min(0.34, (width - 1.3) / columns)
         figure = Figure(figsize=(width, max(1.7, min(1.0 + tile * rows, 7))))
         axes = figure.add_subplot()
@@ -69,7 +69,7 @@ def head_importance(
 
 
 def _grid(axes: Axes, importance: Float[np.ndarray, "layers heads"], theme: Theme) -> None:
-    """A hair of a frame around each tile that is there, so that a zero is not a gap."""
+    """A thin frame around each switched tile, so that a zero is not a gap."""
     rows, columns = importance.shape
     switched = ~np.isnan(importance)
     for row in np.flatnonzero(switched.any(axis=1)):

@@ -16,7 +16,7 @@ class Look:
     Attributes:
         colour: the name of a colour of a `Theme`.
         marker: matplotlib's letter.
-        title: what people call it.
+        title: display name.
     """
 
     colour: str
@@ -24,7 +24,7 @@ class Look:
     title: str
 
 
-# What the others are held against stand first and in front.
+# The main comparison comes first and is drawn in front.
 LOOKS = {
     "proxyspex": Look("blue", "o", "ProxySPEX"),
     "lasso": Look("orange", "s", "LASSO on heads"),
@@ -44,7 +44,7 @@ _SPARE = (("green", "D"), ("pink", "v"), ("sky", "P"), ("ink", "X"), ("grey", "*
 
 
 def looks_of(methods: Iterable[str], players: str) -> Iterator[tuple[str, Look]]:
-    """Each method with its look; titles speak of `players`, unknown methods get what is left."""
+    """Each method with its look; titles name `players`, unknown methods get spare looks."""
     named = list(methods)
     taken = {(LOOKS[m].colour, LOOKS[m].marker) for m in named if m in LOOKS}
     spare = chain((one for one in _SPARE if one not in taken), cycle(_SPARE))

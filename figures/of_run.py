@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from headspex.engine.effects import effect_sizes
 from headspex.engine.energy import LayerEnergy, averaged_over_others, layer_energy
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.figures.curve import Curves, pruning_curve, pruning_curves
 from headspex.figures.energy import layer_interaction_energy
 from headspex.figures.faithfulness import faithfulness_by_budget
@@ -37,7 +37,7 @@ from headspex.units import plural, singular
 
 @dataclass(frozen=True)
 class RunFigure:
-    """A picture of a run; its caption names a {head} and {heads}, or what stands for them."""
+    """A picture of a run; {head}, {heads} and {Heads} in its caption become the run's units."""
 
     caption: str
     make: Callable[[RunView], Picture]
@@ -61,13 +61,13 @@ def _heads(run: RunView) -> Picture:
 def _energy(run: RunView) -> Picture:
     energy = layer_energy(run.spectrum, run.players)
     ranges = run.ranges or default_ranges(run.players.layers)
-    # One bar says it, where there is one range.
+    # A single range needs no bar of its own.
     split = {} if ranges == (run.players.layers,) else {format_layers(r): r for r in ranges}
     parts = {"all": energy} | {
         name: layer_energy(averaged_over_others(run.spectrum, run.players, layers), run.players)
         for name, layers in split.items()
     }
-    # The matrix has half of a pair of layers on each side; the picture shows one side.
+    # The matrix splits a pair of layers between both triangles; the picture shows one of them.
     whole = energy.matrix + energy.matrix.T - np.diag(np.diag(energy.matrix))
     figure = layer_interaction_energy(
         whole,
@@ -115,15 +115,15 @@ def _curve(run: RunView) -> Picture:
         for method in methods
     }
     whole = whole_model(points, own)
-    told, free = None, run.results["free"]
+    note, free = None, run.results["free"]
     if free is not None and not run.results["at_chance"]:
         best = next(p for p in of_method(points, "proxyspex", own) if p.n_pruned == free)
         total = run.results["players"]
         sentence = f"{best.n_pruned} of {total} {run.heads} gone: {best.score:.3f}"
-        told = (best.sparsity, best.score, sentence)
+        note = (best.sparsity, best.score, sentence)
     figure = pruning_curve(
         curves, metric=own, unpruned=whole.score, chance=run.results["chance"], players=run.heads,
-        told=told, theme=run.theme,
+        told=note, theme=run.theme,
     )  # fmt: skip
     return _of_records(figure, CurvePoint, [p for p in points if p.metric == own])
 
@@ -187,7 +187,7 @@ def _of_records(figure: Figure, kind: Any, records: Sequence[Any]) -> Picture:
     return Picture(figure, header, [[getattr(r, name) for name in header] for r in records])
 
 
-# Those that a run has, the answer first.
+# Figures of every run, the answer first.
 FIGURES: dict[str, RunFigure] = {
     "curve": RunFigure(
         "Held-out score as {heads} are removed, with 95 % intervals, between the whole model and "
@@ -207,17 +207,17 @@ FIGURES: dict[str, RunFigure] = {
     "orders": RunFigure("Energy and size of interactions, by how many {heads} take part.", _orders),
 }  # fmt: skip
 
-# Those that a run has after `headspex compare`.
+# Figures after `headspex compare`.
 COMPARED: dict[str, RunFigure] = {
     "faithfulness": RunFigure("R² of each method on fresh masks, by budget.", _faithfulness),
 }
 
-# Those that shapiq draws.
+# Figures drawn by shapiq.
 BY_SHAPIQ: dict[str, RunFigure] = {name: _by_shapiq(name) for name in PLOTS}
 
 
 def figures_of(run: RunView) -> list[str]:
-    """Those of `FIGURES` that this run has: `headspex explain` leaves no curve."""
+    """The run's figures among `FIGURES`: a run of `headspex explain` has no curve."""
     return [name for name in FIGURES if run.judged or name != "curve"]
 
 
@@ -239,14 +239,14 @@ def picture(run: RunView, name: str) -> Picture:
         raise UsageError(f"the figures of a run are {', '.join(known)}, but got {name!r}")
     if name == "curve" and not run.ranges and "curve" not in figures_of(run):
         raise UsageError(
-            "a curve is of schedules that were judged, but this run is of `headspex explain`; make "
-            "one with `headspex prune`, or measure parts of it with --ranges"
+            "a curve needs judged schedules, but this run was made by `headspex explain`; make one "
+            f"with `headspex prune`, or measure parts of the model with {argument('ranges')}"
         )
     return known[name].make(run)
 
 
 def draw(run: RunView, name: str, path: Path) -> list[Path]:
-    """Draw a figure into `path` (.svg, .png or .pdf), its table beside it; what was written.
+    """Draw a figure to `path` (.svg, .png or .pdf), with its table beside it; returns the files.
 
     Raises:
         UsageError: as `picture`, or another ending.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from headspex.figures.style import LIGHT, WIDTH, Theme, say, style
 from headspex.runs.interactions_table import Interaction
 
-_POINTED = 300  # strongest, each with a point of its own; of the others a line tells enough
+_POINTED = 300  # strongest effects drawn as points; the others are a line
 _COLOURS = ("grey", "orange", "blue", "green")  # of one head, two, three, more
 
 
@@ -43,8 +43,8 @@ def interaction_orders(
 
     Args:
         rows: see `ranked`; may be empty.
-        players: what they are interactions of.
-        unit: what effects are effects on.
+        players: name of the units.
+        unit: of the effects.
         theme: the colours.
     """
     with style(theme):
@@ -57,7 +57,7 @@ def interaction_orders(
             say(dots, "")
             return figure
         _bars(bars, rows, players, theme)
-        real = [row for row in rows if row.effect]  # a logarithm has no place for zeros
+        real = [row for row in rows if row.effect]  # zeros have no logarithm
         dots.plot(
             [r.rank for r in real], [abs(r.effect) for r in real], color=theme.faint, zorder=1
         )

@@ -1,4 +1,4 @@
-"""Removal curves: the value as the players go that a method names first."""
+"""Removal curves: the value as players are removed in each method's order."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from headspex.figures.style import LIGHT, WIDTH, Theme, below, style
 
 
 class Point(Protocol):
-    """A method's value after so many removals."""
+    """A method's value after some removals."""
 
     @property
     def method(self) -> str:
@@ -22,7 +22,7 @@ class Point(Protocol):
 
     @property
     def value(self) -> float:
-        """What is left."""
+        """The remaining value."""
 
 
 def removal_figure(

@@ -1,4 +1,4 @@
-"""A finished run as it is to be drawn, and a picture beside the table it was drawn from."""
+"""A finished run to draw, and a picture with the table it is drawn from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunView(FinishedRun):
 
     Attributes:
         theme: the colours.
-        ranges: groups of layers, for figures that tell them apart; () for their own choice.
+        ranges: groups of layers, for figures that separate them; () for the default.
     """
 
     theme: Theme = LIGHT
@@ -49,5 +49,5 @@ class RunView(FinishedRun):
 
     @property
     def heads(self) -> str:
-        """What is switched, in words."""
+        """Plural name of the switched units."""
         return plural(self.players.unit)

@@ -15,11 +15,11 @@ from headspex.errors import UsageError
 from headspex.players import Players
 
 PLOTS = ("upset", "waterfall", "force")
-TOP = 20  # terms that are drawn one by one; shapiq's waterfall adds up the others
+TOP = 20  # terms drawn separately; shapiq's waterfall sums the others
 
 
 def shapiq_values(spectrum: Spectrum, name: str) -> dict[Term, float]:
-    """What a plot draws, the value of () being where it starts.
+    """The values of a plot; that of () is its start.
 
     An UpSet plot draws the effects of the strongest terms, as in `interactions.csv`. A waterfall
     and a force plot go from the mean over sampled masks to the whole model, so they draw what each
@@ -44,8 +44,8 @@ def shapiq_plot(spectrum: Spectrum, players: Players, name: str) -> Figure:
     """A spectrum as shapiq draws it; see `shapiq_values`.
 
     Args:
-        spectrum: what is drawn.
-        players: what its columns are.
+        spectrum: to draw.
+        players: the columns of its masks.
         name: upset, waterfall or force.
 
     Raises:
@@ -60,13 +60,13 @@ def shapiq_plot(spectrum: Spectrum, players: Players, name: str) -> Figure:
             f"the figure {name} is drawn by shapiq; install it with pip install 'headspex[shapiq]'"
         ) from error
     start = values[()]
-    # A force plot wants the start among the values, the others beside them.
-    told = {term: value for term, value in values.items() if term or name == "force"}
+    # A force plot takes the start among the values, other plots separately.
+    drawn = {term: value for term, value in values.items() if term or name == "force"}
     named = sorted({column for term in values for column in term})
     place = {column: i for i, column in enumerate(named)}
     found = InteractionValues(
-        {tuple(place[column] for column in term): value for term, value in told.items()},
-        index="BII", min_order=min(map(len, told)), max_order=max(map(len, values)),
+        {tuple(place[column] for column in term): value for term, value in drawn.items()},
+        index="BII", min_order=min(map(len, drawn)), max_order=max(map(len, values)),
         n_players=len(named), baseline_value=start,
     )  # fmt: skip
     labels = np.array([players.label(column) for column in named])

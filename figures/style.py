@@ -19,9 +19,9 @@ WIDTH = 5.6  # inches: on a phone's screen, letters of 9 points stay readable
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by what they are for, after Okabe & Ito (2008): colour-blind readers tell them apart.
+    """Colours by purpose, after Okabe & Ito (2008): distinguishable for colour-blind readers.
 
-    Strength is told by opacity, so that nothing has the colour of the paper, whatever it is.
+    Opacity shows strength, so that colours work on any paper.
 
     Attributes:
         ink, paper: of text and of what lies under it.

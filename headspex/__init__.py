@@ -1,4 +1,4 @@
-"""Which attention heads, and which combinations of heads, an ability lives in, and which can go.
+"""Find which attention heads a capability depends on, how they interact, and which can be pruned.
 
 Names are imported on first use, so that `import headspex` and `headspex --help` are quick.
 """

@@ -1,4 +1,4 @@
-"""What a run is asked to do; every field is a flag of `headspex prune`."""
+"""The settings of a run; every field is a flag of `headspex prune`."""
 
 from __future__ import annotations
 
@@ -63,43 +63,42 @@ CHECKS: Mapping[str, Check] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One run. Numbers that are None are chosen from the model and the task, and recorded.
+    """Settings of one run. Numbers that are None are chosen by model and task, and recorded.
 
     Attributes:
         model: alias, Hub name, local directory or GGUF file.
         revision: of a model on the Hub.
-        adapter: folder of a PEFT adapter that is merged into the model.
+        adapter: folder of a PEFT adapter to merge into the model.
         task: "mini", "mmlu", a JSONL file, or another name that `headspex.tasks.load_task` takes.
         subjects: of the task; all when empty.
         data_dir: a local copy of the task's data.
         shots: answered questions before each question, 0..5.
         chat_template: put the tokenizer's chat template around each prompt.
-        unit: what the players are: "head", "kv-group", "layer" (its attention), "mlp", or two of
+        unit: kind of player: "head", "kv-group", "layer" (its attention), "mlp", or two of
             them as in "head,mlp".
-        layers: whose parts are players, as in "0-2,13"; all when None.
+        layers: layers whose parts are players, such as "0-2,13"; all when None.
         budget: forward passes of pilot and search; one pass is one question under one mask.
         verify_budget: forward passes of fresh masks and held-out curves.
-        questions_per_mask: how many search questions each mask is asked, or "all"; with "auto" a
-            pilot finds out how many pay best.
-        keep: probability that a sampled mask keeps a player; with "auto" a pilot finds one where
-            the model still works and masks differ.
-        may_cost: the loss of the task's own score that still counts as none; a point of accuracy,
-            or a hundredth of another score, when None.
-        prune: judge pruning schedules; False, as in `headspex explain`, finds what heads do alone.
-        refine: rounds in which the schedule is walked on the model, each about a quarter of
-            the budget on top of it, and at least two questions a candidate.
+        questions_per_mask: search questions for each mask, or "all"; "auto" chooses by a pilot.
+        keep: probability that a sampled mask keeps a player; "auto" chooses by a pilot, where the
+            model still works and masks differ.
+        may_cost: allowed loss of the task's own score; when None a point of accuracy, or a
+            hundredth of another score.
+        prune: judge pruning schedules; False, as in `headspex explain`, only fits the spectrum.
+        refine: rounds of walking the schedule on the model; each costs about a quarter of the
+            budget in addition, with at least two questions per candidate.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
-        protocol: "paper" stands for its settings; see `headspex.presets`. "hendrycks" writes
+        protocol: "paper" sets those of the paper; see `headspex.presets`. "hendrycks" writes
             multiple choice as MMLU's authors did.
-        metric: the value that the spectrum explains, such as "accuracy", "margin" or "logprob"; the
-            task's own when None.
-        look_every: passes of the search between two looks at how well it predicts; at every
-            eighth of the default budget where only `stop_at_faithfulness` is given.
-        stop_at_faithfulness: R² that is enough: the search ends at a look whose interval is above.
+        metric: what the spectrum explains, such as "accuracy", "margin" or "logprob"; the task's
+            own when None.
+        look_every: passes of the search between two looks at its R²; an eighth of the default
+            budget if only `stop_at_faithfulness` is set.
+        stop_at_faithfulness: the search ends at a look whose R² interval lies above this.
         seed: fixes every random choice.
         device, dtype: where and in which precision the model runs.
-        threads: of torch and xgboost; floats depend on it.
+        threads: of torch and xgboost; the last bits of results depend on it.
     """
 
     model: str = "tiny"
@@ -145,7 +144,7 @@ class Settings:
                 f"{self.ablation}"
             )
         units = parse_units(self.unit)
-        # One name for one thing: "mlp,head" is the same run.
+        # Normalised: "mlp,head" is the same run.
         object.__setattr__(self, "unit", ",".join(units))
         if self.rescale and units != ("head",):
             raise UsageError(
@@ -154,14 +153,14 @@ class Settings:
             )
         if self.ablation != "zero" and "mlp" in units:
             raise UsageError(
-                f"MLPs are only ever zeroed, but {argument('ablation')} is {self.ablation} and "
+                f"MLPs can only be zeroed, but {argument('ablation')} is {self.ablation} and "
                 f"{argument('unit')} is {self.unit}; use {argument('ablation')} zero"
             )
         if not self.prune:
             object.__setattr__(self, "refine", 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as they stand in run.json."""
+        """The settings as in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
 
 

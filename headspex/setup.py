@@ -1,4 +1,4 @@
-"""What a run is: its model, task, players, plan and questions, each loaded on first use."""
+"""The parts of a run: model, task, players, plan and questions, each loaded on first use."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", 
 
 
 class Setup:
-    """A model, a task and settings, and all that follows from them before anything is scored.
+    """A model, a task and settings, and everything they determine before scoring.
 
     Args:
         model: alias, Hub name, directory, GGUF file, transformers model, peft.PeftModel or
             TransformerBridge.
         task: name, see `headspex.tasks.load_task`; a `headspex.tasks.Task`; or with `prompts` a
             metric of the logits, `metric(logits, batch) -> [batch]`, see `headspex.tasks.game`.
-        prompts, corrupted: of the metric: texts or token ids; the corrupted ones, as long as their
-            clean ones, serve `ablation="resample"`.
+        prompts, corrupted: for a metric: texts or token ids. Corrupted prompts are for
+            `ablation="resample"`, each as long as its clean prompt.
         tokenizer: of a model given as an object.
         settings: see `Settings`.
 
     Attributes:
-        by_name: whether model and task were named, so that a command can repeat the run.
-        seconds: of each stage of the run.
-        watch: told how far the run is.
+        by_name: whether model and task were given by name, so that a command can repeat the run.
+        seconds: duration of each stage.
+        watch: records progress.
 
     Raises:
-        UsageError: a setting, model or task that cannot be; also from the properties, which load
-            on first use.
+        UsageError: an invalid setting, model or task; also from properties, which load on first
+            use.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Setup:
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Self:
-        """That of a finished run, with the plan that its budgets bought.
+        """The setup of a finished run, with its plan.
 
         Args:
-            identity: as in run.json. Whether model and data are still those of the run is not
-                looked at: compare it with this `identity`.
+            identity: as in run.json. Model and data may have changed since; to check, compare it
+                with the `identity` of the result.
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         setup = cls(**{**given, "subjects": tuple(identity["subjects"])})
@@ -124,30 +124,30 @@ class Setup:
             task = load_task(
                 settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
             )
-        # Here, as the task is read before the model, which takes longer.
+        # Checked here, before the model, which takes longer to load.
         if settings.metric is not None:
             task.check_metric(settings.metric)
         return task
 
     @cached_property
     def metric(self) -> str:
-        """The value that the spectrum explains."""
+        """The metric that the spectrum explains."""
         return self.settings.metric or self.task.metric
 
     @property
     def has_slopes(self) -> bool:
-        """Whether a walk takes slopes of the score: they tell enough where it is smooth.
+        """Whether a walk uses slopes of the score, which needs a smooth score.
 
-        Where heads are rescaled it is not: each one that goes makes others louder. Nor is the
-        log-probability of a single answer, of which a model is sure until it is not: on `mini`
-        walks with slopes of it left 88 % of the answers right with half of the heads removed, and
-        those without 99 % (4 seeds).
+        With rescaling it is not smooth: each removed head amplifies others. Nor is the
+        log-probability of a single answer, which falls abruptly: on `mini`, with half of the heads
+        removed, 88 % of the answers were right after walks with its slopes, and 99 % without (4
+        seeds).
         """
         return self.task.kind.sloped and not self.settings.rescale
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-        """All questions that may be searched, and all that are held out."""
+        """All search questions, and all held-out questions, of the task."""
         task, settings = self.task, self.settings
         if settings.protocol != "paper":
             return split_task(task)
@@ -177,7 +177,7 @@ class Setup:
 
     @cached_property
     def players(self) -> Players:
-        """The heads, or other parts, that are switched."""
+        """The switched heads, or other parts."""
         layers = self.settings.layers
         chosen = None if layers is None else parse_layers(layers, self.model.n_layers)
         return Players.of_unit(
@@ -196,7 +196,7 @@ class Setup:
 
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:
-        """The search and the held-out questions that are used, subjects in proportion."""
+        """The search and held-out questions that the run uses, subjects in proportion."""
         seed, plan, halves = self.settings.seed, self.plan, self.halves
         return (
             in_proportion(halves[0], plan.n_search, rng=stream(seed, "search questions")),
@@ -205,9 +205,9 @@ class Setup:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides a score or a choice; equal identities give equal files."""
+        """Everything that decides a score or a choice; equal identities give equal files."""
         settings = self.settings.to_dict()
-        # What the budgets buy counts, not how they were asked for.
+        # The plan has the resulting sizes, whichever way the budgets were given.
         del settings["budget"], settings["verify_budget"]
         return {
             **settings,
@@ -225,7 +225,7 @@ class Setup:
         }
 
     def scored_by(self, fill: Float[np.ndarray, "layers heads d_head"] | None) -> dict[str, Any]:
-        """All that decides a score to its last bit, its mask and question aside.
+        """Everything but mask and question that decides a score to its last bit.
 
         Args:
             fill: the heads' means, for mean ablation.
@@ -258,10 +258,10 @@ class Setup:
         return self.encode(search + heldout)
 
     def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
-        """Questions of the task, as this run puts them to the model.
+        """Questions of the task as this run's tokens.
 
         Raises:
-            UsageError: as the task's, or a token that the model has no embedding for.
+            UsageError: as for the task, or a token without an embedding in the model.
         """
         settings, model = self.settings, self.model
         encoded = encode_task(
@@ -285,7 +285,7 @@ class Setup:
         Args:
             store: keeps every score.
             fill: the heads' means, for mean ablation.
-            workers: measure in place of this process.
+            workers: measure elsewhere; None measures in this process.
         """
         search, heldout = self.questions
         return Judge(
@@ -295,7 +295,7 @@ class Setup:
         )  # fmt: skip
 
     def costs(self) -> MaskCosts:
-        """What masks and questions of the search cost."""
+        """Costs of masks and questions in the search."""
         inputs = plan_inputs(self.encoded[: self.plan.n_search], self.model.n_ctx)
         config = self.model.bridge.original_model.config
         return mask_costs(
@@ -304,7 +304,7 @@ class Setup:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add a stage to `seconds`."""
+        """Time a stage, adding to `seconds`."""
         self.watch.stage(stage)
         begin = time.perf_counter()
         yield

@@ -22,19 +22,19 @@ class Study(Setup):
     def run(
         self, out: str | Path, *, ray: str | None = None, cpus_per_worker: int | None = None
     ) -> Findings:
-        """Do everything, write the run's folder, and return what was found.
+        """Do the run, write its folder, and return the findings.
 
-        A run that was stopped, however, goes on where it was, and one with a larger budget than
-        before goes on from there; its files are those of a run that nothing happened to.
+        A stopped run resumes where it was, and a larger budget extends a finished one. The files
+        are those of an uninterrupted run.
 
         Args:
             out: the folder.
             ray: measure with Ray: "local", or the address of a cluster. Results are the same.
-            cpus_per_worker: of Ray, where there are no GPUs; as many as torch's threads by default.
+            cpus_per_worker: for Ray without GPUs; torch's number of threads by default.
 
         Raises:
-            UsageError: settings that do not fit the model or task, a folder of another run or one
-                that another process works in, `cpus_per_worker` without `ray`, or a full disk.
+            UsageError: settings that do not fit the model or task, a folder of another run or
+                locked by another process, `cpus_per_worker` without `ray`, or a full disk.
         """
         from headspex.report import publish  # matplotlib takes a second
         from headspex.runs.run import run
@@ -42,14 +42,14 @@ class Study(Setup):
         return run(self, Path(out), ray=ray, cpus_per_worker=cpus_per_worker, publish=publish)
 
     def __repr__(self) -> str:
-        """One line: what is switched, in which model, on which task."""
+        """One line: model, task, switched units and seed."""
         settings = self.settings
         layers = "" if settings.layers is None else f" of layers {settings.layers}"
         switched = f"{plural(settings.unit)}{layers}"
         return f"Study({settings.model} on {settings.task}, {switched}, seed {settings.seed})"
 
     def _repr_html_(self) -> str:
-        """What was asked for, for a notebook: the settings that are not the default."""
+        """For a notebook: the settings that differ from the default."""
         default = type(self.settings)()
         rows = [
             (name, str(value))

@@ -51,7 +51,7 @@ def test_what_needs_a_curve_says_so(run: Path, capsys: pytest.CaptureFixture[str
     assert "headspex prune" in capsys.readouterr().err
     for command in (["compare", str(run)], ["schedule", str(run), "--to", str(run / "other")]):
         assert main(command) == 2
-        assert "is of `headspex explain`" in capsys.readouterr().err
+        assert "made by `headspex explain`" in capsys.readouterr().err
 
 
 def test_a_run_of_prune_in_its_folder_is_refused_by_the_command(

@@ -126,7 +126,7 @@ def test_few_heads_and_another_text_are_judged(
 WRONG = [
     (["--method", "best"], "--method must be one of greedy"),
     (["--combine", "sum"], "--combine must be one of"),
-    (["--combine", "worst", "--method", "exact"], "goes with --method greedy"),
+    (["--combine", "worst", "--method", "exact"], "needs --method greedy"),
     (["--weights", "1", "2"], "--weights must be one number for each of 1 run under"),
     (["--weights", "nan"], "one positive number for each of 1 run, but got [nan]"),
     (["--weights", "-1"], "one positive number for each of 1 run, but got [-1.0]"),

@@ -197,7 +197,7 @@ def test_a_file_system_without_locks_is_refused_and_left_as_it_was(
         raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    said = rf"file system with locks, .* gives none \({os.strerror(reason)}\); choose .* \(out\)"
+    said = rf"file system with locks, .* has none \({os.strerror(reason)}\); choose .* \(out\)"
     with pytest.raises(UsageError, match=said), locked(tmp_path / "run"):
         pass
     assert list(tmp_path.iterdir()) == []

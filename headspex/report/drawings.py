@@ -1,4 +1,4 @@
-"""Figures inside a page: SVG that takes the page's colours, and whose parts name their heads."""
+"""Figures inside a page: SVG in the page's colours, with parts labelled by their heads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def drawing(figure: Figure, *, name: str, caption: str) -> str:
     """A figure, drawn in the colours of `LIGHT`, as an element of a page.
 
     Args:
-        figure: with gids such as "of L0H3 L1H2" on what stands for heads.
-        name: of the figure; ids within a page differ by it.
-        caption: what who cannot see it is told.
+        figure: with gids such as "of L0H3 L1H2" on parts that show heads.
+        name: of the figure; prefix of its ids in the page.
+        caption: text alternative for screen readers.
     """
     svg = encoded(figure, "svg").decode()
     svg = svg[svg.index("<svg") :]  # the XML prologue has no place inside a page
@@ -39,15 +39,15 @@ def drawing(figure: Figure, *, name: str, caption: str) -> str:
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """Ids that something refers to get the figure's name, as a page has each but once."""
+    """Prefix referenced ids with the figure's name, to be unique in the page; drop the others."""
     used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
-    kept = {one or other for one, other in used}
+    kept = {url or href for url, href in used}
     svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in kept else "", svg)
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 
 def palette() -> str:
-    """The colours of drawings as CSS: dark paper where the reader prefers it, never in print."""
+    """The colours as CSS variables: dark if the reader prefers it, never in print."""
 
     def variables(theme: Theme) -> str:
         return " ".join(f"--{field}: {colour};" for field, colour in asdict(theme).items())

@@ -1,4 +1,4 @@
-"""The page: the answer first, then pictures, tables, how to read them, and how to repeat them."""
+"""The report: the answer first, then pictures, tables, and how to read and repeat them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def write_report(run: RunView, *, to: Path | None = None) -> Path:
     """Write the page of a run from the files of its folder.
 
     Args:
-        run: what is told.
+        run: to report.
         to: the file; the folder's report.html by default.
 
     Raises:
-        UsageError: another ending than .html, or damaged files of the run.
+        UsageError: the ending is not .html, or files of the run are damaged.
     """
     path = to or run.folder.report
     if path.suffix not in (".html", ".htm"):
         raise UsageError(f"the report is an .html file, but got {path.name!r}")
-    # Its colours are those of light paper; the page turns them dark where the reader likes it so.
+    # Drawn in light colours; the page switches to dark ones if the reader prefers it.
     run = replace(run, theme=LIGHT)
     title = f"{run.identity['model']} on {run.identity['task']}"
     names = [
@@ -62,7 +62,7 @@ def write_report(run: RunView, *, to: Path | None = None) -> Path:
 
 def _document(title: str, body: str) -> str:
     css, script = read_text(_HERE / "page.css"), read_text(_HERE / "page.js")
-    # The policy refuses whatever is not in this file: no network, whoever edits the page.
+    # The policy allows nothing from outside this file: no network, even after edits.
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
     )
@@ -229,6 +229,6 @@ def _caveats(run: RunView) -> list[str]:
 
 
 def _command(run: RunView) -> str:
-    """What to type to repeat the run."""
-    told: str = run.results.get("command", "headspex prune, with the settings in run.json")
-    return told
+    """The command that repeats the run."""
+    command: str = run.results.get("command", "headspex prune, with the settings in run.json")
+    return command

@@ -1,4 +1,4 @@
-"""The pictures and the page of a run, drawn from the numbers in its folder."""
+"""Figures and report of a run, from the numbers in its folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headspex.runs.finished_run import FinishedRun
 
 
 def publish(run: FinishedRun) -> list[Path]:
-    """Draw the figures of a run and write its page; returns what was written."""
+    """Draw the figures of a run and write its report; returns the files."""
     view = RunView(run.folder, run.identity, run.results)
     pictures = [
         path

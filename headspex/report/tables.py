@@ -1,4 +1,4 @@
-"""Tables of a page: sorted by a click on a header, searched by a box, walked by arrow keys."""
+"""HTML tables: sorted by a click on a header, with a search box and arrow keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as people read it, and as it sorts."""
+    """A number as displayed, and its value for sorting."""
 
     text: str
     value: float
@@ -21,8 +21,8 @@ class Row:
 
     Attributes:
         cells: text sorts as text, numbers as numbers.
-        heads: labels that it is about, such as "L3H1 L3H4".
-        gone: how many have gone when its head goes; None where it is not of a schedule.
+        heads: labels of its heads, such as "L3H1 L3H4".
+        gone: its position in the schedule, from 1; None for other tables.
     """
 
     cells: Sequence[str | Cell]
@@ -31,11 +31,11 @@ class Row:
 
 
 def table(name: str, caption: str, header: Sequence[str], rows: Iterable[Row]) -> str:
-    """A table in a box that scrolls.
+    """A table in a scrolling box.
 
     Args:
-        name: its id; also that of its search box and of the number of rows found.
-        caption: what it holds.
+        name: its id, which its search box refers to.
+        caption: shown above it, and its label for screen readers.
     """
     lines = list(rows)
     heads = "".join(
@@ -56,7 +56,7 @@ def table(name: str, caption: str, header: Sequence[str], rows: Iterable[Row]) -
 def _row(row: Row, *, first: bool) -> str:
     about = "" if not row.heads else f' data-heads="{escape(row.heads, quote=True)}"'
     gone = "" if row.gone is None else f' data-gone="{row.gone}"'
-    # One stop of the tab key for all rows; arrow keys go on from there.
+    # The tab key stops once for all rows; arrow keys move between them.
     return f'<tr tabindex="{0 if first else -1}"{about}{gone}>{"".join(map(_cell, row.cells))}</tr>'
 
 
