@@ -52,7 +52,7 @@ class Status:
         if self.state == "running":
             lines.append(f"by {self.held_by}")
         if self.state == "stopped":
-            lines.append("repeat the command that began it to resume")
+            lines.append("repeat the command that began it to go on")
         return "\n".join(lines)
 
 
