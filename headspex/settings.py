@@ -25,6 +25,7 @@ from headspex.support.validation import (
 )
 from headspex.units import parse_units
 
+AUTO = "auto"  # a setting left to headspex
 LARGEST_BUDGET = 10**12
 MOST_ROUNDS = 20  # of refinement; each spends about a quarter of the budget again
 
@@ -97,7 +98,8 @@ class Settings:
             budget if only `stop_at_faithfulness` is set.
         stop_at_faithfulness: the search ends at a look whose R² interval lies above this.
         seed: fixes every random choice.
-        device, dtype: where and in which precision the model runs.
+        device, dtype: where and in which precision the model runs; "auto" chooses by machine and
+            checkpoint, see `headspex.hooks.load_model`.
         threads: of torch and xgboost; the last bits of results depend on it.
     """
 
@@ -125,8 +127,8 @@ class Settings:
     look_every: int | None = None
     stop_at_faithfulness: float | None = None
     seed: int = 0
-    device: str = "cpu"
-    dtype: str = "float32"
+    device: str = AUTO
+    dtype: str = AUTO
     threads: int = 2
 
     def __post_init__(self) -> None:

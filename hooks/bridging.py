@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 from headspex.errors import UsageError
-from headspex.hooks.catalogue import ARCHITECTURES
-from headspex.hooks.switches import hook_name
+from headspex.hooks.hook_check import check_hooks
+from headspex.support.notice import first_line
 
 ENCODERS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForPreTraining",
             "ForQuestionAnswering")  # fmt: skip
@@ -18,8 +18,10 @@ def check_config(config: Any, name: str) -> str:
     """The architecture's class name.
 
     Raises:
-        UsageError: not a decoder, or an architecture without tested ablation.
+        UsageError: not a decoder, or one that TransformerLens has no bridge for.
     """
+    from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
+
     listed = (getattr(config, "architectures", None) or [""])[0]
     kind = getattr(config, "model_type", "")
     shown = listed or kind or "an unnamed architecture"
@@ -32,15 +34,20 @@ def check_config(config: Any, name: str) -> str:
             f"headspex needs a decoder-only language model, but {name} is {shown}; "
             "take a Llama-style model"
         )
-    for architecture in sorted(ARCHITECTURES):
-        if architecture == listed or (
-            not listed and architecture.lower() == f"{kind.replace('_', '')}forcausallm"
-        ):
-            return architecture
-    raise UsageError(
-        f"headspex knows {', '.join(sorted(ARCHITECTURES))}, but {name} is {shown}; "
-        "take a model of a known architecture"
-    )
+    named = listed or _causal_class(config)
+    if named not in SUPPORTED_ARCHITECTURES:
+        raise UsageError(
+            f"headspex ablates with TransformerLens, which has no bridge for {named or shown}, the "
+            f"architecture of {name}; take a model of another family (headspex models)"
+        )
+    return named
+
+
+def _causal_class(config: Any) -> str:
+    """The class that transformers would load this configuration as; "" if it has none."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return str(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(getattr(config, "model_type", ""), ""))
 
 
 def is_bridge(model: Any) -> bool:
@@ -53,18 +60,21 @@ def bridge_from_model(model: Any, architecture: str, name: str) -> Any:
     """A TransformerBridge around a transformers model, which is edited in place.
 
     Raises:
-        UsageError: the bridge has no `hook_z` in every layer.
+        UsageError: TransformerLens cannot build it, or its hooks do not ablate; see
+            `headspex.hooks.hook_check`.
     """
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
     model.set_attn_implementation("eager")
-    bridge = build_bridge_from_module(
-        model, architecture, hf_config=copy.deepcopy(model.config), model_name=name
-    )
-    layers = range(int(bridge.cfg.n_layers))
-    if absent := [hook_name(k) for k in layers if hook_name(k) not in bridge.hook_dict]:
-        raise UsageError(
-            f"{name} cannot be ablated: its bridge has no {absent[0]}; "
-            "take a model of a known architecture"
+    try:
+        bridge = build_bridge_from_module(
+            model, architecture, hf_config=copy.deepcopy(model.config), model_name=name
         )
+    except Exception as error:
+        raise UsageError(
+            f"TransformerLens cannot build its bridge of {name} ({first_line(error)}); take a "
+            "model of another family (headspex models)"
+        ) from error
+    bridge.eval()
+    check_hooks(bridge, name)
     return bridge

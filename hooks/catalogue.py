@@ -1,4 +1,4 @@
-"""Which models have a short name, and which architectures are known to ablate correctly."""
+"""Which models have a short name, and which architectures the tests cover."""
 
 ALIASES: dict[str, str] = {
     "llama-2-7b": "meta-llama/Llama-2-7b-hf",
@@ -18,6 +18,22 @@ ALIASES: dict[str, str] = {
     "llama-3.2-3b": "meta-llama/Llama-3.2-3B",
     "llama-3.2-3b-instruct": "meta-llama/Llama-3.2-3B-Instruct",
     "llama-3.3-70b-instruct": "meta-llama/Llama-3.3-70B-Instruct",
+    "gpt2": "openai-community/gpt2",
+    "gpt2-medium": "openai-community/gpt2-medium",
+    "gpt2-large": "openai-community/gpt2-large",
+    "gpt2-xl": "openai-community/gpt2-xl",
+    "pythia-70m": "EleutherAI/pythia-70m-deduped",
+    "pythia-160m": "EleutherAI/pythia-160m-deduped",
+    "pythia-410m": "EleutherAI/pythia-410m-deduped",
+    "pythia-1b": "EleutherAI/pythia-1b-deduped",
+    "pythia-1.4b": "EleutherAI/pythia-1.4b-deduped",
+    "pythia-2.8b": "EleutherAI/pythia-2.8b-deduped",
+    "pythia-6.9b": "EleutherAI/pythia-6.9b-deduped",
+    "pythia-12b": "EleutherAI/pythia-12b-deduped",
+    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "smollm2-360m": "HuggingFaceTB/SmolLM2-360M-Instruct",
+    "smollm2-1.7b": "HuggingFaceTB/SmolLM2-1.7B-Instruct",
+    "smollm3-3b": "HuggingFaceTB/SmolLM3-3B",
     "mistral-7b": "mistralai/Mistral-7B-v0.3",
     "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
     "qwen2-0.5b": "Qwen/Qwen2-0.5B",
@@ -36,16 +52,37 @@ ALIASES: dict[str, str] = {
     "gemma-2-2b-it": "google/gemma-2-2b-it",
     "gemma-2-9b": "google/gemma-2-9b",
     "gemma-2-9b-it": "google/gemma-2-9b-it",
+    "gemma-3-270m": "google/gemma-3-270m",
+    "gemma-3-1b": "google/gemma-3-1b-pt",
+    "gemma-3-1b-it": "google/gemma-3-1b-it",
+    "olmo-2-1b": "allenai/OLMo-2-0425-1B",
+    "olmo-2-7b": "allenai/OLMo-2-1124-7B",
+    "olmo-2-13b": "allenai/OLMo-2-1124-13B",
 }
 
-# Each has a test that ablating hook_z equals zeroing o_proj columns, and mlp.hook_out zeroing
-# down_proj, on a small random model.
+# Each has tests, on a small random model, that hooks equal zeroed weights, and that the fast path
+# equals the bridge. Other decoders that TransformerLens has a bridge for are
+# taken as well, after the check of `headspex.hooks.hook_check`.
 ARCHITECTURES: frozenset[str] = frozenset(
     {
         "LlamaForCausalLM",
         "MistralForCausalLM",
+        "MixtralForCausalLM",
         "Qwen2ForCausalLM",
         "Qwen3ForCausalLM",
+        "Qwen3MoeForCausalLM",
+        "GemmaForCausalLM",
         "Gemma2ForCausalLM",
+        "Gemma3ForCausalLM",
+        "GPT2LMHeadModel",
+        "GPTNeoXForCausalLM",
+        "GraniteForCausalLM",
+        "OlmoForCausalLM",
+        "Olmo2ForCausalLM",
+        "Olmo3ForCausalLM",
+        "PhiForCausalLM",
+        "Phi3ForCausalLM",
+        "SmolLM3ForCausalLM",
+        "GptOssForCausalLM",
     }
 )

@@ -1,4 +1,4 @@
-"""The fast path: a Llama's forward pass under many masks, computing only what answers need.
+"""The fast path: a forward pass under many masks, computing only what answers need.
 
 - Layers below the first ablated part are computed once per input (`headspex.hooks.prefix`).
 - A prefix that inputs share, such as worked examples, is computed once per mask.
@@ -16,18 +16,10 @@ from torch import Tensor
 
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.answers import Answers, Asked, asked, read_off
-from headspex.hooks.batching import Fork, Work, batches, chunks, forks
+from headspex.hooks.attention import KeysValues, States
+from headspex.hooks.batching import Work, batches, chunks, forks
+from headspex.hooks.decoder import Decoder, Replaced
 from headspex.hooks.inputs import Inputs
-from headspex.hooks.llama import (
-    Heads,
-    KeysValues,
-    Llama,
-    States,
-    attend,
-    keys_values,
-    log_probs,
-    rest_of_layer,
-)
 from headspex.hooks.prefix import Trunk
 
 LOGITS = 2**26  # computed at once: 256 MiB in float32
@@ -35,25 +27,34 @@ LOGITS = 2**26  # computed at once: 256 MiB in float32
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """A prefix under several masks: keys and values of the layers above the first ablated one."""
+    """A prefix under several masks: keys and values of the first ablated layer and those above."""
 
     kv: dict[int, KeysValues]
     state: dict[int, Int[np.ndarray, " masks"]]  # the row of `kv` of each mask
     mask_of_rank: dict[int, int]
 
+    def past(self, index: int, ranks: Int[np.ndarray, " states"]) -> KeysValues:
+        """Keys and values of a layer under the masks with these ranks."""
+        mask = np.array([self.mask_of_rank[int(rank)] for rank in ranks])
+        state, (k, v) = self.state[index][mask], self.kv[index]
+        if (state == state[0]).all():
+            return k[state[0]][None], v[state[0]][None]
+        rows = torch.from_numpy(state).to(k.device)
+        return k[rows], v[rows]
+
 
 class FastPath:
-    """Scores items with a Llama's weights.
+    """Scores items with a model in parts.
 
     Args:
-        llama: weights.
+        decoder: the model.
         inputs: all inputs of later calls.
         batch_tokens: tokens in one batch of the states that are cached between calls.
     """
 
-    def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
-        self._llama, self._inputs = llama, inputs
-        self._trunk = Trunk(llama, inputs, batch_tokens)
+    def __init__(self, decoder: Decoder, inputs: Inputs, batch_tokens: int) -> None:
+        self._decoder, self._inputs = decoder, inputs
+        self._trunk = Trunk(decoder, inputs, batch_tokens)
 
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
@@ -66,33 +67,34 @@ class FastPath:
             for batch in batches(work, chunk, lengths, batch_tokens, merged=True):
                 question = asked(work, self._inputs, batch)
                 x, state = self._answers(work, batch, question, ablation, shared)
-                values = _read(x, state, question, self._llama)
+                values = _read(x, state, question, self._decoder)
                 rows = torch.from_numpy(work.rows[batch])[question.item]
                 yield batch, Answers(rows, question.choice, values)
 
     def forget(self, batch_tokens: int) -> None:
         """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
-        self._trunk = Trunk(self._llama, self._inputs, batch_tokens)
+        self._trunk = Trunk(self._decoder, self._inputs, batch_tokens)
 
     def _shared(
         self, beginning: tuple[int, ...], work: Work, chunk: np.ndarray, ablation: Ablation
     ) -> Shared:
-        llama = self._llama
+        decoder = self._decoder
         ranks, sample = np.unique(work.ranks[work.rows[chunk]], return_index=True)
         rows = work.rows[chunk][sample]  # one row of each mask
         prefix = self._trunk.beginning(beginning, work.first)
-        x, z = prefix.x[0][None], prefix.z[0][None]
-        found: dict[int, KeysValues] = {}
-        state: dict[int, np.ndarray] = {}
-        parted = forks(np.zeros_like(rows), work.codes[rows, work.first :])
+        x, start = prefix.x[0][None], np.zeros_like(rows)
+        kv, state = {work.first: prefix.kv[work.first]}, {work.first: start}
+        parted = forks(start, work.codes[rows, work.first :])
         for index, fork in enumerate(parted[:-1], work.first):
-            x = _fork_states(x, z, fork, work.masks[rows, index], ablation, llama, index)
+            x = _rows(x, fork.parent)
+            masks = _Masks(work.masks[rows[fork.member], index], ablation, index)
+            x, own = decoder.layer(x, index, replaced=masks.replaced, with_mlp=masks.with_mlp)
             state[index + 1] = fork.of_item
-            if index + 1 == llama.last:
-                found[index + 1] = keys_values(x, llama, index + 1)
-            else:
-                x, z, found[index + 1] = attend(x, llama, index + 1)
-        return Shared(found, state, {int(rank): n for n, rank in enumerate(ranks)})
+            if index > work.first:
+                kv[index], state[index] = own, fork.of_item
+        if decoder.last > work.first:
+            kv[decoder.last] = decoder.keys_values(x, decoder.last)
+        return Shared(kv, state, {int(rank): n for n, rank in enumerate(ranks)})
 
     def _answers(
         self,
@@ -103,52 +105,57 @@ class FastPath:
         shared: Shared | None,
     ) -> tuple[States, Int[np.ndarray, " items"]]:
         """The last residual stream at the answers of each state, and the state of each item."""
-        llama, rows = self._llama, work.rows[items]
-        x, z = self._trunk.states(question.inputs.tolist(), work.first)
+        decoder, rows = self._decoder, work.rows[items]
+        x = self._trunk.states(question.inputs.tolist(), work.first)
         parted = forks(question.of_item, work.codes[rows, work.first :])
-        member = np.zeros(0, dtype=np.int64)
+        before = np.unique(question.of_item, return_index=True)[1]  # one item of each state
         for index, fork in enumerate(parted, work.first):
-            if index > work.first:
-                past = None if shared is None else _past(shared, index, work.ranks[rows[member]])
-                places = question.places[question.of_item[member]]
-                x, z, _ = attend(x, llama, index, past, places if index == llama.last else None)
-            x = _fork_states(x, z, fork, work.masks[rows, index], ablation, llama, index)
-            member = fork.member
+            masks = _Masks(work.masks[rows[fork.member], index], ablation, index)
+            how = {"replaced": masks.replaced, "with_mlp": masks.with_mlp}
+            if index < decoder.last:
+                past = shared and shared.past(index, work.ranks[rows[fork.member]])
+                x, _ = decoder.layer(_rows(x, fork.parent), index, past=past, **how)
+            else:
+                past = shared and shared.past(index, work.ranks[rows[before]])
+                k, v = decoder.keys_values(x, index, past)
+                at = question.places[question.of_item[fork.member]]
+                start = k.shape[2] - x.shape[1]
+                x = _rows(x, fork.parent)
+                x = x.gather(1, at.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
+                known = _rows(k, fork.parent), _rows(v, fork.parent)
+                x = decoder.layer_at(x, index, at + start, known, **how)
+            before = fork.member
         return x, parted[-1].of_item
 
 
-def _past(shared: Shared, index: int, ranks: np.ndarray) -> KeysValues:
-    """Keys and values of a prefix under the masks with these ranks."""
-    mask = np.array([shared.mask_of_rank[int(rank)] for rank in ranks])
-    state, (k, v) = shared.state[index][mask], shared.kv[index]
-    if (state == state[0]).all():
-        return k[state[0]][None], v[state[0]][None]
-    rows = torch.from_numpy(state).to(k.device)
-    return k[rows], v[rows]
+class _Masks:
+    """What the masks of a layer do to states; `masks` is bool [states, switches]."""
+
+    def __init__(self, masks: np.ndarray, ablation: Ablation, index: int) -> None:
+        heads, mlp = masks[:, :-1], masks[:, -1]
+        self.with_mlp = None if mlp.all() else torch.from_numpy(mlp)
+        self.replaced: Replaced | None = None
+        if not heads.all():
+            kept = torch.from_numpy(heads)
+            self.replaced = lambda z: ablation.replaced(z, kept, index)
 
 
-def _fork_states(
-    x: States, z: Heads, fork: Fork, masks: np.ndarray, ablation: Ablation, llama: Llama, index: int
-) -> States:
-    """States after a layer whose masks split them; `masks` is bool [items, switches]."""
-    if len(fork.parent) > len(x):
-        parent = torch.from_numpy(fork.parent).to(x.device)
-        x, z = x[parent], z[parent]
-    heads, mlp = masks[fork.member, :-1], masks[fork.member, -1]
-    if not heads.all():
-        z = ablation.replaced(z, torch.from_numpy(heads), index)
-    return rest_of_layer(x, z, llama, index, None if mlp.all() else torch.from_numpy(mlp))
+def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
+    """The states before a fork, once for each state after it."""
+    if len(parent) == len(x):  # the states after a fork are in the order of those before it
+        return x
+    return x[torch.from_numpy(parent).to(x.device)]
 
 
 def _read(
-    x: States, state: Int[np.ndarray, " items"], question: Asked, llama: Llama
+    x: States, state: Int[np.ndarray, " items"], question: Asked, decoder: Decoder
 ) -> Float[Tensor, " reads"]:
     """The log-probabilities to read, for a few states at a time: vocabularies are large."""
     of_read = torch.from_numpy(state)[question.item]
     values = torch.zeros(len(of_read), dtype=x.dtype)
-    size = max(1, LOGITS // (x.shape[1] * len(llama.unembedding)))
+    size = max(1, LOGITS // (x.shape[1] * decoder.vocabulary))
     for start in range(0, len(x), size):
-        found = log_probs(x[start : start + size], llama)
+        found = decoder.log_probs(x[start : start + size])
         mine = (of_read >= start) & (of_read < start + size)
         where = (of_read[mine] - start, question.column[mine])
         at = tuple(part.to(found.device) for part in where)

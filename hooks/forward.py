@@ -1,7 +1,6 @@
 """Log-likelihoods of answers for many (question, mask) pairs: the hot loop of a study."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +11,13 @@ from jaxtyping import Float
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, refuse_resample
 from headspex.hooks.batching import plan_work
+from headspex.hooks.decoder import Decoder, refusal
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
-from headspex.hooks.llama import llama_weights
 from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.switches import check_switches
 from headspex.hooks.token_budget import Path, TokenBudget, scores, tokens_of
-from headspex.hooks.trust import disagreement, objection
+from headspex.hooks.trust import disagreement
 from headspex.support.notice import say_once
 from headspex.tasks.prompts import EncodedQuestion
 
@@ -117,19 +116,16 @@ class Prepared:
     @cached_property
     def _fast(self) -> tuple[FastPath | None, str]:
         """The fast path, or None and the reason why it does not apply."""
-        if reason := objection(self.bridge):
-            return None, reason
-        model, tokens = self.bridge.original_model, self._budget.batch_tokens
         longest = max(len(one.tokens) for one in self._inputs.passes)
-        llama = llama_weights(model, longest)
-        fast = FastPath(llama, self._inputs, tokens)
+        if reason := refusal(self.bridge, longest):
+            return None, reason
+        tokens = self._budget.batch_tokens
 
-        def exact() -> FastPath:
-            # The same weights; the rotary tables are rounded, so they are made again in float64.
-            ropes = llama_weights(model, longest).ropes
-            return FastPath(replace(llama, ropes=ropes), self._inputs, tokens)
+        def fresh() -> FastPath:  # a decoder stores positions in the precision it runs in
+            return FastPath(Decoder(self.bridge), self._inputs, tokens)
 
-        reason = disagreement(self.bridge, fast, exact, self._plain, self._inputs, tokens)
+        fast = fresh()
+        reason = disagreement(self.bridge, fast, fresh, self._plain, self._inputs, tokens)
         return (fast, "") if reason is None else (None, reason)
 
 

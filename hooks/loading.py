@@ -7,14 +7,20 @@ from typing import Any
 
 import torch
 
-from headspex.errors import UsageError, argument
+from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
+from headspex.hooks.placement import (
+    AUTO,
+    DTYPES,
+    check_dtype,
+    choose_device,
+    choose_dtype,
+    say_chosen,
+)
 from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
 from headspex.hooks.sources import find_source
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,8 +69,8 @@ def load_model(
     *,
     tokenizer: Any = None,
     revision: str | None = None,
-    device: str = "cpu",
-    dtype: str = "float32",
+    device: str = AUTO,
+    dtype: str = AUTO,
     adapter: str | os.PathLike[str] | None = None,
 ) -> LoadedModel:
     """Load a decoder-only model for ablation, with eager attention.
@@ -77,8 +83,10 @@ def load_model(
             repository is run.
         tokenizer: for objects; a bridge may bring its own.
         revision: branch, tag or commit of a Hub repository.
-        device: "cpu", "cuda", "cuda:1", "mps"; objects stay where they are.
-        dtype: "float32", "bfloat16" or "float16"; objects stay as they are.
+        device: "cpu", "cuda", "cuda:1", "mps"; "auto" takes the first of cuda, mps and cpu that
+            the machine has. Objects stay where they are.
+        dtype: "float32", "bfloat16" or "float16"; "auto" is the checkpoint's own on an
+            accelerator, and float32 on a CPU with enough memory. Objects stay as they are.
         adapter: folder of a PEFT adapter to merge into the weights; an adapter that merely lies
             beside them is ignored.
 
@@ -88,14 +96,16 @@ def load_model(
     """
     if not isinstance(model, str | os.PathLike):
         return _from_object(model, tokenizer, adapter)
-    check_device(device)
-    if dtype not in DTYPES:
-        raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    chosen_device = choose_device(device)
+    if dtype != AUTO:
+        check_dtype(dtype)
     source = find_source(os.fspath(model), revision, adapter)
     config = read_config(source)
     architecture = check_config(config, source.name)
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
-    weights = read_weights(source, config, DTYPES[dtype]).to(device)
+    chosen_dtype = choose_dtype(dtype, chosen_device, config)
+    say_chosen(device, dtype, chosen_device, chosen_dtype)
+    weights = read_weights(source, config, DTYPES[chosen_dtype]).to(chosen_device)
     bridge = bridge_from_model(weights, architecture, source.name)
     quantised = None
     if source.gguf is not None:
@@ -108,26 +118,6 @@ def load_model(
         adapter=source.adapter,
         quantised=quantised,
     )
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not know or that this machine lacks."""
-    try:
-        kind = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise UsageError(f"no device {device!r}; known: cpu, cuda, cuda:N, mps") from error
-    present = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if kind.type not in present:
-        raise UsageError(f"no device {device!r}; known: {', '.join(present)}, cuda:N")
-    if (kind.index or 0) >= present[kind.type]:
-        raise UsageError(
-            f"torch finds {present[kind.type]} {kind.type} devices on this machine, too few for "
-            f"{device!r}; use {argument('device')} cpu"
-        )
 
 
 def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | None) -> LoadedModel:

@@ -8,16 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from headspex.hooks.attention import KeysValues, States
+from headspex.hooks.decoder import Decoder
 from headspex.hooks.inputs import Inputs
-from headspex.hooks.llama import (
-    Heads,
-    KeysValues,
-    Llama,
-    States,
-    attend,
-    embedded,
-    rest_of_layer,
-)
 
 KEPT_BYTES_CPU = 2 * 2**30
 KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
@@ -25,19 +18,15 @@ KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
 
 @dataclass(frozen=True, eq=False)
 class PrefixState:
-    """States of some inputs at the first ablated layer, before its mask.
+    """States of some inputs before the first ablated layer."""
 
-    At the last layer they hold only the answers' positions.
-    """
-
-    x: tuple[Tensor, ...]  # [pos, width], the residual stream before the layer, without the prefix
-    z: tuple[Tensor, ...]  # [pos, head, d_head], its heads' outputs
+    x: tuple[Tensor, ...]  # [pos, width], the residual stream, without the prefix
     kv: tuple[KeysValues, ...] = ()  # only of a prefix: of each layer up to this one
 
     @property
     def nbytes(self) -> int:
         """Bytes of its tensors."""
-        return sum(t.nbytes for t in (*self.x, *self.z, *(t for pair in self.kv for t in pair)))
+        return sum(t.nbytes for t in (*self.x, *(t for pair in self.kv for t in pair)))
 
 
 class Trunk:
@@ -47,13 +36,13 @@ class Trunk:
     to the last bit.
 
     Args:
-        llama: weights.
+        decoder: the model in parts.
         inputs: all inputs of later calls.
         batch_tokens: tokens (with padding) of a batch.
     """
 
-    def __init__(self, llama: Llama, inputs: Inputs, batch_tokens: int) -> None:
-        self._llama, self._inputs = llama, inputs
+    def __init__(self, decoder: Decoder, inputs: Inputs, batch_tokens: int) -> None:
+        self._decoder, self._inputs = decoder, inputs
         self._batches_by_prefix = _batches_by_prefix(inputs, batch_tokens)
         self._place = {
             index: (number, place)
@@ -62,23 +51,20 @@ class Trunk:
         }
         self._kept: OrderedDict[tuple[int, object], PrefixState] = OrderedDict()
         self._bytes = 0
-        self._limit = _limit(llama.final_norm.device)
+        self._limit = _limit(decoder.device)
 
-    def states(self, indices: Sequence[int], first: int) -> tuple[States, Heads]:
-        """Distinct inputs at layer `first`, padded on the right, and its heads' outputs."""
+    def states(self, indices: Sequence[int], first: int) -> States:
+        """Distinct inputs before layer `first`, padded on the right."""
         places = [self._place[index] for index in indices]
         found = {number: self._batch(number, first) for number in dict(places)}
-        return (
-            pad_sequence([found[number].x[place] for number, place in places], batch_first=True),
-            pad_sequence([found[number].z[place] for number, place in places], batch_first=True),
-        )
+        return pad_sequence([found[number].x[place] for number, place in places], batch_first=True)
 
     def beginning(self, tokens: tuple[int, ...], first: int) -> PrefixState:
-        """States of a shared prefix at layer `first`."""
+        """State of a shared prefix before layer `first`."""
 
         def grow() -> PrefixState:
-            x, z, kv = self._grow([tokens], first)
-            return PrefixState((x[0],), (z[0],), kv)
+            x, kv = self._grow([tokens], first)
+            return PrefixState((x[0],), (*kv, self._decoder.keys_values(x, first)))
 
         return self._remembered((first, tokens), grow)
 
@@ -86,37 +72,24 @@ class Trunk:
         batch = self._batches_by_prefix[number]
         beginning = self._inputs.beginning(batch[0])
         tokens = [self._inputs.passes[i].tokens[len(beginning) :] for i in batch]
-        lengths = [len(one) for one in tokens]
-        at = None
-        if first == self._llama.last:
-            at = pad_sequence([torch.tensor(self._inputs.places(i)) for i in batch], True)
-            lengths = [len(self._inputs.places(i)) for i in batch]
 
         def grow() -> PrefixState:
             past = self.beginning(beginning, first).kv if beginning else ()
-            x, z, _ = self._grow(tokens, first, past, at)
-            return PrefixState(
-                tuple(one[:length] for one, length in zip(x, lengths, strict=True)),
-                tuple(one[:length] for one, length in zip(z, lengths, strict=True)),
-            )
+            x, _ = self._grow(tokens, first, past)
+            return PrefixState(tuple(one[: len(own)] for one, own in zip(x, tokens, strict=True)))
 
         return self._remembered((first, number), grow)
 
     def _grow(
-        self,
-        tokens: Sequence[tuple[int, ...]],
-        first: int,
-        past: tuple[KeysValues, ...] = (),
-        at: Tensor | None = None,
-    ) -> tuple[States, Heads, tuple[KeysValues, ...]]:
-        llama, found = self._llama, []
-        x = embedded(pad_sequence([torch.tensor(one) for one in tokens], True), llama)
+        self, tokens: Sequence[tuple[int, ...]], first: int, past: tuple[KeysValues, ...] = ()
+    ) -> tuple[States, tuple[KeysValues, ...]]:
+        start = past[0][0].shape[2] if past else 0
+        padded = pad_sequence([torch.tensor(one) for one in tokens], batch_first=True)
+        x, found = self._decoder.embedded(padded, start), []
         for index in range(first):
-            x, z, kv = attend(x, llama, index, past[index] if past else None)
-            x = rest_of_layer(x, z, llama, index)
+            x, kv = self._decoder.layer(x, index, past=past[index] if past else None)
             found.append(kv)
-        x, z, kv = attend(x, llama, first, past[first] if past else None, at)
-        return x, z, (*found, kv)
+        return x, tuple(found)
 
     def _remembered(self, key: tuple[int, object], grow: Callable[[], PrefixState]) -> PrefixState:
         if key not in self._kept:

@@ -17,7 +17,6 @@ from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import Work, plan_work
 from headspex.hooks.exact import can_be_exact, exactly
 from headspex.hooks.inputs import Inputs
-from headspex.hooks.llama import refusal
 from headspex.hooks.token_budget import Path, TokenBudget, scores
 from headspex.support.seeds import stream
 
@@ -33,13 +32,6 @@ ROUNDING = 32
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 
 _compared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-
-
-def objection(bridge: Any) -> str | None:
-    """Why the fast path does not apply to a bridge; None if it does."""
-    if getattr(bridge, "compatibility_mode", False):
-        return "its weights are folded (compatibility mode)"
-    return refusal(bridge.original_model)
 
 
 def disagreement(

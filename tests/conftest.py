@@ -1,6 +1,7 @@
 """Models and data that several test files share."""
 
 import copy
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from made_models import save_random_llama
 from threadpoolctl import threadpool_limits
 
-# Threads of BLAS wait for each other by spinning: beside another process on the same cores, what
-# takes a tenth of a second in one thread took six in two.
+# Threads of BLAS and OpenMP wait for each other by spinning: beside another process on the same
+# cores, what takes a tenth of a second in one thread took six in two. Models here are tiny.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}  # before torch is imported
 threadpool_limits(1, user_api="blas")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

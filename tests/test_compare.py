@@ -241,6 +241,7 @@ def test_a_run_that_cannot_be_had_again_is_refused(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_mean_ablation_is_compared_with_the_means_of_the_run(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

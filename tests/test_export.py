@@ -322,6 +322,7 @@ def test_an_existing_folder_is_refused_and_left_as_it_was(
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(model_folder: Path, tmp_path: Path) -> None:
     # No file may grow beyond 8 KB in this process: writing the weights fails half way.
     mask_of(str(model_folder), ragged(2, 4)).write(tmp_path / "mask.json")

@@ -9,9 +9,11 @@ import torch
 from made_questions import LETTERS, ask, draw
 
 from headspex.errors import UsageError
-from headspex.hooks import answer_log_probs, llama
+from headspex.hooks import answer_log_probs, attention
 from headspex.hooks.bridging import bridge_from_model
+from headspex.hooks.decoder import refusal
 from headspex.hooks.forward import Prepared
+from headspex.hooks.stock import Stock
 from headspex.support.notice import say_once
 from headspex.tasks import EncodedQuestion
 
@@ -106,26 +108,22 @@ def test_a_question_that_was_not_prepared_is_refused(llama_bridge: Any) -> None:
 
 
 class Counter:
-    """Tokens that pass through each layer's attention."""
+    """Tokens whose keys are computed in each layer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tokens = [0, 0, 0]
-        true = llama._keys_values
+        true = attention._attention
 
-        def count(h: Any, layer: Any, *rest: Any) -> Any:
-            self.tokens[self.layers.index(layer.attention_norm.data_ptr())] += h[..., 0].numel()
-            return true(h, layer, *rest)
+        def count(module: Any, query: Any, key: Any, *rest: Any, **named: Any) -> Any:
+            if attention._call.get().known is None:  # else those that were computed before serve
+                self.tokens[module.layer_idx] += key.shape[0] * key.shape[2]
+            return true(module, query, key, *rest, **named)
 
-        self.layers: list[int] = []
-        monkeypatch.setattr(llama, "_keys_values", count)
+        monkeypatch.setattr(attention, "_attention", count)
 
     def prepared(self, bridge: Any, questions: list[EncodedQuestion]) -> Prepared:
         """Ready and checked; the counts begin after that."""
         prepared = Prepared(bridge, questions, path="fast")
-        model = bridge.original_model.model
-        self.layers = [
-            layer._original_component.input_layernorm.weight.data_ptr() for layer in model.layers
-        ]
         answer_log_probs(prepared, questions)
         prepared._chosen().forget(4096)
         self.tokens = [0, 0, 0]
@@ -149,17 +147,7 @@ def test_the_trunk_is_computed_once_per_question_and_kept_between_calls(
     for seed in (1, 2):
         masks = np.repeat(draw(3, [1], seed=seed), 4, axis=0)
         answer_log_probs(prepared, questions * 3, masks)
-    assert counter.tokens == [40, 40, 2 * 3 * 40]
-
-
-def test_the_attention_below_the_first_ablated_mlp_is_part_of_the_trunk(
-    llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counter, questions = Counter(monkeypatch), equal_questions(4, 0, 10)
-    prepared = counter.prepared(llama_bridge, questions)
-    mlps = np.repeat(np.array([[True, False, True], [True, True, True]]), 4, axis=0)
-    answer_log_probs(prepared, questions * 2, keep_mlps=mlps)
-    assert counter.tokens == [40, 40, 2 * 40]
+    assert counter.tokens == [40, 2 * 3 * 40, 2 * 3 * 40]
 
 
 def test_a_shared_prefix_is_computed_once_per_mask(
@@ -169,7 +157,7 @@ def test_a_shared_prefix_is_computed_once_per_mask(
     prepared = counter.prepared(llama_bridge, questions)
     answer_log_probs(prepared, questions * 3, np.repeat(draw(3, [0, 1]), 4, axis=0))
     per_mask = 3 * (30 + 4 * 10)
-    assert counter.tokens == [30 + 40, per_mask, per_mask]
+    assert counter.tokens == [30 + per_mask, per_mask, per_mask]
 
 
 def test_masks_that_agree_on_their_first_layers_share_them(
@@ -181,7 +169,7 @@ def test_masks_that_agree_on_their_first_layers_share_them(
     masks[:, 0] = [[True, False, True, True]] * 4 + [[False, True, True, True]] * 4
     masks[:4, 1], masks[4:, 1] = masks[0, 1], masks[4, 1]
     answer_log_probs(prepared, questions * 8, masks)
-    assert counter.tokens == [10, 20, 20]
+    assert counter.tokens == [20, 20, 20]
 
 
 @pytest.mark.parametrize("path", ["fast", "bridge"])
@@ -247,10 +235,9 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
 
 def test_weights_are_taken_by_reference(llama_bridge: Any) -> None:
-    found = llama.llama_weights(llama_bridge.original_model, 8)
-    own = {p.data_ptr() for p in llama_bridge.original_model.parameters()}
-    layer = found.layers[0]
-    assert {w.data_ptr() for w in (layer.q, layer.down, found.embedding)} <= own
+    stock = Stock(llama_bridge.original_model).model
+    own = {id(weight) for weight in llama_bridge.original_model.parameters()}
+    assert {id(weight) for weight in stock.parameters()} == own
 
 
 def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(
@@ -274,7 +261,7 @@ def test_a_model_dispatched_by_a_device_map_is_taken_and_one_left_on_disk_is_not
     slow = answer_log_probs(bridge, questions, masks, path="bridge")
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
     model.lm_head.to("meta")
-    assert llama.refusal(model) == "its weights are quantised or not in memory"
+    assert "do not run one by one" in (refusal(bridge, 8) or "")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")

@@ -115,6 +115,7 @@ def test_what_brings_no_corrupted_prompts_is_not_resampled(
     assert not (model_folder / "never").exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_metric_runs_to_its_end(llama_bridge: Any, tmp_path: Path) -> None:
     study = headspex.Study(
         llama_bridge, difference, prompts=PROMPTS, corrupted=CORRUPTED, tokenizer=NoTokenizer(),

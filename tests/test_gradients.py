@@ -129,6 +129,7 @@ def test_where_memory_runs_out_fewer_questions_go_together(
         gate_gradients(llama_bridge, QUESTIONS, right)
 
 
+@pytest.mark.slow
 def test_a_run_without_room_for_slopes_says_so_and_goes_on(
     model_folder: Path,
     story: Path,

@@ -131,12 +131,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "metrics", "shots"),
     [
-        pytest.param("arc_easy", ("acc", "acc_norm"), 0, marks=pytest.mark.slow),
-        pytest.param("arc_easy", ("acc_norm",), 3, marks=pytest.mark.slow),
+        ("arc_easy", ("acc", "acc_norm"), 0),
+        ("arc_easy", ("acc_norm",), 3),
         ("fox_contexts", ("acc",), 0),
         ("fox_last_word", ("acc", "perplexity"), 0),
     ],
 )
+@pytest.mark.slow
 def test_a_task_of_lm_eval_scores_as_lm_eval_scores_it(
     name: str, metrics: tuple[str, ...], shots: int, data: Path, model_folder: Path,
     capsys: pytest.CaptureFixture[str],

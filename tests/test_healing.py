@@ -17,6 +17,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.slow
 def test_healing_with_peft_lowers_the_loss_of_a_shrunk_model(tmp_path: Path) -> None:
     pytest.importorskip("peft", reason="peft is not installed")
     import torch

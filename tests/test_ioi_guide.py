@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 GUIDES = Path(__file__).resolve().parents[1] / "docs/guides"
 
 

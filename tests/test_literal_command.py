@@ -78,6 +78,7 @@ def test_the_literal_command_runs_to_its_end_with_the_network_off(
         (f"--model llama-3.1-8b --task mmlu --subject anatomy {SUBJECT}", "--data-dir"),
     ],
 )
+@pytest.mark.slow
 def test_what_the_cache_lacks_is_said_with_the_way_out(
     home: Path, tmp_path: Path, words: str, message: str
 ) -> None:

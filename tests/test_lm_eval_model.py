@@ -69,6 +69,7 @@ def zeroed(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.mark.slow
 def test_a_masked_model_scores_in_lm_eval_as_in_headspex_and_as_the_zeroed_checkpoint(
     data: Path, model_folder: Path, mask: Path, zeroed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ def test_generation_runs_under_the_mask_as_in_the_zeroed_checkpoint(
     assert masked != written(MaskedLM(str(model_folder)))
 
 
+@pytest.mark.slow
 def test_the_command_line_of_lm_eval_knows_the_model(
     data: Path, model_folder: Path, mask: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -130,6 +132,7 @@ def test_the_command_line_of_lm_eval_knows_the_model(
     assert TASKS[0] in json.loads(results.read_text())["results"]
 
 
+@pytest.mark.slow
 def test_the_gpu_that_lm_eval_fills_in_is_the_cpu_where_there_is_none(
     data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

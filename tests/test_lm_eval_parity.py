@@ -105,6 +105,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @BOTH
+@pytest.mark.slow
 def test_the_recipes_twenty_questions_score_as_in_lm_eval_to_the_last_bit(
     dtype: str, batch: int, recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ def test_the_recipes_twenty_questions_score_as_in_lm_eval_to_the_last_bit(
     assert found["asked"] == 20
 
 
+@pytest.mark.slow
 def test_averages_by_question_and_by_category_are_those_of_lm_eval(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from headspex.comparison.orders import ORDERS, Known, leave_one_out, magnitude, shapley_values
 from headspex.engine.spectrum import Spectrum
-from headspex.hooks.norms import output_norms
+from headspex.hooks.output_weights import output_norms
 from headspex.players import Players
 
 

@@ -68,6 +68,7 @@ def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(
     assert f"{allocation['pilot_passes']:,} of them pilot" in told
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
     run: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_chat_template_gives_the_tokens_that_lm_eval_gives_with_it(
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_chat_template_is_recorded_and_asked_of_the_tokenizer(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +162,7 @@ def test_passages_are_the_text_cut_between_words() -> None:
     assert len(found) > 10
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_text_is_the_mean_over_tokens_of_plain_transformers(
     stories260k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +190,7 @@ def test_the_loss_of_a_text_is_the_mean_over_tokens_of_plain_transformers(
         np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_text_is_pruned_for_and_its_halves_differ(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ def whole(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_shards_are_joined_and_the_run_goes_on_with_what_they_measured(
     whole: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -20,6 +20,7 @@ from headspex.runs.curve import CURVE
 from headspex.settings import Settings, SettingsArguments
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
+HELD_OUT = ["--split", "heldout", "--batch-size", "64"]
 SAME_EVERY_TIME = [
     "run.json", "report.html",
     "questions.json", "spectrum.json", "interactions.csv", "schedule.json", "curve.csv",
@@ -65,6 +66,7 @@ def test_the_same_run_again_gives_the_same_bytes(
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_larger_budget_goes_on_and_gives_the_bytes_of_one_run(
     run: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,9 +113,7 @@ def test_the_curve_and_the_masks_agree_with_eval_on_the_same_questions(
     points = {p.n_pruned: p for p in CURVE.read(run / "curve.csv") if p.method == "proxyspex"}
     for path in sorted((run / "masks").glob("*.json"))[::3]:
         mask = read_mask(path)
-        result = _json(
-            capsys, "eval", "--model", str(model_folder), "--mask", str(path), "--split", "heldout"
-        )
+        result = _json(capsys, "eval", "--model", str(model_folder), "--mask", str(path), *HELD_OUT)
         correct = dict(zip(result["ids"], result["correct"], strict=True))
         expected = np.mean([correct[question] for question in heldout])
         assert mask.score == points[mask.n_pruned].score == pytest.approx(expected, abs=1e-12)
@@ -164,14 +164,13 @@ def test_mean_ablation_runs_and_its_masks_carry_their_means(
     capsys.readouterr()
     mask = sorted((out / "masks").glob("*.json"))[-1]
     heldout = json.loads((out / "questions.json").read_text())["heldout"]
-    result = _json(
-        capsys, "eval", "--model", str(model_folder), "--mask", str(mask), "--split", "heldout"
-    )
+    result = _json(capsys, "eval", "--model", str(model_folder), "--mask", str(mask), *HELD_OUT)
     correct = dict(zip(result["ids"], result["correct"], strict=True))
     assert read_mask(mask).score == pytest.approx(np.mean([correct[q] for q in heldout]))
     assert main(["export", str(out), "--sparsity", "0.5", "--to", str(tmp_path / "x")]) == 0
 
 
+@pytest.mark.slow
 def test_refinement_is_counted_and_its_last_spectrum_is_kept(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +210,7 @@ def test_on_a_text_a_walk_takes_slopes_which_are_counted_and_kept(
     assert files_of(again) == files_of(tmp_path / "1")
 
 
+@pytest.mark.slow
 def test_layers_metric_and_rescale_reach_the_run(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

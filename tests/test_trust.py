@@ -1,7 +1,6 @@
 """When the fast path is trusted, and when the bridge runs in its place, which is said once."""
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,16 @@ import torch
 from made_questions import ask, draw
 
 from headspex.errors import UsageError
-from headspex.hooks import answer_log_probs, llama, load_model, trust
+from headspex.hooks import answer_log_probs, attention, load_model, trust
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.bridging import bridge_from_model
+from headspex.hooks.decoder import Decoder
 from headspex.hooks.exact import exactly
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath
+from headspex.hooks.stock import Stock
 from headspex.hooks.token_budget import TokenBudget, scores
 from headspex.support.notice import say_once
 from headspex.tasks import EncodedQuestion
@@ -44,52 +45,23 @@ def small(kind: str, **options: Any) -> Any:
     return bridge_from_model(model, f"{kind}ForCausalLM", kind)
 
 
-def test_mistral_without_a_window_is_of_the_family() -> None:
-    bridge, questions = small("Mistral", sliding_window=None), ask(4, 0)
-    fast = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="fast")
-    slow = answer_log_probs(bridge, questions, draw(4, [0, 2]), path="bridge")
-    np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "reason"),
-    [
-        ("Llama", {"attention_bias": True}, r"not the plain architecture: .*bias"),
-        ("Llama", {"mlp_bias": True}, r"not the plain architecture: .*mlp\.down_proj\.bias"),
-        ("Llama", {"hidden_act": "gelu"}, "its activation is gelu"),
-        ("Mistral", {"sliding_window": 16}, "it attends to a sliding window"),
-        ("Qwen3", {}, "Qwen3ForCausalLM is not of the Llama family"),
-        (
-            "Llama",
-            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
-            "its positions are of the type dynamic",
-        ),
-    ],
-)
 def test_what_the_fast_path_does_not_know_runs_on_the_bridge_and_that_is_said_once(
-    kind: str, options: Any, reason: str, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bridge, questions, masks = small(kind, **options), ask(4, 0), draw(4, [1])
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0, "short_factor": [1.0] * 4,
+            "long_factor": [2.0] * 4, "original_max_position_embeddings": 48}  # fmt: skip
+    bridge = small("Llama", rope_parameters=rope)
+    questions, masks = ask(4, 60), draw(4, [1])
     found = answer_log_probs(bridge, questions, masks)
     again = answer_log_probs(bridge, questions, masks)
     said = capsys.readouterr()
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
-    with pytest.raises(UsageError, match=reason):
+    with pytest.raises(UsageError, match="its positions are of the type longrope"):
         answer_log_probs(bridge, questions, masks, path="fast")
     np.testing.assert_array_equal(found, again)
     slow = answer_log_probs(bridge, questions, masks, path="bridge")
     np.testing.assert_array_equal(found, slow)
-
-
-def test_quantised_weights_run_on_the_bridge(llama_bridge: Any) -> None:
-    config = llama_bridge.original_model.config
-    assert llama.refusal(llama_bridge.original_model) is None
-    config.quantization_config = {"bits": 4}
-    try:
-        assert llama.refusal(llama_bridge.original_model) == "its weights are quantised"
-    finally:
-        del config.quantization_config
 
 
 def test_a_fast_path_that_differs_from_the_bridge_steps_back(
@@ -97,7 +69,7 @@ def test_a_fast_path_that_differs_from_the_bridge_steps_back(
 ) -> None:
     bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
     # An edit of the code, which no look at the weights can find.
-    monkeypatch.setattr(llama, "norm", lambda x, weight, epsilon: weight * x)
+    monkeypatch.setattr(attention, "_seen", lambda queries, keys, window: None)
     questions, masks = ask(4, 0), draw(4, [1])
     found = answer_log_probs(bridge, questions, masks)
     answer_log_probs(bridge, questions, masks)
@@ -109,23 +81,30 @@ def test_a_fast_path_that_differs_from_the_bridge_steps_back(
 
 
 @pytest.mark.parametrize(
-    "field", ["q", "k", "v", "o", "gate", "up", "down", "attention_norm", "mlp_norm"]
+    "name",
+    [
+        *(f"self_attn.{part}_proj.weight" for part in "qkvo"),
+        *(f"mlp.{part}_proj.weight" for part in ("gate", "up", "down")),
+        "input_layernorm.weight",
+        "post_attention_layernorm.weight",
+    ],
 )
 def test_one_of_its_weights_that_is_off_by_a_thousandth_is_found(
-    field: str, plain_llama: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, plain_llama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bridge = bridge_from_model(copy.deepcopy(plain_llama), "LlamaForCausalLM", "odd").eval()
-    true = llama.llama_weights
 
-    def planted(*args: Any) -> llama.Llama:
-        found = true(*args)
-        weight = getattr(found.layers[1], field).clone()
-        weight.view(-1)[7] += 1e-3
-        layers = list(found.layers)
-        layers[1] = replace(layers[1], **{field: weight})
-        return replace(found, layers=tuple(layers))
+    class Planted(Stock):
+        def __init__(self, model: Any) -> None:
+            super().__init__(model)
+            path, _, parameter = f"model.layers.1.{name}".rpartition(".")
+            module = self.model.get_submodule(path)
+            weight = module._parameters[parameter].detach().clone()
+            weight.view(-1)[7] += 1e-3
+            planted = torch.nn.Parameter(weight, requires_grad=False)
+            module.__dict__["_parameters"] = {**module._parameters, parameter: planted}
 
-    monkeypatch.setattr("headspex.hooks.forward.llama_weights", planted)
+    monkeypatch.setattr("headspex.hooks.decoder.Stock", Planted)
     with pytest.raises(UsageError, match=r"differ by .* from the bridge's, in float64"):
         answer_log_probs(bridge, ask(4, 0), draw(4, [1]), path="fast")
 
@@ -137,8 +116,7 @@ def test_in_float64_both_paths_are_equal_to_its_rounding(prefix: int, llama_brid
     keep = np.random.default_rng(2).random((4, 3, 5)) < 0.5
     work = plan_work(inputs, range(4), keep)
     with exactly():
-        weights = llama.llama_weights(llama_bridge.original_model, 96)
-        paths = FastPath(weights, inputs, 4096), PlainPath(llama_bridge, inputs)
+        paths = FastPath(Decoder(llama_bridge), inputs, 4096), PlainPath(llama_bridge, inputs)
         fast, slow = (
             scores(path, work, Ablation(), TokenBudget(4096), dtype=torch.float64) for path in paths
         )
@@ -166,7 +144,7 @@ def test_a_model_that_rounds_more_than_a_thousandth_of_a_nat_keeps_its_fast_path
 def test_the_fast_path_of_a_real_model_is_trusted_on_texts(
     smollm2: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, rng = load_model(smollm2), np.random.default_rng(0)
+    model, rng = load_model(smollm2, device="cpu", dtype="float32"), np.random.default_rng(0)
     assert model.quantised == "GGUF Q4_1"
     text = (Path(__file__).parents[1] / "README.md").read_text()
     tokens = model.tokenizer(text)["input_ids"]

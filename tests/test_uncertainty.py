@@ -40,7 +40,15 @@ def covered(found: Intervals, terms: list[Term], truth: dict[Term, float]) -> np
     return np.asarray((found.low <= true) & (true <= found.high))
 
 
-@pytest.mark.parametrize("how", ["plain", "biased", "weighted", "repeated"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "plain",
+        pytest.param("biased", marks=pytest.mark.slow),
+        pytest.param("weighted", marks=pytest.mark.slow),
+        pytest.param("repeated", marks=pytest.mark.slow),
+    ],
+)
 def test_intervals_cover_planted_coefficients_at_their_rate(how: str) -> None:
     keep, hits = 0.5 if how == "plain" else 0.7, []
     for seed in range(6):

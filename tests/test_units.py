@@ -19,6 +19,7 @@ from headspex.units import parse_units, plural, singular
 
 UNITS = ["kv-group", "layer", "mlp", "head,mlp"]
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
+HELD_OUT = ["--split", "heldout", "--batch-size", "64"]
 
 
 @pytest.mark.parametrize(
@@ -220,10 +221,8 @@ def test_a_mask_of_a_run_scores_as_plain_transformers_with_weights_zeroed(
     assert mask["pruned_heads"] or mask["pruned_mlps"]
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(four_layers).save_pretrained(tmp_path)
-    masked = _json(
-        capsys, "eval", "--model", str(four_layers), "--mask", str(path), "--split", "heldout"
-    )
-    zeroed = _json(capsys, "eval", "--model", str(tmp_path), "--split", "heldout")
+    masked = _json(capsys, "eval", "--model", str(four_layers), "--mask", str(path), *HELD_OUT)
+    zeroed = _json(capsys, "eval", "--model", str(tmp_path), *HELD_OUT)
     np.testing.assert_allclose(masked["log_likelihoods"], zeroed["log_likelihoods"], atol=1e-4)
     correct = dict(zip(zeroed["ids"], zeroed["correct"], strict=True))
     heldout = json.loads((run / "questions.json").read_text())["heldout"]
@@ -250,6 +249,7 @@ def test_the_files_of_a_run_speak_of_its_units(
         assert main(["plot", str(run), name, "--to", str(tmp_path / f"{name}.png")]) == 0
 
 
+@pytest.mark.slow
 def test_methods_are_compared_on_other_units(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +260,7 @@ def test_methods_are_compared_on_other_units(
     assert f"{plural(unit)} removed" in said
 
 
+@pytest.mark.slow
 def test_kv_groups_are_ablated_by_their_means(four_layers: Path, tmp_path: Path) -> None:
     words = ["prune", "--model", str(four_layers), "--unit", "kv-group", "--ablation", "mean"]
     assert main([*words, "--out", str(tmp_path / "run"), *QUICK]) == 0

@@ -119,6 +119,7 @@ def test_a_search_that_ends_early_is_that_of_a_smaller_budget_and_is_resumed_the
     assert (killed / "run.json").read_bytes() == (out / "run.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_and_a_stopped_run_say_so(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

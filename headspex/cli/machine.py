@@ -95,7 +95,7 @@ def _processors(folder: Path) -> tuple[str, str]:
         return "ok", f"{cores} CPU cores, no GPU that torch can use"
     gpus = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
     names = ", ".join(f"{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)" for gpu in gpus)
-    return "ok", f"{cores} CPU cores, {names}; use --device cuda"
+    return "ok", f"{cores} CPU cores, {names}"
 
 
 def _memory(folder: Path) -> tuple[str, str]:
@@ -150,7 +150,7 @@ def _shipped(folder: Path) -> tuple[str, str]:
     from headspex.support.seeds import stream
     from headspex.tasks import encode_task, load_task
 
-    model, task = load_model("tiny"), load_task("mini")
+    model, task = load_model("tiny", device="cpu", dtype="float32"), load_task("mini")
     questions = task.test[:: max(1, len(task.test) // 20)][:20]
     asked = encode_task(task, questions, model.tokenizer)
     masks = stream(0, "doctor").random((len(asked), model.n_layers, model.n_heads)) < 0.9

@@ -28,8 +28,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")
     add("--chat-template", action="store_true", help="put the tokenizer's chat template around "
         "each prompt")  # fmt: skip
-    add("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    add("--dtype", default="float32", help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--device", default=Settings.device, help="cpu, cuda, cuda:1, mps; auto: the first of "
+        "cuda, mps and cpu that is there (default: %(default)s)")  # fmt: skip
+    add("--dtype", default=Settings.dtype, help="float32, bfloat16, float16; auto: the "
+        "checkpoint's own on a GPU, float32 on a CPU with enough memory "
+        "(default: %(default)s)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
         "masks on all search questions, zero with rescale, 120/111 split; hendrycks: prompts as "
         "MMLU's authors wrote them")  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from headspex.errors import UsageError, argument
 from headspex.export.shapes import Shape, kept_heads, shapes_within
+from headspex.hooks.output_weights import output_weights
 
 LLAMA, MISTRAL = "LlamaForCausalLM", "MistralForCausalLM"
 
@@ -68,12 +69,12 @@ class Removal:
 def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
     """The same shapes, with zeros where heads and MLPs were.
 
-    Columns of `o_proj` become zero. The constant of mean ablation goes into a bias of `o_proj`.
-    Rescaling is folded into the remaining columns.
+    Columns of the projections from heads become zero. The constant of mean ablation goes into
+    their biases. Rescaling is folded into the remaining columns.
 
     Raises:
-        UsageError: rescale with a layer that keeps no head, or means for an architecture without
-            such a bias.
+        UsageError: rescale with a layer that keeps no head, means for an architecture without
+            such a bias, or an architecture whose output weights have names of their own.
     """
     if removal.rescale and not removal.heads.any(axis=1).all():
         layer = int(np.flatnonzero(~removal.heads.any(axis=1))[0])
@@ -85,22 +86,22 @@ def zeroed(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
         checkpoint = with_attention_bias(checkpoint)
     state = dict(checkpoint.state)
     width = checkpoint.d_head
+    names = output_weights(state, checkpoint.architecture, len(removal.heads))
     for layer in np.flatnonzero(~removal.heads.all(axis=1)).tolist():
-        name = f"model.layers.{layer}.self_attn.o_proj"
-        weight, mask = state[f"{name}.weight"], removal.heads[layer]
+        own, mask = names[layer], removal.heads[layer]
+        weight = own.columns(state[own.heads])
         if removal.fill is not None:
             means = np.where(mask[:, None], 0.0, removal.fill[layer]).reshape(-1)
             added = weight.double() @ torch.from_numpy(means).double()
-            bias = state[f"{name}.bias"]
-            state[f"{name}.bias"] = (bias.double() + added).to(bias.dtype)
+            bias = state[own.bias]
+            state[own.bias] = (bias.double() + added).to(bias.dtype)
         scale = mask * (len(mask) / mask.sum() if removal.rescale else 1.0)
         columns = torch.from_numpy(np.repeat(scale, width)).double()
-        state[f"{name}.weight"] = (weight.double() * columns).to(weight.dtype)
+        scaled = (weight.double() * columns).to(weight.dtype)
+        state[own.heads] = own.columns(scaled).contiguous()
     for layer in np.flatnonzero(~removal.mlps).tolist():
-        for part in ("weight", "bias"):
-            name = f"model.layers.{layer}.mlp.down_proj.{part}"
-            if name in state:
-                state[name] = torch.zeros_like(state[name])
+        for name in names[layer].mlp:
+            state[name] = torch.zeros_like(state[name])
     return replace(checkpoint, state=state)
 
 
@@ -111,6 +112,11 @@ def shrunk(checkpoint: Checkpoint, removal: Removal) -> Checkpoint:
         UsageError: as `zeroed`; or layers would differ in shape, or no stock architecture has this
             number of heads (the nearest possible shape is named).
     """
+    if not any(name.endswith("self_attn.q_proj.weight") for name in checkpoint.state):
+        raise UsageError(
+            f"fewer heads are cut from separate weights of queries, keys and values, which "
+            f"{checkpoint.architecture} does not have; use --format zeroed"
+        )
     kept = kept_heads(removal.heads, checkpoint.shape.groups)
     checkpoint = zeroed(checkpoint, removal)
     whole, width = checkpoint.shape, checkpoint.d_head
@@ -140,7 +146,10 @@ def with_attention_bias(checkpoint: Checkpoint) -> Checkpoint:
     Raises:
         UsageError: no stock architecture of these weights has a bias in `o_proj`.
     """
-    if any(name.endswith("o_proj.bias") for name in checkpoint.state):
+    names = output_weights(
+        checkpoint.state, checkpoint.architecture, int(checkpoint.config.num_hidden_layers)
+    )
+    if all(own.bias in checkpoint.state for own in names):
         return checkpoint
     config, architecture = checkpoint.config, checkpoint.architecture
     if architecture == MISTRAL:

@@ -133,7 +133,9 @@ def export_mask(
         write_checkpoint(made, folder, source)
         check_tokens(source, folder)
         del whole
-        hooked = load_model(mask.model, revision=revision, adapter=adapter)
+        hooked = load_model(
+            mask.model, revision=revision, adapter=adapter, device="cpu", dtype="float32"
+        )
         expected = hooked_logits(hooked, removal)
         del hooked
         difference = check_exported(read_back(folder, torch.float32), expected, removal, stored)

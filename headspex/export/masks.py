@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch.nn.utils import prune
 
 from headspex.errors import UsageError
+from headspex.hooks.output_weights import output_weights
 from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
 from headspex.support.files import write_bytes
@@ -42,31 +43,36 @@ def write_masks(
 def prune_modules(model: Any, mask: MaskFile) -> None:
     """Prune a transformers model in place with `torch.nn.utils.prune`, zero ablation only.
 
-    `o_proj` and `down_proj` modules then hold `weight_orig` and `weight_mask`: pruned weights stay
-    zero during training, and `prune.remove` makes them permanent.
+    The output projections then hold `weight_orig` and `weight_mask`: pruned weights stay zero
+    during training, and `prune.remove` makes them permanent.
 
     Raises:
-        UsageError: another model's shape, or a mask that zeros cannot express.
+        UsageError: another model's shape, a mask that zeros cannot express, or output weights
+            with names of their own.
     """
     if mask.ablation != "zero" or mask.rescale:
         raise UsageError(
             "torch.nn.utils.prune only sets weights to zero, but this mask has ablation "
             f"{mask.ablation!r} and rescale {mask.rescale}; export it with --format zeroed"
         )
-    layers = model.model.layers
-    n_heads = int(model.config.num_attention_heads)
-    mask.check_shape("the model", n_layers=len(layers), n_heads=n_heads)
-    for layer, heads, mlp in zip(layers, mask.keep_grid(), mask.keep_mlps(), strict=True):
-        module = layer.self_attn.o_proj
+    n_layers, n_heads = int(model.config.num_hidden_layers), int(model.config.num_attention_heads)
+    mask.check_shape("the model", n_layers=n_layers, n_heads=n_heads)
+    state = dict(model.named_parameters())
+    names = output_weights(state, type(model).__name__, n_layers)
+    for own, heads, mlp in zip(names, mask.keep_grid(), mask.keep_mlps(), strict=True):
         if not heads.all():
-            columns = torch.from_numpy(np.repeat(heads, module.in_features // len(heads)))
-            kept = columns.expand_as(module.weight)
-            _prune(module, "weight", kept)
-        if not mlp:
-            for name, weight in list(layer.mlp.down_proj.named_parameters()):
-                _prune(layer.mlp.down_proj, name, torch.zeros_like(weight))
+            kept = torch.ones_like(state[own.heads])
+            columns = own.columns(kept)
+            columns *= torch.from_numpy(np.repeat(heads, columns.shape[1] // len(heads))).to(
+                columns
+            )
+            _prune(model, own.heads, kept)
+        for name in () if mlp else own.mlp:
+            _prune(model, name, torch.zeros_like(state[name]))
 
 
-def _prune(module: torch.nn.Module, name: str, kept: torch.Tensor) -> None:
+def _prune(model: torch.nn.Module, name: str, kept: torch.Tensor) -> None:
+    path, _, name = name.rpartition(".")
+    module = model.get_submodule(path)
     kept = kept.to(getattr(module, name).device)
     prune.custom_from_mask(module, name, kept)  # type: ignore[no-untyped-call]

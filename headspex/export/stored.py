@@ -10,7 +10,7 @@ import torch
 from headspex.export.checkpoint import Checkpoint
 from headspex.hooks.bridging import check_config
 from headspex.hooks.fingerprint import weights_fingerprint
-from headspex.hooks.loading import DTYPES
+from headspex.hooks.placement import DTYPES
 from headspex.hooks.pretrained import (
     fetched,
     read_config,

@@ -9,7 +9,7 @@ from headspex.errors import UsageError, argument
 
 
 def load_classifier(
-    model: str, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32"
+    model: str, *, revision: str | None = None, device: str = "auto", dtype: str = "auto"
 ) -> tuple[Any, Any]:
     """A classifier in eval mode without gradients, and its tokenizer.
 
@@ -20,9 +20,9 @@ def load_classifier(
     Raises:
         UsageError: it cannot be loaded, or its classification head is not in the files.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    from headspex.hooks.loading import DTYPES, check_device
+    from headspex.hooks.placement import DTYPES, check_dtype, choose_device, choose_dtype
     from headspex.hooks.sources import TINY
 
     if model == TINY:
@@ -30,17 +30,18 @@ def load_classifier(
             f"a class needs a sequence classifier, but {TINY} is a language model; name another "
             f"{argument('model')}, or explain an answer"
         )
-    check_device(device)
-    if dtype not in DTYPES:
-        raise UsageError(f"no dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    device = choose_device(device)
+    if dtype != "auto":
+        check_dtype(dtype)
     folder = Path(model).expanduser()
     name = str(folder) if folder.is_dir() else model
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision)
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
             name,
             revision=revision,
-            dtype=DTYPES[dtype],
+            dtype=DTYPES[choose_dtype(dtype, device, config)],
             use_safetensors=True,
             output_loading_info=True,
         )

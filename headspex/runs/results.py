@@ -16,6 +16,7 @@ from headspex.runs.curve import CURVE, of_method, whole_model
 from headspex.runs.findings import Findings
 from headspex.runs.interactions_table import write_interactions
 from headspex.runs.run_folder import RunFolder
+from headspex.settings import AUTO
 from headspex.setup import Setup
 from headspex.support.files import write_json, write_text
 
@@ -89,6 +90,11 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
     whole = whole_model(findings.curve, findings.task_metric)
     return {
         "command": command_of(setup),
+        "auto": {
+            name: setup.identity[name]
+            for name in ("device", "dtype")
+            if getattr(setup.settings, name) == AUTO
+        },
         "players": len(setup.players),
         "unit": setup.players.unit,
         "layers": list(setup.players.layers),

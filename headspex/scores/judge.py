@@ -193,8 +193,8 @@ class Judge:
         return self.players.sums(found)
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
-        """As `headspex.hooks.norms.output_norms`."""
-        from headspex.hooks.norms import output_norms
+        """As `headspex.hooks.output_weights.output_norms`."""
+        from headspex.hooks.output_weights import output_norms
 
         return output_norms(self._model.bridge)
 

@@ -1,0 +1,256 @@
+"""A decoder's forward pass in parts, by transformers' own modules of any family.
+
+The model's code outside its layers (embedding, positions, final norm, logits) runs with stand-ins
+for the layers, which record what the layers would get, or put a given state in their place.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from headspex.hooks.attention import (
+    Call,
+    Heads,
+    KeysFoundError,
+    KeysValues,
+    States,
+    attending,
+    joined,
+    register,
+)
+from headspex.hooks.stock import Stock
+from headspex.support.notice import first_line
+
+# Attention that `headspex.hooks.attention` knows; others are chunked or linear.
+ATTENTION = {"full_attention", "sliding_attention"}
+# These rotate by the length of the longest input in the batch.
+BY_LENGTH = ("dynamic", "longrope")
+
+Replaced = Callable[[Heads], Heads]
+Frame = tuple[tuple[Any, ...], dict[str, Any]]  # a layer's arguments but the first
+
+
+class Decoder:
+    """The parts of a bridge's model; weights are shared, so in-place edits take effect.
+
+    Args:
+        bridge: a TransformerBridge with `hook_z`.
+
+    Attributes:
+        device: of the embedding.
+        last: the last layer.
+        vocabulary: number of logits at a position.
+    """
+
+    def __init__(self, bridge: Any) -> None:
+        register()
+        stock = Stock(bridge.original_model)
+        self._model = stock.model
+        self._layers: list[nn.Module] = [
+            stock.copy_of(block.original_component) for block in bridge.blocks
+        ]
+        self._home = next(
+            (module, name)
+            for module in self._model.modules()
+            for name, child in module.named_children()
+            if isinstance(child, nn.ModuleList) and child[0] is self._layers[0]
+        )
+        self._width = int(bridge.cfg.d_model)
+        self._with_mlp: Bool[Tensor, " states"] | None = None
+        for layer in range(len(self._layers)):
+            if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
+                stock.copy_of(mlp.original_component).register_forward_hook(self._zeroed)
+        self._recorders = nn.ModuleList(_Recorder(layer) for layer in self._layers)
+        self._frames: dict[tuple[int, int], list[Frame]] = {}
+        self.device: torch.device = self._model.device
+        self.last = len(self._layers) - 1
+        self.vocabulary = int(bridge.cfg.d_vocab)
+
+    def embedded(self, tokens: Int[Tensor, "states pos"], start: int = 0) -> States:
+        """The residual stream before the first layer, for tokens from position `start` on."""
+        positions = torch.arange(start, start + tokens.shape[1])[None]
+        self._run(input_ids=tokens.to(self.device), position_ids=positions.to(self.device))
+        found: States = self._recorders[0].x
+        return found
+
+    def layer(
+        self,
+        x: States,
+        index: int,
+        *,
+        replaced: Replaced | None = None,
+        with_mlp: Bool[Tensor, " states"] | None = None,
+        past: KeysValues | None = None,
+    ) -> tuple[States, KeysValues]:
+        """The residual stream after a layer, and the layer's keys and values.
+
+        Args:
+            x: the residual stream before it.
+            index: of the layer.
+            replaced: what replaces the heads' outputs.
+            with_mlp: the states that go through the MLP; None: all.
+            past: keys and values of the tokens before `x`, per state or one for all.
+        """
+        call = Call(self._queries(x, past), past=past, replaced=replaced)
+        y = self._through(x, index, call, with_mlp)
+        assert call.found is not None
+        return y, call.found
+
+    def keys_values(self, x: States, index: int, past: KeysValues | None = None) -> KeysValues:
+        """Keys and values of a layer, those of the tokens before `x` first."""
+        call = Call(self._queries(x, past), only_keys=True)
+        with suppress(KeysFoundError):
+            self._through(x, index, call, None)
+        assert call.found is not None
+        return call.found if past is None else joined(past, call.found)
+
+    def layer_at(
+        self,
+        x: States,
+        index: int,
+        queries: Int[Tensor, "states pos"],
+        known: KeysValues,
+        *,
+        replaced: Replaced | None = None,
+        with_mlp: Bool[Tensor, " states"] | None = None,
+    ) -> States:
+        """As `layer` at some positions only, with keys and values of all tokens.
+
+        Args:
+            x: the residual stream at these positions.
+            index: of the layer.
+            queries: the positions, counted from the first token of the input.
+            known: from `keys_values`.
+            replaced, with_mlp: as in `layer`.
+        """
+        call = Call(queries, known=known, replaced=replaced)
+        return self._through(x, index, call, with_mlp)
+
+    def log_probs(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
+        """Log-probabilities of the whole vocabulary after the last layer, in the model's dtype."""
+        return torch.log_softmax(self.logits(x), dim=-1)
+
+    def logits(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
+        """Logits after the last layer."""
+        given = torch.zeros(*x.shape[:2], self._width, dtype=x.dtype, device=self.device)
+        positions = torch.zeros(1, x.shape[1], dtype=torch.long, device=self.device)
+        logits: Tensor = self._run(x, inputs_embeds=given, position_ids=positions).logits
+        return logits
+
+    @cached_property
+    def _devices(self) -> list[torch.device]:
+        return [next(layer.parameters()).device for layer in self._layers]
+
+    def _queries(self, x: States, past: KeysValues | None) -> Int[Tensor, "1 pos"]:
+        start = 0 if past is None else past[0].shape[2]
+        return torch.arange(start, start + x.shape[1])[None]
+
+    def _through(
+        self, x: States, index: int, call: Call, with_mlp: Bool[Tensor, " states"] | None
+    ) -> States:
+        device = self._devices[index]
+        args, named = _moved(self._frame(call.queries)[index], device)
+        call.queries = call.queries.to(device)
+        self._with_mlp = with_mlp
+        try:
+            with attending(call):
+                found = self._layers[index](x.to(device), *args, **named)
+        finally:
+            self._with_mlp = None
+        y: States = found[0] if isinstance(found, tuple) else found
+        return y
+
+    def _frame(self, queries: Int[Tensor, "states pos"]) -> list[Frame]:
+        """What the model gives each layer for these positions, besides the residual stream."""
+        shared = len(queries) == 1
+        key = (int(queries[0, 0]), queries.shape[1])
+        if shared and key in self._frames:
+            return self._frames[key]
+        home = self.device
+        given = torch.zeros(*queries.shape, self._width, dtype=self._model.dtype, device=home)
+        self._run(inputs_embeds=given, position_ids=queries.to(home))
+        frames = [recorder.frame for recorder in self._recorders]
+        if shared:
+            self._frames[key] = frames
+        return frames
+
+    def _run(self, given: States | None = None, **inputs: Tensor) -> Any:
+        """The model's output with recorders for layers; the last one returns `given`."""
+        self._recorders[-1].given = given
+        with _in_place_of_layers(*self._home, self._recorders):
+            return self._model(use_cache=False, **inputs)
+
+    def _zeroed(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        """Hook of every MLP: zero the rows that do not go through it."""
+        if self._with_mlp is None:
+            return None
+        if isinstance(output, tuple):
+            return (output[0] * self._with_mlp.to(output[0])[:, None, None], *output[1:])
+        return output * self._with_mlp.to(output)[:, None, None]
+
+
+class _Recorder(nn.Module):
+    """Stands in for a layer: records its input, and returns it or a given state."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.attention_type = getattr(layer, "attention_type", None)  # some models ask for it
+        self.x: Any = None
+        self.frame: Frame = ((), {})
+        self.given: Tensor | None = None
+
+    def forward(self, x: Tensor, *args: Any, **named: Any) -> Tensor:
+        self.x, self.frame = x, (args, named)
+        return x if self.given is None else self.given.to(x.device)
+
+
+@contextmanager
+def _in_place_of_layers(home: nn.Module, name: str, layers: nn.ModuleList) -> Iterator[None]:
+    real = home._modules[name]
+    home._modules[name] = layers
+    try:
+        yield
+    finally:
+        home._modules[name] = real
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_moved(part, device) for part in value)
+    if isinstance(value, dict):
+        return {name: _moved(part, device) for name, part in value.items()}
+    return value
+
+
+def refusal(bridge: Any, longest: int) -> str | None:
+    """Why a bridge's model cannot be run in parts; None if it can.
+
+    Args:
+        bridge: a TransformerBridge.
+        longest: tokens of the longest input.
+    """
+    config = bridge.original_model.config
+    if getattr(bridge, "compatibility_mode", False):
+        return "its weights are folded (compatibility mode)"
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if unknown := sorted(kinds - ATTENTION):
+        return f"its attention is of the kind {unknown[0]}"
+    rope = getattr(config, "rope_parameters", None) or {}
+    original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
+    if rope.get("rope_type") in BY_LENGTH and longest > original:
+        return f"its positions are of the type {rope['rope_type']} and inputs are longer"
+    try:
+        decoder = Decoder(bridge)
+        with torch.no_grad():
+            x = decoder.embedded(torch.zeros(1, 1, dtype=torch.long))
+            decoder.keys_values(x, 0)
+    except Exception as error:  # noqa: BLE001 - whatever a model's own code raises
+        return f"its layers do not run one by one ({first_line(error)})"
+    return None
