@@ -97,6 +97,12 @@ class Ablation:
     fill: torch.Tensor | None = None
     rescale: bool = False
 
+    def of_rows(self, rows: Any) -> "Ablation":
+        """The ablation with the fills of these prompts; the same for zero and mean ablation."""
+        if self.fill is None or self.fill.ndim < 5:
+            return self
+        return Ablation(self.fill[:, torch.as_tensor(rows, device=self.fill.device)], self.rescale)
+
     def replaced(
         self,
         z: Float[torch.Tensor, "batch pos head d_head"],

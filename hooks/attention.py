@@ -119,12 +119,12 @@ def _seen(
     queries: Int[Tensor, "states pos"], keys: int, window: int | None
 ) -> Bool[Tensor, "states 1 pos keys"] | None:
     """Which keys each query attends to; None if these are those up to its own, in order."""
-    within = window is None or keys <= window
-    if within and len(queries) == 1 and queries.shape[1] == keys:
+    cut = window is not None and keys > window
+    if not cut and len(queries) == 1 and queries.shape[1] == keys:
         return None
-    at = torch.arange(keys, device=queries.device)
-    seen = at <= queries[:, None, :, None]
-    return seen if within else seen & (at > queries[:, None, :, None] - window)
+    at, queries = torch.arange(keys, device=queries.device), queries[:, None, :, None]
+    seen = at <= queries
+    return seen if window is None or not cut else seen & (at > queries - window)
 
 
 def _by_parts(

@@ -6,6 +6,7 @@ for the layers, which record what the layers would get, or put a given state in 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -31,8 +32,23 @@ ATTENTION = {"full_attention", "sliding_attention"}
 # These rotate by the length of the longest input in the batch.
 BY_LENGTH = ("dynamic", "longrope")
 
-Replaced = Callable[[Heads], Heads]
 Frame = tuple[tuple[Any, ...], dict[str, Any]]  # a layer's arguments but the first
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What is changed in a layer.
+
+    Attributes:
+        replaced: what replaces the heads' outputs; None: nothing.
+        with_mlp: the states that go through the MLP; None: all.
+    """
+
+    replaced: Callable[[Heads], Heads] | None = None
+    with_mlp: Bool[Tensor, " states"] | None = None
+
+
+UNCHANGED = Edit()
 
 
 class Decoder:
@@ -65,7 +81,8 @@ class Decoder:
         for layer in range(len(self._layers)):
             if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
                 stock.copy_of(mlp.original_component).register_forward_hook(self._zeroed)
-        self._recorders = nn.ModuleList(_Recorder(layer) for layer in self._layers)
+        self._recorders = [_Recorder(layer) for layer in self._layers]
+        self._stand_ins = nn.ModuleList(self._recorders)
         self._frames: dict[tuple[int, int], list[Frame]] = {}
         self.device: torch.device = self._model.device
         self.last = len(self._layers) - 1
@@ -82,9 +99,8 @@ class Decoder:
         self,
         x: States,
         index: int,
+        edit: Edit = UNCHANGED,
         *,
-        replaced: Replaced | None = None,
-        with_mlp: Bool[Tensor, " states"] | None = None,
         past: KeysValues | None = None,
     ) -> tuple[States, KeysValues]:
         """The residual stream after a layer, and the layer's keys and values.
@@ -92,12 +108,11 @@ class Decoder:
         Args:
             x: the residual stream before it.
             index: of the layer.
-            replaced: what replaces the heads' outputs.
-            with_mlp: the states that go through the MLP; None: all.
+            edit: what is changed in it.
             past: keys and values of the tokens before `x`, per state or one for all.
         """
-        call = Call(self._queries(x, past), past=past, replaced=replaced)
-        y = self._through(x, index, call, with_mlp)
+        call = Call(self._queries(x, past), past=past, replaced=edit.replaced)
+        y = self._through(x, index, call, edit)
         assert call.found is not None
         return y, call.found
 
@@ -105,7 +120,7 @@ class Decoder:
         """Keys and values of a layer, those of the tokens before `x` first."""
         call = Call(self._queries(x, past), only_keys=True)
         with suppress(KeysFoundError):
-            self._through(x, index, call, None)
+            self._through(x, index, call, UNCHANGED)
         assert call.found is not None
         return call.found if past is None else joined(past, call.found)
 
@@ -115,9 +130,7 @@ class Decoder:
         index: int,
         queries: Int[Tensor, "states pos"],
         known: KeysValues,
-        *,
-        replaced: Replaced | None = None,
-        with_mlp: Bool[Tensor, " states"] | None = None,
+        edit: Edit = UNCHANGED,
     ) -> States:
         """As `layer` at some positions only, with keys and values of all tokens.
 
@@ -126,10 +139,10 @@ class Decoder:
             index: of the layer.
             queries: the positions, counted from the first token of the input.
             known: from `keys_values`.
-            replaced, with_mlp: as in `layer`.
+            edit: what is changed in the layer.
         """
-        call = Call(queries, known=known, replaced=replaced)
-        return self._through(x, index, call, with_mlp)
+        call = Call(queries, known=known, replaced=edit.replaced)
+        return self._through(x, index, call, edit)
 
     def log_probs(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
         """Log-probabilities of the whole vocabulary after the last layer, in the model's dtype."""
@@ -150,13 +163,11 @@ class Decoder:
         start = 0 if past is None else past[0].shape[2]
         return torch.arange(start, start + x.shape[1])[None]
 
-    def _through(
-        self, x: States, index: int, call: Call, with_mlp: Bool[Tensor, " states"] | None
-    ) -> States:
+    def _through(self, x: States, index: int, call: Call, edit: Edit) -> States:
         device = self._devices[index]
         args, named = _moved(self._frame(call.queries)[index], device)
         call.queries = call.queries.to(device)
-        self._with_mlp = with_mlp
+        self._with_mlp = edit.with_mlp
         try:
             with attending(call):
                 found = self._layers[index](x.to(device), *args, **named)
@@ -182,7 +193,7 @@ class Decoder:
     def _run(self, given: States | None = None, **inputs: Tensor) -> Any:
         """The model's output with recorders for layers; the last one returns `given`."""
         self._recorders[-1].given = given
-        with _in_place_of_layers(*self._home, self._recorders):
+        with _in_place_of_layers(*self._home, self._stand_ins):
             return self._model(use_cache=False, **inputs)
 
     def _zeroed(self, module: nn.Module, inputs: Any, output: Any) -> Any:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.answers import Answers, Asked, asked, read_off
-from headspex.hooks.attention import KeysValues, States
+from headspex.hooks.attention import Heads, KeysValues, States
 from headspex.hooks.batching import Work, batches, chunks, forks
-from headspex.hooks.decoder import Decoder, Replaced
+from headspex.hooks.decoder import Decoder, Edit
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.prefix import Trunk
 
@@ -87,8 +87,8 @@ class FastPath:
         parted = forks(start, work.codes[rows, work.first :])
         for index, fork in enumerate(parted[:-1], work.first):
             x = _rows(x, fork.parent)
-            masks = _Masks(work.masks[rows[fork.member], index], ablation, index)
-            x, own = decoder.layer(x, index, replaced=masks.replaced, with_mlp=masks.with_mlp)
+            edit = _edit(work.masks[rows[fork.member], index], ablation, index)
+            x, own = decoder.layer(x, index, edit)
             state[index + 1] = fork.of_item
             if index > work.first:
                 kv[index], state[index] = own, fork.of_item
@@ -110,34 +110,31 @@ class FastPath:
         parted = forks(question.of_item, work.codes[rows, work.first :])
         before = np.unique(question.of_item, return_index=True)[1]  # one item of each state
         for index, fork in enumerate(parted, work.first):
-            masks = _Masks(work.masks[rows[fork.member], index], ablation, index)
-            how = {"replaced": masks.replaced, "with_mlp": masks.with_mlp}
+            edit = _edit(work.masks[rows[fork.member], index], ablation, index)
+            ranks = work.ranks[rows[fork.member if index < decoder.last else before]]
+            past = None if shared is None else shared.past(index, ranks)
             if index < decoder.last:
-                past = shared and shared.past(index, work.ranks[rows[fork.member]])
-                x, _ = decoder.layer(_rows(x, fork.parent), index, past=past, **how)
+                x, _ = decoder.layer(_rows(x, fork.parent), index, edit, past=past)
             else:
-                past = shared and shared.past(index, work.ranks[rows[before]])
                 k, v = decoder.keys_values(x, index, past)
                 at = question.places[question.of_item[fork.member]]
                 start = k.shape[2] - x.shape[1]
                 x = _rows(x, fork.parent)
                 x = x.gather(1, at.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
                 known = _rows(k, fork.parent), _rows(v, fork.parent)
-                x = decoder.layer_at(x, index, at + start, known, **how)
+                x = decoder.layer_at(x, index, at + start, known, edit)
             before = fork.member
         return x, parted[-1].of_item
 
 
-class _Masks:
-    """What the masks of a layer do to states; `masks` is bool [states, switches]."""
+def _edit(masks: Bool[np.ndarray, "states switches"], ablation: Ablation, index: int) -> Edit:
+    """What the masks of a layer do to states."""
+    heads, mlp = torch.from_numpy(masks[:, :-1]), torch.from_numpy(masks[:, -1])
 
-    def __init__(self, masks: np.ndarray, ablation: Ablation, index: int) -> None:
-        heads, mlp = masks[:, :-1], masks[:, -1]
-        self.with_mlp = None if mlp.all() else torch.from_numpy(mlp)
-        self.replaced: Replaced | None = None
-        if not heads.all():
-            kept = torch.from_numpy(heads)
-            self.replaced = lambda z: ablation.replaced(z, kept, index)
+    def replaced(z: Heads) -> Heads:
+        return ablation.replaced(z, heads, index)
+
+    return Edit(None if heads.all() else replaced, None if mlp.all() else mlp)
 
 
 def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
@@ -145,6 +142,47 @@ def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
     if len(parent) == len(x):  # the states after a fork are in the order of those before it
         return x
     return x[torch.from_numpy(parent).to(x.device)]
+
+
+def masked_logits(
+    decoder: Decoder, trunk: Trunk, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation
+) -> Float[Tensor, "items pos vocabulary"]:
+    """Logits at every position of items whose inputs are equally long.
+
+    Args:
+        decoder: the model.
+        trunk: of the decoder; inputs share no prefix.
+        work: the call's work.
+        items: some of its items.
+        ablation: of heads; a fill of resample ablation has one row for each distinct input, in
+            ascending order.
+    """
+    rows = work.rows[items]
+    distinct, of_item = np.unique(work.inputs[items], return_inverse=True)
+    x = trunk.states(distinct.tolist(), work.first)
+    state = np.arange(len(distinct))
+    for index, fork in enumerate(forks(of_item, work.codes[rows, work.first :]), work.first):
+        own = ablation.of_rows(of_item[fork.member])
+        edit = _edit(work.masks[rows[fork.member], index], own, index)
+        x, _ = decoder.layer(_rows(x, fork.parent), index, edit)
+        state = fork.of_item
+    return decoder.logits(x)[torch.from_numpy(state).to(x.device)]
+
+
+def outputs_of_heads(
+    decoder: Decoder, tokens: Int[Tensor, "batch pos"]
+) -> Float[Tensor, "layers batch pos head d_head"]:
+    """As `headspex.hooks.head_outputs`."""
+    found: list[Heads] = []
+
+    def recorded(z: Heads) -> Heads:
+        found.append(z)
+        return z
+
+    x = decoder.embedded(tokens)
+    for index in range(decoder.last + 1):
+        x, _ = decoder.layer(x, index, Edit(recorded))
+    return torch.stack([z.to(found[0].device) for z in found])
 
 
 def _read(

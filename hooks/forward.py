@@ -11,14 +11,12 @@ from jaxtyping import Float
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, refuse_resample
 from headspex.hooks.batching import plan_work
-from headspex.hooks.decoder import Decoder, refusal
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.switches import check_switches
 from headspex.hooks.token_budget import Path, TokenBudget, scores, tokens_of
-from headspex.hooks.trust import disagreement
-from headspex.support.notice import say_once
+from headspex.hooks.trust import say_slower, trusted_decoder
 from headspex.tasks.prompts import EncodedQuestion
 
 PATHS = ("auto", "bridge", "fast")
@@ -110,23 +108,15 @@ class Prepared:
             raise UsageError(
                 f"the fast path does not apply to this model: {reason}; use path='auto'"
             )
-        say_once(f"no fast forward pass for this model: {reason}; its bridge is used, more slowly")
+        say_slower(reason)
         return self._plain
 
     @cached_property
     def _fast(self) -> tuple[FastPath | None, str]:
         """The fast path, or None and the reason why it does not apply."""
-        longest = max(len(one.tokens) for one in self._inputs.passes)
-        if reason := refusal(self.bridge, longest):
-            return None, reason
         tokens = self._budget.batch_tokens
-
-        def fresh() -> FastPath:  # a decoder stores positions in the precision it runs in
-            return FastPath(Decoder(self.bridge), self._inputs, tokens)
-
-        fast = fresh()
-        reason = disagreement(self.bridge, fast, fresh, self._plain, self._inputs, tokens)
-        return (fast, "") if reason is None else (None, reason)
+        decoder, reason = trusted_decoder(self.bridge, self._inputs, tokens)
+        return (None if decoder is None else FastPath(decoder, self._inputs, tokens)), reason
 
 
 @torch.no_grad()

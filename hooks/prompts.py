@@ -1,6 +1,7 @@
-"""A user's metric of the logits under masks: the bridge with hooks, in batches of equal length."""
+"""A user's metric of the logits under masks, in batches of equal length."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,40 @@ from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, head_outputs, hooks_of
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
-from headspex.hooks.inputs import Inputs, Pass
+from headspex.hooks.decoder import Decoder
+from headspex.hooks.fast import masked_logits, outputs_of_heads
+from headspex.hooks.inputs import Inputs, Pass, plan_inputs
+from headspex.hooks.plain import has_hooks
+from headspex.hooks.prefix import Trunk
 from headspex.hooks.switches import check_switches
 from headspex.hooks.token_budget import TokenBudget, out_of_memory, scores, tokens_of
+from headspex.hooks.trust import say_slower, trusted_decoder
 from headspex.tasks.game import Batch, EncodedPrompt
+from headspex.tasks.prompts import EncodedQuestion
 
 
 class MetricPath:
     """Scores prompts with their metric.
 
     Args:
-        bridge: a TransformerBridge; its own hooks run too.
+        bridge: a TransformerBridge; without a decoder it runs, with its own hooks.
+        decoder: its model in parts, if that may replace it.
         prompts: all prompts of later calls.
+        batch_tokens: tokens in one batch of the states that are cached between calls.
         resample: whether ablated heads get their outputs on the corrupted prompt.
     """
 
-    def __init__(self, bridge: Any, prompts: Sequence[EncodedPrompt], *, resample: bool) -> None:
-        self._bridge, self._prompts, self._resample = bridge, prompts, resample
+    def __init__(
+        self,
+        bridge: Any,
+        decoder: Decoder | None,
+        prompts: Sequence[EncodedPrompt],
+        batch_tokens: int,
+        *,
+        resample: bool,
+    ) -> None:
+        self._bridge, self._decoder = bridge, decoder
+        self._prompts, self._resample = prompts, resample
         if resample and (lacking := [one for one in prompts if one.corrupted is None]):
             raise UsageError(
                 f"resample ablation needs a corrupted prompt for each prompt, but prompt "
@@ -36,17 +54,13 @@ class MetricPath:
                 "CORRUPTED to the task's file"
             )
         self._lengths = np.array([len(one.context) for one in prompts])
-
-    @property
-    def inputs(self) -> Inputs:
-        """The prompts as inputs of `plan_work`."""
-        numbers = range(len(self._prompts))
-        return Inputs(
-            tuple(Pass(one.context, ()) for one in self._prompts),
-            tuple((number,) for number in numbers),
-            (0,) * len(self._prompts),
+        self.inputs = Inputs(
+            tuple(Pass(one.context, ()) for one in prompts),
+            tuple((number,) for number in range(len(prompts))),
+            (0,) * len(prompts),
             n_choices=1,
         )
+        self.forget(batch_tokens)
 
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
@@ -61,7 +75,9 @@ class MetricPath:
                 yield batch, Answers(rows, torch.zeros_like(rows), values)
 
     def forget(self, batch_tokens: int) -> None:
-        """Do nothing: there is no cache between batches."""
+        """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
+        if self._decoder is not None:
+            self._trunk = Trunk(self._decoder, self.inputs, batch_tokens)
 
     def _measured(
         self, work: Work, batch: Int[np.ndarray, " batch"], ablation: Ablation
@@ -72,14 +88,23 @@ class MetricPath:
         corrupted = None
         if all(one.corrupted is not None for one in asked):
             corrupted = torch.tensor([one.corrupted for one in asked], device=device)
-        masks = torch.from_numpy(work.masks[work.rows[batch]])
+        first, of_row = np.unique(work.inputs[batch], return_index=True, return_inverse=True)[1:]
         if self._resample and corrupted is not None:
-            distinct, of_row = torch.unique(corrupted, dim=0, return_inverse=True)
-            fill = head_outputs(self._bridge, distinct)
-            ablation = Ablation(fill=fill[:, of_row])
-        logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks_of(masks, ablation))
+            ablation = Ablation(fill=self._outputs(corrupted[torch.from_numpy(first)]))
+        if self._decoder is not None:
+            logits = masked_logits(self._decoder, self._trunk, work, batch, ablation)
+        else:
+            masks = torch.from_numpy(work.masks[work.rows[batch]])
+            hooks = hooks_of(masks, ablation.of_rows(of_row))
+            logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
         index = torch.tensor([one.index for one in asked], device=device)
         return _called(asked, logits, Batch(index, tokens, corrupted, asked[0].tokenizer))
+
+    def _outputs(self, tokens: Tensor) -> Tensor:
+        """Every head's output on some prompts."""
+        if self._decoder is None:
+            return head_outputs(self._bridge, tokens)
+        return outputs_of_heads(self._decoder, tokens)
 
 
 class PreparedPrompts:
@@ -89,14 +114,21 @@ class PreparedPrompts:
         model: a LoadedModel or a TransformerBridge.
         prompts: calls pass these objects, in any order and number.
         batch_tokens: tokens in one forward pass; halved for good when memory runs out.
+        path: as in `headspex.hooks.forward.Prepared`.
     """
 
     def __init__(
-        self, model: Any, prompts: Sequence[EncodedPrompt], *, batch_tokens: int | None = None
+        self,
+        model: Any,
+        prompts: Sequence[EncodedPrompt],
+        *,
+        batch_tokens: int | None = None,
+        path: str = "auto",
     ) -> None:
-        self._bridge = getattr(model, "bridge", model)
+        self._bridge, self._path = getattr(model, "bridge", model), path
         self._prompts = list({id(one): one for one in prompts}.values())
         self._number = {id(one): number for number, one in enumerate(self._prompts)}
+        self._paths: dict[tuple[bool, bool], MetricPath] = {}
         self._budget = TokenBudget(batch_tokens or tokens_of(self._bridge.original_model.device))
 
     @torch.no_grad()
@@ -124,12 +156,46 @@ class PreparedPrompts:
             if resample and not rescale
             else check_ablation(self._bridge, masks, ablation, fill, rescale)
         )
-        path = MetricPath(self._bridge, self._prompts, resample=resample)
+        for row, one in enumerate(prompts):
+            if id(one) not in self._number:
+                raise UsageError(
+                    f"row {row} asks a prompt that was not prepared; pass the objects that "
+                    "PreparedPrompts was made with"
+                )
+        path = self._path_of(resample)
         asked = [self._number[id(one)] for one in prompts]
         rows = masks.expand(len(prompts), -1, -1).cpu().numpy()
         work = plan_work(path.inputs, asked, rows)
         found = scores(path, work, how, self._budget, dtype=torch.float32, progress=progress)
         return found.double().numpy()
+
+    def _path_of(self, resample: bool) -> MetricPath:
+        decoder = None if has_hooks(self._bridge) else self._decoder
+        key = decoder is None, resample
+        if key not in self._paths:
+            tokens = self._budget.batch_tokens
+            self._paths[key] = MetricPath(
+                self._bridge, decoder, self._prompts, tokens, resample=resample
+            )
+        return self._paths[key]
+
+    @cached_property
+    def _decoder(self) -> Decoder | None:
+        """The model in parts, if it may replace the bridge."""
+        if self._path == "bridge":
+            return None
+        # The last tokens of two short prompts serve as answers.
+        able = [one.context for one in self._prompts if len(one.context) > 1]
+        short = sorted(able, key=len)[:2]
+        questions = [EncodedQuestion(tokens[:-1], (tokens[-1:],)) for tokens in short]
+        if not questions:
+            return None
+        n_ctx = int(self._bridge.original_model.config.max_position_embeddings)
+        inputs = plan_inputs(questions, n_ctx)
+        decoder, reason = trusted_decoder(self._bridge, inputs, self._budget.batch_tokens)
+        if decoder is None:
+            say_slower(reason)
+        return decoder
 
 
 def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: Batch) -> Tensor:

@@ -15,9 +15,13 @@ import torch
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import Work, plan_work
+from headspex.hooks.decoder import Decoder, refusal
 from headspex.hooks.exact import can_be_exact, exactly
+from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import Inputs
+from headspex.hooks.plain import PlainPath, has_hooks
 from headspex.hooks.token_budget import Path, TokenBudget, scores
+from headspex.support.notice import say_once
 from headspex.support.seeds import stream
 
 KEEPS = (1.0, 0.8, 0.5, 0.1)  # share of heads and MLPs that each mask keeps
@@ -34,30 +38,35 @@ TOLERANCE = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 _compared: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
-def disagreement(
-    bridge: Any,
-    fast: Path,
-    exact: Callable[[], Path],
-    plain: Path,
-    inputs: Inputs,
-    batch_tokens: int,
-) -> str | None:
-    """How the fast path differs from the bridge by more than rounding; None if it does not.
+def trusted_decoder(bridge: Any, inputs: Inputs, batch_tokens: int) -> tuple[Decoder | None, str]:
+    """A bridge's model in parts, or None and the reason why it does not replace the bridge.
 
-    Compared once per bridge, on two short questions under four masks of heads and MLPs.
+    They are compared once per bridge, on two short questions under four masks of heads and MLPs.
 
     Args:
-        bridge: of both paths.
-        fast: the fast path.
-        exact: makes the fast path again inside `exactly`, on the same weights.
-        plain: the bridge's path.
+        bridge: a TransformerBridge.
         inputs: all inputs of later calls.
         batch_tokens: of one forward pass.
     """
+    if has_hooks(bridge):
+        return None, "it has hooks already"
+    if reason := refusal(bridge, max(len(one.tokens) for one in inputs.passes)):
+        return None, reason
+    decoder = Decoder(bridge)
     if bridge not in _compared:
         work = _sample(inputs, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
-        _compared[bridge] = _compare(bridge, fast, exact, plain, work, batch_tokens) or ""
-    return _compared[bridge] or None
+        plain = PlainPath(bridge, inputs)
+
+        def fast() -> Path:  # a decoder stores positions in the precision it runs in
+            return FastPath(Decoder(bridge), inputs, batch_tokens)
+
+        _compared[bridge] = _compare(bridge, fast(), fast, plain, work, batch_tokens) or ""
+    return (None, _compared[bridge]) if _compared[bridge] else (decoder, "")
+
+
+def say_slower(reason: str) -> None:
+    """Print once why the bridge runs instead of the fast path."""
+    say_once(f"no fast forward pass for this model: {reason}; its bridge is used, more slowly")
 
 
 def _compare(

@@ -26,7 +26,8 @@ def models(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def tokens() -> torch.Tensor:
-    return torch.randint(3, 300, (2, 40), generator=torch.Generator().manual_seed(1))
+    rng = np.random.default_rng(1)
+    return torch.from_numpy(rng.integers(3, 300, (2, 40)))
 
 
 def some_off(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +74,8 @@ def test_hooks_that_remove_something_else_are_refused(monkeypatch: pytest.Monkey
     def after_the_projection(masks: Any, ablation: Any) -> Any:
         def ablate(out: torch.Tensor, hook: Any) -> torch.Tensor:
             kept = masks[0, hook.layer(), :-1].repeat_interleave(out.shape[-1] // HEADS)
-            return out * kept
+            cut: torch.Tensor = out * kept
+            return cut
 
         return [(f"blocks.{layer}.attn.hook_out", ablate) for layer in range(LAYERS)]
 
