@@ -58,7 +58,9 @@ def choose_dtype(name: str, device: str, config: Any) -> str:
 
 
 def say_chosen(device: str, dtype: str, chosen_device: str, chosen_dtype: str) -> None:
-    """Print once what "auto" became."""
+    """Print once what "auto" became, but for float32 on the CPU, which runs everywhere."""
+    if (chosen_device, chosen_dtype) == ("cpu", "float32"):
+        return
     became = [
         f"{argument(flag)} auto is {chosen}"
         for flag, given, chosen in (

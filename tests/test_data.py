@@ -340,4 +340,4 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert main(["data", "--players", "4", "--out", str(tmp_path / "file" / "run")]) == 2
-    assert "--out must be a folder" in capsys.readouterr().err
+    assert "--out must be a writable folder" in capsys.readouterr().err
