@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import time
@@ -193,6 +194,21 @@ class Setup:
             self.settings, n_players=len(self.players), n_search=len(search),
             n_heldout=len(heldout), more=self.task.kind.more,
         )  # fmt: skip
+
+    def replanned(self, settings: Settings, plan: Plan | None = None) -> Self:
+        """The same model and task with other sizes.
+
+        Args:
+            settings: that differ in their budgets.
+            plan: None makes one of the settings.
+        """
+        other = copy.copy(self)
+        for name in ("plan", "questions", "encoded"):
+            vars(other).pop(name, None)
+        other.settings = settings
+        if plan is not None:
+            other.plan = plan
+        return other
 
     @cached_property
     def questions(self) -> tuple[list[Question], list[Question]]:

@@ -1,5 +1,7 @@
 """Which models have a short name, and which architectures the tests cover."""
 
+from dataclasses import dataclass
+
 ALIASES: dict[str, str] = {
     "llama-2-7b": "meta-llama/Llama-2-7b-hf",
     "llama-2-13b": "meta-llama/Llama-2-13b-hf",
@@ -60,29 +62,42 @@ ALIASES: dict[str, str] = {
     "olmo-2-13b": "allenai/OLMo-2-1124-13B",
 }
 
-# Each has tests, on a small random model, that hooks equal zeroed weights, and that the fast path
-# equals the bridge. Other decoders that TransformerLens has a bridge for are
-# taken as well, after the check of `headspex.hooks.hook_check`.
-ARCHITECTURES: frozenset[str] = frozenset(
-    {
-        "LlamaForCausalLM",
-        "MistralForCausalLM",
-        "MixtralForCausalLM",
-        "Qwen2ForCausalLM",
-        "Qwen3ForCausalLM",
-        "Qwen3MoeForCausalLM",
-        "GemmaForCausalLM",
-        "Gemma2ForCausalLM",
-        "Gemma3ForCausalLM",
-        "GPT2LMHeadModel",
-        "GPTNeoXForCausalLM",
-        "GraniteForCausalLM",
-        "OlmoForCausalLM",
-        "Olmo2ForCausalLM",
-        "Olmo3ForCausalLM",
-        "PhiForCausalLM",
-        "Phi3ForCausalLM",
-        "SmolLM3ForCausalLM",
-        "GptOssForCausalLM",
-    }
-)
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models that the tests cover.
+
+    Attributes:
+        title: as people call it.
+        shrinks: whether a checkpoint with fewer heads can be loaded by stock transformers.
+    """
+
+    title: str
+    shrinks: bool = False
+
+
+# By architecture. Each has tests, on a small random model, that hooks and zeroed weights give equal
+# logits, and that the fast path equals the bridge. Other decoders that TransformerLens has a bridge
+# for are taken as well, after the check of `headspex.hooks.hook_check`.
+FAMILIES: dict[str, Family] = {
+    "LlamaForCausalLM": Family("Llama, SmolLM2", shrinks=True),
+    "MistralForCausalLM": Family("Mistral", shrinks=True),
+    "MixtralForCausalLM": Family("Mixtral"),
+    "Qwen2ForCausalLM": Family("Qwen 2, Qwen 2.5", shrinks=True),
+    "Qwen3ForCausalLM": Family("Qwen 3", shrinks=True),
+    "Qwen3MoeForCausalLM": Family("Qwen 3 MoE"),
+    "GemmaForCausalLM": Family("Gemma"),
+    "Gemma2ForCausalLM": Family("Gemma 2", shrinks=True),
+    "Gemma3ForCausalLM": Family("Gemma 3"),
+    "GPT2LMHeadModel": Family("GPT-2"),
+    "GPTNeoXForCausalLM": Family("GPT-NeoX, Pythia"),
+    "GptOssForCausalLM": Family("GPT-OSS"),
+    "GraniteForCausalLM": Family("Granite"),
+    "OlmoForCausalLM": Family("OLMo"),
+    "Olmo2ForCausalLM": Family("OLMo 2"),
+    "Olmo3ForCausalLM": Family("OLMo 3"),
+    "PhiForCausalLM": Family("Phi"),
+    "Phi3ForCausalLM": Family("Phi-3, Phi-4"),
+    "SmolLM3ForCausalLM": Family("SmolLM3"),
+}
+ARCHITECTURES = frozenset(FAMILIES)

@@ -15,7 +15,16 @@ from headspex.budget.allocation import Allocation
 from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.estimates import estimate as estimating
-from headspex.estimates.costs import Costs, Rates, Shorter, Stage, of_an_hour, said_of, stages_of
+from headspex.estimates.costs import (
+    HOUR,
+    Budgets,
+    Costs,
+    Rates,
+    Stage,
+    budgets_within,
+    said_of,
+    stages_of,
+)
 from headspex.estimates.pace import pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.judge import Judge
@@ -72,12 +81,12 @@ def test_the_time_of_a_run_is_that_of_its_stages() -> None:
     }  # fmt: skip
 
 
-def _costs(*stages: Stage, shorter: Shorter | None = None) -> Costs:
+def _costs(*stages: Stage, shorter: Budgets | None = None) -> Costs:
     return Costs(8, "head", 1_000, 1_500, 1e9, 2**30, stages, shorter=shorter)
 
 
 def test_all_is_said_in_lines_of_plain_words() -> None:
-    costs = _costs(Stage("search", 1_000, 9_000.0), shorter=Shorter(400, None))
+    costs = _costs(Stage("search", 1_000, 9_000.0), shorter=Budgets(400, None))
     assert str(costs).splitlines() == [
         "8 heads are switched",
         "at most 1,500 forward passes, about 2.5 hours on this machine, 1.0 GiB for model and "
@@ -104,7 +113,7 @@ def test_the_budget_of_an_hour_is_found() -> None:
         assert verify_budget is None
         return 400 + budget / 10  # seconds; (3,600 - 400) x 10 passes are an hour
 
-    assert of_an_hour(1_000_000, None, cost) == Shorter(32_000, None)
+    assert budgets_within(HOUR, 1_000_000, None, cost) == Budgets(32_000, None)
 
 
 def test_both_budgets_shrink_where_verification_alone_takes_too_long() -> None:
@@ -112,7 +121,7 @@ def test_both_budgets_shrink_where_verification_alone_takes_too_long() -> None:
         assert verify_budget is not None
         return (budget + verify_budget) / 10
 
-    found = of_an_hour(600_000, 300_000, cost)
+    found = budgets_within(HOUR, 600_000, 300_000, cost)
     assert found is not None
     assert found.verify_budget is not None
     assert 34_000 <= found.budget + found.verify_budget <= 36_000
@@ -125,7 +134,7 @@ def test_no_budget_is_named_where_the_least_run_takes_longer() -> None:
             raise UsageError("too small")
         return budget / 10
 
-    assert of_an_hour(1_000_000, None, cost) is None
+    assert budgets_within(HOUR, 1_000_000, None, cost) is None
 
 
 class _Machine:
@@ -242,3 +251,41 @@ def test_a_model_that_is_very_slow_is_not_asked_at_all(
     monkeypatch.setattr(Judge, "__call__", never)
     assert main(["prune", "--model", str(model_folder), "--dry-run", *QUICK]) == 0
     assert "days on this machine, reckoned roughly" in capsys.readouterr().out
+
+
+def test_minutes_may_buy_more_than_the_default_budgets() -> None:
+    def cost(budget: int, verify_budget: int | None) -> float:
+        return 100 + 0.01 * budget + 0.01 * (verify_budget or 0)
+
+    found = budgets_within(1_300, 10_000, 5_000, cost, most=1_000)
+    assert found == Budgets(80_000, 40_000)
+    assert budgets_within(50, 10_000, 5_000, cost, most=1_000) is None
+
+
+@pytest.mark.slow
+def test_minutes_become_budgets_that_a_run_keeps(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", "--model", str(model_folder), "--out", str(tmp_path / "run"), "--json"]
+    assert main([*words, "--minutes", "0.3"]) == 0
+    said = capsys.readouterr()
+    first = json.loads(said.out)
+    assert "--minutes 0.3 buy --budget" in said.err
+    assert f"--budget {first['passes']}" in first["command"]
+    assert main([*words, "--minutes", "5"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--minutes", "5", "--budget", "400"], "--minutes chooses the budgets"),
+        (["--minutes", "0"], "--minutes must be above 0"),
+        (["--minutes", "nan"], "--minutes must be above 0"),
+    ],
+)
+def test_minutes_that_cannot_be_are_refused(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", *words, "--out", str(tmp_path / "run")]) == 2
+    assert sentence in capsys.readouterr().err

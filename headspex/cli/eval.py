@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         metavar="N|auto", help="prompts in one forward pass, in lm-eval's order: "
                         "scores equal its own to the last bit; auto: as fast as a run scores them, "
                         "equal to rounding (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--fast", action="store_true", help="the same as --batch-size auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -38,6 +39,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--limit must be at least 1, but is {options.limit}")
     if options.batch_size != "auto" and options.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1 or auto, but is {options.batch_size}")
+    if options.fast and options.batch_size not in (1, "auto"):
+        raise UsageError("--fast chooses its batches, but --batch-size was given; leave one out")
+    auto = options.fast or options.batch_size == "auto"
     mask = None if options.mask is None else read_mask(options.mask)
     if options.mask is not None and split == "heldout":
         check_held_out(options.mask, study.settings.protocol)
@@ -46,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         study.questions_of(split)[: options.limit],
         mask=mask,
         mask_path=options.mask,
-        batch_size=None if options.batch_size == "auto" else options.batch_size,
+        batch_size=None if auto else options.batch_size,
     )
     if options.json:
         print(json.dumps(found.to_dict()))

@@ -84,6 +84,13 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
     add("--json", action="store_true", help="print one JSON object")
 
 
+def add_minutes(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that chooses the budgets by time."""
+    parser.add_argument("--minutes", type=float, metavar="M", help="choose both budgets so that "
+        "the run takes about M minutes on this machine; a run keeps those it began "
+        "with")  # fmt: skip
+
+
 def study_of(options: argparse.Namespace) -> Study:
     """The study described by the flags."""
     from headspex.study import Study

@@ -7,14 +7,15 @@ import json
 import shlex
 import time
 
-from headspex.cli.costs import print_costs, print_costs_at_start
-from headspex.cli.options import add_model, add_run, out_of, study_of
+from headspex.cli.costs import print_costs, print_costs_at_start, study_of_minutes
+from headspex.cli.options import add_minutes, add_model, add_run, out_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     add_model(parser)
     add_run(parser)
+    add_minutes(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,11 +27,12 @@ def run(options: argparse.Namespace) -> int:
 
     begin = time.perf_counter()
     check_workers(options.ray, options.cpus_per_worker)
-    study = study_of(options)
+    study, out = study_of(options), out_of(options)
+    if options.minutes is not None:
+        study = study_of_minutes(study, options, out, begin)
     if options.dry_run:
         print_costs(study, options, begin)
         return 0
-    out = out_of(options)
     finished = same_finished_run(study, out)
     if finished is None:
         try:

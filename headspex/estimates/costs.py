@@ -62,8 +62,8 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Shorter:
-    """Budgets of a run that takes about an hour; a verify budget only where it has to shrink."""
+class Budgets:
+    """Budgets of a run of another length; a verify budget only where it changes."""
 
     budget: int
     verify_budget: int | None
@@ -92,7 +92,7 @@ class Costs:
     bytes: int
     stages: tuple[Stage, ...]
     measured: bool = True
-    shorter: Shorter | None = None
+    shorter: Budgets | None = None
 
     @property
     def seconds(self) -> float:
@@ -213,37 +213,43 @@ def stages_of(
     return tuple(stage for stage in found if stage.passes or stage.seconds)
 
 
-def of_an_hour(
-    budget: int, verify_budget: int | None, cost: Callable[[int, int | None], float]
-) -> Shorter | None:
-    """Smaller budgets whose run takes about an hour; None if the smallest takes longer.
+def budgets_within(
+    seconds: float,
+    budget: int,
+    verify_budget: int | None,
+    cost: Callable[[int, int | None], float],
+    *,
+    most: float = 1.0,
+) -> Budgets | None:
+    """The largest budgets whose run takes at most this long; None if the smallest takes longer.
 
     Args:
-        budget: of the longer run.
-        verify_budget: of it, where it has to shrink by the same share; None: it stays.
+        seconds: of the run.
+        budget: of a run with other costs.
+        verify_budget: of it, where it changes by the same share; None: it stays.
         cost: seconds of a run with these budgets.
+        most: the largest share of these budgets.
     """
 
-    def smaller(share: float) -> Shorter:
+    def part(share: float) -> Budgets:
         verify = None if verify_budget is None else _rounded(share * verify_budget)
-        return Shorter(_rounded(share * budget), verify)
+        return Budgets(_rounded(share * budget), verify)
 
-    def fits(one: Shorter) -> bool:
+    def fits(one: Budgets) -> bool:
         try:
-            return cost(one.budget, one.verify_budget) <= HOUR
+            return cost(one.budget, one.verify_budget) <= seconds
         except UsageError:  # too small for a run; a larger one may do
             return True
 
-    low, high = 0.0, 1.0
+    low, high = 0.0, most
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if fits(smaller(middle)) else (low, middle)
-    found = smaller(low)
+        low, high = (middle, high) if fits(part(middle)) else (low, middle)
+    found = part(low)
     try:
-        cost(found.budget, found.verify_budget)
+        return found if cost(found.budget, found.verify_budget) <= seconds else None
     except UsageError:
         return None
-    return found
 
 
 def with_budgets(settings: Settings, budget: int, verify_budget: int | None) -> Settings:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from headspex.budget.plan import Plan, make_plan
-from headspex.errors import RoomError
+from headspex.errors import RoomError, UsageError, argument
 from headspex.estimates.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.estimates.costs import (
     HOUR,
     LONG,
+    Budgets,
     Costs,
     Rates,
-    Shorter,
     Stage,
+    budgets_within,
     expected,
-    of_an_hour,
     stages_of,
     with_budgets,
 )
@@ -46,6 +46,7 @@ LEAST = 0.03  # seconds of a block, below which a part goes by the pace of the s
 CALLS = 2.5  # longest calls that a part takes: smaller ones before it, and one after it
 SLOPED = 16  # questions whose slopes are timed, at most: they are taken eight at a time
 SLOWEST = 2.0  # seconds of a pass, beyond which none is tried: even a few would take a minute
+MOST = 1_000.0  # times the default budgets, that a number of minutes may buy
 BESIDE = 1.4  # time of a pass over that of its products, with a random Llama of 0.1 B
 
 
@@ -77,6 +78,34 @@ def estimate_at_start(
             return None
         found = meter.costs(meter.fine(rates, min(PATIENCE, SHARE * seconds)))
     return None if found.seconds < SHORT else found
+
+
+def budgets_of(
+    setup: Setup, minutes: float, *, start: float, clock: Clock = time.perf_counter
+) -> Budgets:
+    """The budgets of a run that takes about so many minutes on this machine.
+
+    Search and verification grow or shrink by the same share. Takes about `PATIENCE` seconds.
+
+    Args:
+        setup: to be run.
+        minutes: of the whole run.
+        start: seconds that loading its model and task took.
+        clock: tells seconds.
+
+    Raises:
+        UsageError: no run is that short; or as the run would.
+    """
+    with ScoreStore(":memory:") as store:
+        meter = Meter(setup, store, start, clock)
+        rates = meter.fine(meter.rough(), PATIENCE)
+        found = meter.budgets_within(60 * minutes, rates, verify=True, most=MOST)
+    if found is None:
+        raise UsageError(
+            f"no run of this model and task is as short as {argument('minutes')} {minutes:g} on "
+            "this machine; allow more"
+        )
+    return found
 
 
 class Meter:
@@ -163,7 +192,15 @@ class Meter:
             spent = expected(plan, settings, lambda: self._work.masks)
         return stages_of(plan, settings, spent, rates, by_slopes=self._setup.has_slopes)
 
-    def _shorter(self, found: Costs, rates: Rates) -> Shorter | None:
+    def _shorter(self, found: Costs, rates: Rates) -> Budgets | None:
+        took = {stage.name: stage.seconds for stage in found.stages}
+        verify = took["score fresh masks"] + took["verify schedules"] > HOUR / 2
+        return self.budgets_within(HOUR, rates, verify=verify)
+
+    def budgets_within(
+        self, seconds: float, rates: Rates, *, verify: bool, most: float = 1.0
+    ) -> Budgets | None:
+        """As `headspex.estimates.costs.budgets_within`, of this run."""
         settings, plan, halves = self._settings, self._plan, self._setup.halves
 
         def cost(budget: int, verify_budget: int | None) -> float:
@@ -173,9 +210,8 @@ class Meter:
             )
             return sum(stage.seconds for stage in self._stages(smaller, asked, rates))
 
-        took = {stage.name: stage.seconds for stage in found.stages}
-        verify = took["score fresh masks"] + took["verify schedules"] > HOUR / 2
-        return of_an_hour(plan.search_budget, plan.verify_passes if verify else None, cost)
+        verify_budget = plan.verify_passes if verify else None
+        return budgets_within(seconds, plan.search_budget, verify_budget, cost, most=most)
 
     def _parts(self, rates: Rates) -> dict[str, float]:
         """Seconds of what is worth blocks of its own, named as in `Rates`."""
