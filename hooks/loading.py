@@ -11,6 +11,7 @@ from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
+from headspex.hooks.hook_check import check_hooks
 from headspex.hooks.placement import (
     AUTO,
     DTYPES,
@@ -19,6 +20,7 @@ from headspex.hooks.placement import (
     choose_dtype,
     say_chosen,
 )
+from headspex.hooks.plain import has_hooks
 from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
 from headspex.hooks.sources import find_source
 
@@ -137,6 +139,8 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
         tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
         config, bridge = model.original_model.config, model
         architecture = check_config(config, "the bridge")
+        if not has_hooks(model):  # its owner's would see the check's inputs
+            check_hooks(model, "the bridge")
     elif hasattr(model, "config") and isinstance(model, torch.nn.Module):
         adapters.refuse_injected(model)
         architecture = check_config(model.config, "the model")
