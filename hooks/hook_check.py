@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, hooks_of
 from headspex.hooks.switches import hook_name, mlp_hook_name
+from headspex.support.seeds import stream
 
 TOKENS = 12  # of the input
 # Both ways multiply the same numbers by 0 or 1, so they differ by rounding at most.
@@ -35,12 +36,13 @@ def check_hooks(bridge: Any, name: str) -> None:
             f"{name} cannot be ablated: its bridge has no {absent[0]}; "
             "take a model with attention in every layer"
         )
-    generator = torch.Generator().manual_seed(0)
-    heads = torch.rand(len(layers), int(bridge.cfg.n_heads), generator=generator) < 0.5
-    tokens = torch.randint(int(bridge.cfg.d_vocab), (1, TOKENS), generator=generator)
+    rng = stream(0, "hook check")
+    heads = torch.from_numpy(rng.random((len(layers), int(bridge.cfg.n_heads))) < 0.5)
+    tokens = torch.from_numpy(rng.integers(int(bridge.cfg.d_vocab), size=(1, TOKENS)))
+    heads[0, 0] = False
     _compare(bridge, name, "its heads", tokens, heads, torch.ones(len(layers), dtype=torch.bool))
     if all(mlp_hook_name(k) in bridge.hook_dict for k in layers):
-        mlps = torch.rand(len(layers), generator=generator) < 0.5
+        mlps = torch.from_numpy(rng.random(len(layers)) < 0.5)
         mlps[0] = False
         _compare(bridge, name, "its MLPs", tokens, torch.ones_like(heads), mlps)
 

@@ -218,7 +218,7 @@ def test_what_is_no_smooth_score_has_no_gradient(model_folder: Path) -> None:
     with ScoreStore(":memory:") as store:
         judge = study.judge(store)
         whole = np.ones((1, len(study.players)), dtype=bool)
-        with pytest.raises(UsageError, match="are those of a margin or a logprob"):
+        with pytest.raises(UsageError, match="need a smooth metric"):
             judge.gate_gradients(whole, np.zeros(1, dtype=int), metric="accuracy")
 
 

@@ -36,7 +36,7 @@ def test_the_report_of_a_run_is_the_same_whenever_it_is_drawn(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["heads", "--ranges", "0"], "--ranges is of the figures energy and curve"),
+        (["heads", "--ranges", "0"], "--ranges goes with the figures energy and curve"),
         (["energy", "--ranges", "0-5"], "layer 5 does not exist"),
         (["energy", "--ranges", "1,0-1,2"], "layer 2 does not exist"),
         (["--to", "a.svg"], "--to is a file for one figure"),

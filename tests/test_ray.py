@@ -153,7 +153,7 @@ def test_a_model_given_as_an_object_cannot_go_to_workers(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--cpus-per-worker", "2"], "but there is no --ray"),
+        (["--cpus-per-worker", "2"], "but --ray is not set"),
         (["--ray", "local", "--cpus-per-worker", "0"], "a whole number, 1 or more, but is 0"),
     ],
 )
