@@ -4,7 +4,7 @@ The model's code outside its layers (embedding, positions, final norm, logits) r
 for the layers, which record what the layers would get, or put a given state in their place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ ATTENTION = {"full_attention", "sliding_attention"}
 # These rotate by the length of the longest input in the batch.
 BY_LENGTH = ("dynamic", "longrope")
 
-Frame = tuple[tuple[Any, ...], dict[str, Any]]  # a layer's arguments but the first
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of a layer, but the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,11 @@ class Decoder:
         for layer in range(len(self._layers)):
             if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
                 stock.copy_of(mlp.original_component).register_forward_hook(self._zeroed)
+        if len({weight.device for weight in self._model.parameters()}) > 1:
+            _move_inputs(self._model, self._layers)
         self._recorders = [_Recorder(layer) for layer in self._layers]
         self._stand_ins = nn.ModuleList(self._recorders)
-        self._frames: dict[tuple[int, int], list[Frame]] = {}
+        self._frames: dict[range, Sequence[Arguments]] = {}
         self.device: torch.device = self._model.device
         self.last = len(self._layers) - 1
         self.vocabulary = int(bridge.cfg.d_vocab)
@@ -111,16 +113,18 @@ class Decoder:
             edit: what is changed in it.
             past: keys and values of the tokens before `x`, per state or one for all.
         """
-        call = Call(self._queries(x, past), past=past, replaced=edit.replaced)
-        y = self._through(x, index, call, edit)
+        span = _span(x, past)
+        call = Call(_positions(span), past=past, replaced=edit.replaced)
+        y = self._through(x, index, call, self._frame_of(span), edit)
         assert call.found is not None
         return y, call.found
 
     def keys_values(self, x: States, index: int, past: KeysValues | None = None) -> KeysValues:
         """Keys and values of a layer, those of the tokens before `x` first."""
-        call = Call(self._queries(x, past), only_keys=True)
+        span = _span(x, past)
+        call = Call(_positions(span), only_keys=True)
         with suppress(KeysFoundError):
-            self._through(x, index, call, UNCHANGED)
+            self._through(x, index, call, self._frame_of(span), UNCHANGED)
         assert call.found is not None
         return call.found if past is None else joined(past, call.found)
 
@@ -142,7 +146,7 @@ class Decoder:
             edit: what is changed in the layer.
         """
         call = Call(queries, known=known, replaced=edit.replaced)
-        return self._through(x, index, call, edit)
+        return self._through(x, index, call, self._frame(queries), edit)
 
     def log_probs(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
         """Log-probabilities of the whole vocabulary after the last layer, in the model's dtype."""
@@ -159,13 +163,11 @@ class Decoder:
     def _devices(self) -> list[torch.device]:
         return [next(layer.parameters()).device for layer in self._layers]
 
-    def _queries(self, x: States, past: KeysValues | None) -> Int[Tensor, "1 pos"]:
-        start = 0 if past is None else past[0].shape[2]
-        return torch.arange(start, start + x.shape[1])[None]
-
-    def _through(self, x: States, index: int, call: Call, edit: Edit) -> States:
+    def _through(
+        self, x: States, index: int, call: Call, frame: Sequence[Arguments], edit: Edit
+    ) -> States:
         device = self._devices[index]
-        args, named = _moved(self._frame(call.queries)[index], device)
+        args, named = _moved(frame[index], device)
         call.queries = call.queries.to(device)
         self._with_mlp = edit.with_mlp
         try:
@@ -176,25 +178,26 @@ class Decoder:
         y: States = found[0] if isinstance(found, tuple) else found
         return y
 
-    def _frame(self, queries: Int[Tensor, "states pos"]) -> list[Frame]:
-        """What the model gives each layer for these positions, besides the residual stream."""
-        shared = len(queries) == 1
-        key = (int(queries[0, 0]), queries.shape[1])
-        if shared and key in self._frames:
-            return self._frames[key]
+    def _frame_of(self, span: range) -> Sequence[Arguments]:
+        if span not in self._frames:
+            self._frames[span] = self._frame(_positions(span))
+        return self._frames[span]
+
+    def _frame(self, positions: Int[Tensor, "states pos"]) -> Sequence[Arguments]:
+        """What the model gives each layer at these positions, besides the residual stream."""
         home = self.device
-        given = torch.zeros(*queries.shape, self._width, dtype=self._model.dtype, device=home)
-        self._run(inputs_embeds=given, position_ids=queries.to(home))
-        frames = [recorder.frame for recorder in self._recorders]
-        if shared:
-            self._frames[key] = frames
-        return frames
+        given = torch.zeros(*positions.shape, self._width, dtype=self._model.dtype, device=home)
+        self._run(inputs_embeds=given, position_ids=positions.to(home))
+        return [recorder.arguments for recorder in self._recorders]
 
     def _run(self, given: States | None = None, **inputs: Tensor) -> Any:
         """The model's output with recorders for layers; the last one returns `given`."""
         self._recorders[-1].given = given
-        with _in_place_of_layers(*self._home, self._stand_ins):
-            return self._model(use_cache=False, **inputs)
+        try:
+            with _in_place_of_layers(*self._home, self._stand_ins):
+                return self._model(use_cache=False, **inputs)
+        finally:
+            self._recorders[-1].given = None
 
     def _zeroed(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         """Hook of every MLP: zero the rows that do not go through it."""
@@ -212,11 +215,11 @@ class _Recorder(nn.Module):
         super().__init__()
         self.attention_type = getattr(layer, "attention_type", None)  # some models ask for it
         self.x: Any = None
-        self.frame: Frame = ((), {})
+        self.arguments: Arguments = ((), {})
         self.given: Tensor | None = None
 
     def forward(self, x: Tensor, *args: Any, **named: Any) -> Tensor:
-        self.x, self.frame = x, (args, named)
+        self.x, self.arguments = x, (args, named)
         return x if self.given is None else self.given.to(x.device)
 
 
@@ -228,6 +231,28 @@ def _in_place_of_layers(home: nn.Module, name: str, layers: nn.ModuleList) -> It
         yield
     finally:
         home._modules[name] = real
+
+
+def _move_inputs(model: nn.Module, layers: Sequence[nn.Module]) -> None:
+    """Let modules outside layers move their inputs to their own device."""
+
+    def move(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        return _moved(inputs, next(module.parameters(recurse=False)).device)
+
+    inside = {id(part) for layer in layers for part in layer.modules()}
+    for module in model.modules():
+        if id(module) not in inside and any(True for _ in module.parameters(recurse=False)):
+            module.register_forward_pre_hook(move)
+
+
+def _span(x: States, past: KeysValues | None) -> range:
+    """The positions of `x`, which follow those of `past`."""
+    start = 0 if past is None else past[0].shape[2]
+    return range(start, start + x.shape[1])
+
+
+def _positions(span: range) -> Int[Tensor, "1 pos"]:
+    return torch.arange(span.start, span.stop)[None]
 
 
 def _moved(value: Any, device: torch.device) -> Any:
