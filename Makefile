@@ -15,6 +15,7 @@ prune: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
+# Whole runs, lm-eval's parity, Ray, kill -9, the guides and the README's commands: before a release.
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 

@@ -234,7 +234,9 @@ def planted_classifier() -> tuple[Any, Any]:
     return Planted(), tokenizer
 
 
-@pytest.mark.parametrize("removal", ["drop", "replace", "mask"])
+@pytest.mark.parametrize(
+    "removal", ["mask", *(pytest.param(way, marks=pytest.mark.slow) for way in ("drop", "replace"))]
+)
 def test_a_negation_and_its_verb_are_the_top_interaction_of_twenty_prompts(removal: str) -> None:
     scorer = ClassScorer(*planted_classifier(), "good")
     rng = Random(1)
@@ -282,6 +284,7 @@ def test_a_prompt_explained_writes_its_folder(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_question_of_mini(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

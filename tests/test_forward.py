@@ -46,7 +46,7 @@ def mmlu_contexts(folder: Path, subject: str, shots: int, count: int) -> list[st
 MMLU_SUBJECTS = ("abstract_algebra", "high_school_us_history")
 
 
-@pytest.fixture(scope="module", params=[0, 5])
+@pytest.fixture(scope="module", params=[0, pytest.param(5, marks=pytest.mark.slow)])
 def real_questions(
     request: pytest.FixtureRequest, stories260k: Path, mmlu_folder: Path
 ) -> tuple[list[EncodedQuestion], np.ndarray]:

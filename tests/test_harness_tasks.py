@@ -192,6 +192,7 @@ def test_prune_runs_to_its_end_on_a_task_of_lm_eval(
     assert run["results"]["chance"] == 0.25
 
 
+@pytest.mark.slow
 def test_tasks_that_cannot_be_taken_are_refused(data: Path) -> None:
     include = data / "yaml"
     with offline(data):

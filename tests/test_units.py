@@ -186,7 +186,13 @@ def test_a_broken_mask_of_other_units_is_refused_with_what_is_wrong(
         read_mask(path)
 
 
-@pytest.fixture(scope="module", params=UNITS)
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*(pytest.param(unit, marks=SLOW) for unit in UNITS[:-1]), UNITS[-1]],
+)
 def run(
     request: pytest.FixtureRequest, four_layers: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
