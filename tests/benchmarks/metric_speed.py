@@ -6,6 +6,12 @@ Prompts of 20 tokens under random masks of all heads. The loop is what most peop
 TransformerLens: fused attention, a hook before each output projection, one mask for each batch of
 all prompts, logits at every position. Each round times all three, one after the other; printed are
 the median passes per second of each, and the median ratios of the rounds.
+
+SmolLM2-135M on two slow cores, where a pass is nearly all matrix products:
+
+fast path               16.7 passes/s; the fast path is 1.00 times as fast
+bridge                  15.8 passes/s; the fast path is 0.99 times as fast
+transformers loop       15.1 passes/s; the fast path is 1.11 times as fast
 """
 
 import argparse

@@ -8,19 +8,20 @@ the median ratio of CPU times over alternated repeats, the largest difference of
 and, where nothing is shared, the share of the matmul peak (a 2048 x 2048 float32 product): the
 arithmetic of whole prompts over the time the fast path took.
 
-One core of an AMD EPYC, three repeats:
+One core of an AMD EPYC, three repeats, beside other work, which lowers the rates and not the ratios
+(the last row is of 0.1, whose arithmetic was Llama's alone):
 
                                                          pairs/CPU s
                                               pairs    naive     fast  ratio       diff    peak
-all layers, no prefix                           384     29.9     59.1  x1.9     7.6e-06     82%
-middle layers 3-5, no prefix                    384     30.3     98.2  x3.2     8.6e-06
-last quarter 6-7, no prefix                   1,536     31.2    472.4  x14.9    1.0e-05
-all layers, prefix of 700                       384      2.2     70.3  x32.2    8.6e-06
-layers 5-7, prefix of 700                       768      2.3    236.5  x101.0   1.1e-05
-tiny: all layers, 0 shots                       640    591.1   1693.3  x2.9     6.0e-06     60%
-tiny: layers 2-3, 0 shots                       640    573.1   2658.0  x4.6     8.6e-06
-tiny: last layer, 0 shots                     2,560    614.4  32005.7  x52.1    9.8e-06
-tiny: all layers, 5 shots                       320    122.2    910.0  x7.4     3.3e-06
+all layers, no prefix                           384     14.0     25.9  x1.9     8.1e-06     61%
+middle layers 3-5, no prefix                    384     15.2     44.9  x3.0     8.6e-06
+last quarter 6-7, no prefix                   1,536     16.7    162.0  x9.7     9.5e-06
+all layers, prefix of 700                       384      1.1     31.2  x28.8    5.2e-06
+layers 5-7, prefix of 700                       768      1.0     88.5  x82.6    1.1e-05
+tiny: all layers, 0 shots                       640    182.2    592.3  x3.1     5.2e-06     36%
+tiny: layers 2-3, 0 shots                       640    236.5   1156.4  x4.6     7.4e-06
+tiny: last layer, 0 shots                     2,560    174.8   9547.3  x52.6    2.1e-05
+tiny: all layers, 5 shots                       320     47.5    340.1  x6.8     4.3e-06
 tiny: last 3 layers, 5 shots                    640    122.3   2168.7  x17.9    4.8e-06
 """
 
