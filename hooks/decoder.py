@@ -275,6 +275,8 @@ def refusal(bridge: Any, longest: int) -> str | None:
     config = bridge.original_model.config
     if getattr(bridge, "compatibility_mode", False):
         return "its weights are folded (compatibility mode)"
+    if any(weight.is_meta for weight in bridge.original_model.parameters()):
+        return "some of its weights are not in memory"
     kinds = set(getattr(config, "layer_types", None) or ())
     if unknown := sorted(kinds - ATTENTION):
         return f"its attention is of the kind {unknown[0]}"

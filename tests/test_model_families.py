@@ -1,6 +1,7 @@
 """Every family: hooks ablate what zeroed weights do, fast or not, and checkpoints say the same."""
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from made_questions import ask
 
 from headspex.errors import UsageError
 from headspex.export.checkpoint import Checkpoint, Removal, zeroed
-from headspex.hooks import ARCHITECTURES, ablated, answer_log_probs, hook_check
+from headspex.export.exporting import export_mask
+from headspex.hooks import ARCHITECTURES, ablated, answer_log_probs, hook_check, load_model
 from headspex.hooks.bridging import bridge_from_model
 from headspex.hooks.fingerprint import plain_state
+from headspex.mask_file import MaskFile, pruned_heads
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -87,8 +90,6 @@ def test_hooks_that_remove_something_else_are_refused(monkeypatch: pytest.Monkey
 def test_a_family_without_a_bridge_is_refused_before_weights_are_read(tmp_path: Path) -> None:
     from transformers import HeliumConfig
 
-    from headspex.hooks import load_model
-
     config = HeliumConfig(architectures=["HeliumForCausalLM"])
     config.save_pretrained(tmp_path)
     with pytest.raises(UsageError, match="no bridge for HeliumForCausalLM"):
@@ -112,3 +113,21 @@ def test_a_family_whose_attention_is_its_own_runs_on_the_bridge(
     assert "no fast forward pass for this model" in capsys.readouterr().err
     slow = answer_log_probs(bridge, questions, heads, path="bridge")
     np.testing.assert_array_equal(found, slow)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_zeroed_checkpoint_is_written_and_proven(
+    family: str, model_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model_folder, tmp_path / "model")
+    random_model(family).save_pretrained(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    (heads,), (mlps,) = some_off(1)
+    mask = MaskFile(
+        model=str(tmp_path / "model"), fingerprint=model.fingerprint, n_layers=LAYERS,
+        n_heads=HEADS, pruned_heads=pruned_heads(heads), unit="head,mlp", ablation="zero",
+        rescale=False, sparsity=0.4, task="mini", score=None,
+        pruned_mlps=tuple(np.flatnonzero(~mlps).tolist()),
+    )  # fmt: skip
+    assert export_mask(mask, tmp_path / "out", how="zeroed").difference < 1e-4

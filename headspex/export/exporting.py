@@ -172,6 +172,7 @@ def _speeds(source: Any, folder: Path, dtype: torch.dtype) -> tuple[Speed, Speed
 
     models = [read_weights(source, read_config(source), dtype), read_back(folder, dtype)]
     for model in models:
-        model.set_attn_implementation("sdpa")  # as most programs run it
+        if model._supports_sdpa:  # most programs run it then
+            model.set_attn_implementation("sdpa")
     before, after = speeds(models)
     return before, after

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,17 +43,26 @@ def read_checkpoint(source: Source) -> Checkpoint:
     dtype = getattr(config, "dtype", None) or torch.float32
     model = read_weights(source, config, dtype)
     state = dict(model.state_dict())
-    if config.tie_word_embeddings:
-        state.pop("lm_head.weight", None)
+    for name in _tied(config, architecture):
+        state.pop(name, None)
     return Checkpoint(config, architecture, state)
 
 
 def fingerprint_as(checkpoint: Checkpoint, dtype: str) -> str:
     """The fingerprint of the model when loaded in `dtype`."""
     state = dict(checkpoint.state)
-    if checkpoint.config.tie_word_embeddings:
-        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    for name, same in _tied(checkpoint.config, checkpoint.architecture).items():
+        state[name] = state[same]
     return weights_fingerprint(state, DTYPES[dtype])
+
+
+def _tied(config: Any, architecture: str) -> dict[str, str]:
+    """Weights that are others under a second name: name -> the other's, as in the files."""
+    import transformers
+
+    if not config.tie_word_embeddings:
+        return {}
+    return dict(getattr(transformers, architecture)._tied_weights_keys)
 
 
 def write_checkpoint(
