@@ -1,4 +1,4 @@
-"""Attention as transformers' modules call it, with masks on heads and stored keys and values.
+"""Attention as transformers' modules call it, with masks and with stored keys and values.
 
 transformers passes queries, keys and values of every decoder through one interface, and the result
 goes to the output projection: here heads are ablated, whatever the family.
@@ -26,13 +26,14 @@ KeysValues = tuple[
 
 @dataclass(eq=False)
 class Call:
-    """What one layer's attention is asked to do.
+    """What one layer is asked to do.
 
     Attributes:
         queries: positions of the queries, int [1 or states, pos].
         past: keys and values of the tokens before, per state or one for all.
         known: keys and values of all tokens; those of the call itself are ignored.
         replaced: what replaces the heads' outputs.
+        with_mlp: the states that go through the layer's MLP; None: all.
         only_keys: stop before the attention.
         found: keys and values of the call itself, as it leaves them here.
     """
@@ -41,6 +42,7 @@ class Call:
     past: KeysValues | None = None
     known: KeysValues | None = None
     replaced: Callable[[Heads], Heads] | None = None
+    with_mlp: Bool[Tensor, " states"] | None = None
     only_keys: bool = False
     found: KeysValues | None = None
 
@@ -54,7 +56,7 @@ _call: ContextVar[Call] = ContextVar("call")
 
 @contextmanager
 def attending(call: Call) -> Iterator[Call]:
-    """Attention inside the block does what `call` asks for."""
+    """Layers that run inside the block do what `call` asks for."""
     token = _call.set(call)
     try:
         yield call
@@ -113,6 +115,16 @@ def joined(past: KeysValues, own: KeysValues) -> KeysValues:
         torch.cat((past_k.expand(states, -1, -1, -1), k), dim=2),
         torch.cat((past_v.expand(states, -1, -1, -1), v), dim=2),
     )
+
+
+def without_mlp(module: Any, inputs: Any, output: Any) -> Any:
+    """Forward hook of an MLP: zeros for the states that do not go through it."""
+    kept = _call.get().with_mlp
+    if kept is None:
+        return None
+    if isinstance(output, tuple):
+        return (output[0] * kept.to(output[0])[:, None, None], *output[1:])
+    return output * kept.to(output)[:, None, None]
 
 
 def _seen(

@@ -23,6 +23,7 @@ from headspex.hooks.attention import (
     attending,
     joined,
     register,
+    without_mlp,
 )
 from headspex.hooks.stock import Stock
 from headspex.support.notice import first_line
@@ -77,10 +78,9 @@ class Decoder:
             if isinstance(child, nn.ModuleList) and child[0] is self._layers[0]
         )
         self._width = int(bridge.cfg.d_model)
-        self._with_mlp: Bool[Tensor, " states"] | None = None
         for layer in range(len(self._layers)):
             if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
-                stock.copy_of(mlp.original_component).register_forward_hook(self._zeroed)
+                stock.copy_of(mlp.original_component).register_forward_hook(without_mlp)
         if len({weight.device for weight in self._model.parameters()}) > 1:
             _move_inputs(self._model, self._layers)
         self._recorders = [_Recorder(layer) for layer in self._layers]
@@ -114,8 +114,8 @@ class Decoder:
             past: keys and values of the tokens before `x`, per state or one for all.
         """
         span = _span(x, past)
-        call = Call(_positions(span), past=past, replaced=edit.replaced)
-        y = self._through(x, index, call, self._frame_of(span), edit)
+        call = Call(_positions(span), past=past, **vars(edit))
+        y = self._through(x, index, call, self._frame_of(span))
         assert call.found is not None
         return y, call.found
 
@@ -124,7 +124,7 @@ class Decoder:
         span = _span(x, past)
         call = Call(_positions(span), only_keys=True)
         with suppress(KeysFoundError):
-            self._through(x, index, call, self._frame_of(span), UNCHANGED)
+            self._through(x, index, call, self._frame_of(span))
         assert call.found is not None
         return call.found if past is None else joined(past, call.found)
 
@@ -145,8 +145,8 @@ class Decoder:
             known: from `keys_values`.
             edit: what is changed in the layer.
         """
-        call = Call(queries, known=known, replaced=edit.replaced)
-        return self._through(x, index, call, self._frame(queries), edit)
+        call = Call(queries, known=known, **vars(edit))
+        return self._through(x, index, call, self._frame(queries))
 
     def log_probs(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
         """Log-probabilities of the whole vocabulary after the last layer, in the model's dtype."""
@@ -163,18 +163,12 @@ class Decoder:
     def _devices(self) -> list[torch.device]:
         return [next(layer.parameters()).device for layer in self._layers]
 
-    def _through(
-        self, x: States, index: int, call: Call, frame: Sequence[Arguments], edit: Edit
-    ) -> States:
+    def _through(self, x: States, index: int, call: Call, frame: Sequence[Arguments]) -> States:
         device = self._devices[index]
         args, named = _moved(frame[index], device)
         call.queries = call.queries.to(device)
-        self._with_mlp = edit.with_mlp
-        try:
-            with attending(call):
-                found = self._layers[index](x.to(device), *args, **named)
-        finally:
-            self._with_mlp = None
+        with attending(call):
+            found = self._layers[index](x.to(device), *args, **named)
         y: States = found[0] if isinstance(found, tuple) else found
         return y
 
@@ -198,14 +192,6 @@ class Decoder:
                 return self._model(use_cache=False, **inputs)
         finally:
             self._recorders[-1].given = None
-
-    def _zeroed(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        """Hook of every MLP: zero the rows that do not go through it."""
-        if self._with_mlp is None:
-            return None
-        if isinstance(output, tuple):
-            return (output[0] * self._with_mlp.to(output[0])[:, None, None], *output[1:])
-        return output * self._with_mlp.to(output)[:, None, None]
 
 
 class _Recorder(nn.Module):
@@ -265,8 +251,8 @@ def _moved(value: Any, device: torch.device) -> Any:
     return value
 
 
-def refusal(bridge: Any, longest: int) -> str | None:
-    """Why a bridge's model cannot be run in parts; None if it can.
+def decoder_of(bridge: Any, longest: int) -> tuple[Decoder | None, str]:
+    """A bridge's model in parts, or None and the reason why it cannot be run so.
 
     Args:
         bridge: a TransformerBridge.
@@ -274,21 +260,21 @@ def refusal(bridge: Any, longest: int) -> str | None:
     """
     config = bridge.original_model.config
     if getattr(bridge, "compatibility_mode", False):
-        return "its weights are folded (compatibility mode)"
+        return None, "its weights are folded (compatibility mode)"
     if any(weight.is_meta for weight in bridge.original_model.parameters()):
-        return "some of its weights are not in memory"
+        return None, "some of its weights are not in memory"
     kinds = set(getattr(config, "layer_types", None) or ())
     if unknown := sorted(kinds - ATTENTION):
-        return f"its attention is of the kind {unknown[0]}"
+        return None, f"its attention is of the kind {unknown[0]}"
     rope = getattr(config, "rope_parameters", None) or {}
     original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
     if rope.get("rope_type") in BY_LENGTH and longest > original:
-        return f"its positions are of the type {rope['rope_type']} and inputs are longer"
+        return None, f"its positions are of the type {rope['rope_type']} and inputs are longer"
     try:
         decoder = Decoder(bridge)
         with torch.no_grad():
             x = decoder.embedded(torch.zeros(1, 1, dtype=torch.long))
             decoder.keys_values(x, 0)
     except Exception as error:  # noqa: BLE001 - whatever a model's own code raises
-        return f"its layers do not run one by one ({first_line(error)})"
-    return None
+        return None, f"its layers do not run one by one ({first_line(error)})"
+    return decoder, ""

@@ -160,13 +160,12 @@ def masked_logits(
     rows = work.rows[items]
     distinct, of_item = np.unique(work.inputs[items], return_inverse=True)
     x = trunk.states(distinct.tolist(), work.first)
-    state = np.arange(len(distinct))
-    for index, fork in enumerate(forks(of_item, work.codes[rows, work.first :]), work.first):
+    parted = forks(of_item, work.codes[rows, work.first :])
+    for index, fork in enumerate(parted, work.first):
         own = ablation.of_rows(of_item[fork.member])
         edit = _edit(work.masks[rows[fork.member], index], own, index)
         x, _ = decoder.layer(_rows(x, fork.parent), index, edit)
-        state = fork.of_item
-    return decoder.logits(x)[torch.from_numpy(state).to(x.device)]
+    return decoder.logits(x)[torch.from_numpy(parted[-1].of_item).to(x.device)]
 
 
 def outputs_of_heads(

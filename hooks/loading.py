@@ -13,7 +13,6 @@ from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
 from headspex.hooks.hook_check import check_hooks
 from headspex.hooks.placement import (
-    AUTO,
     DTYPES,
     check_dtype,
     choose_device,
@@ -23,6 +22,7 @@ from headspex.hooks.placement import (
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
 from headspex.hooks.sources import find_source
+from headspex.settings import AUTO
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from headspex.errors import UsageError, argument
+from headspex.settings import AUTO
 from headspex.support.notice import say_once
 
-AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Share of the free memory that weights may take; the rest is for activations and stored states.
 WEIGHTS_SHARE = 0.8
@@ -81,11 +81,16 @@ def check_dtype(name: str) -> None:
         )
 
 
-def parameters(config: Any) -> int:
-    """The number of weights of a model with this configuration; none is allocated."""
+def parameters(config: Any, architecture: str | None = None) -> int:
+    """The number of weights of a model with this configuration; none is allocated.
+
+    Args:
+        config: of transformers.
+        architecture: the class; None: the one that the configuration names.
+    """
     import transformers
 
-    named = (getattr(config, "architectures", None) or [""])[0]
+    named = architecture or (getattr(config, "architectures", None) or [""])[0]
     with torch.device("meta"):
         model = (
             getattr(transformers, named)(config)

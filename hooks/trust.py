@@ -15,7 +15,7 @@ import torch
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import Work, plan_work
-from headspex.hooks.decoder import Decoder, refusal
+from headspex.hooks.decoder import Decoder, decoder_of
 from headspex.hooks.exact import can_be_exact, exactly
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import Inputs
@@ -50,9 +50,9 @@ def trusted_decoder(bridge: Any, inputs: Inputs, batch_tokens: int) -> tuple[Dec
     """
     if has_hooks(bridge):
         return None, "it has hooks already"
-    if reason := refusal(bridge, max(len(one.tokens) for one in inputs.passes)):
+    decoder, reason = decoder_of(bridge, max(len(one.tokens) for one in inputs.passes))
+    if decoder is None:
         return None, reason
-    decoder = Decoder(bridge)
     if bridge not in _compared:
         work = _sample(inputs, int(bridge.cfg.n_layers), int(bridge.cfg.n_heads))
         plain = PlainPath(bridge, inputs)

@@ -63,7 +63,7 @@ def documents(name: str, task: Any) -> list[Any]:
     """The documents that a task asks about.
 
     Raises:
-        UsageError: there are none, or the task's code fails.
+        UsageError: the task has no documents, or its code fails.
     """
     try:
         found = list(task.eval_docs)

@@ -40,7 +40,7 @@ def mmlu(
         return _from_hub(chosen(subjects, SUBJECTS, "MMLU"))
     folder = Path(data_dir).expanduser()
     if not folder.exists():
-        raise UsageError(f"{argument('data_dir')} must be a folder, but there is none at {folder}")
+        raise UsageError(f"{argument('data_dir')} must be a folder, but {folder} does not exist")
     layout = next((layout for layout in LAYOUTS if layout.holds(folder)), None)
     if layout is None:
         raise UsageError(_nothing(folder))

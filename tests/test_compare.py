@@ -292,7 +292,7 @@ class _Judge:
 
 def test_spex_searches_on_masks_of_its_own_within_its_budget() -> None:
     judge: Any = _Judge()
-    # Of a million masks the 1,000 of this seed are none of the 64 fresh ones.
+    # Among a million possible masks, this seed draws 1,000 that include none of the 64 fresh ones.
     fit = fit_own_masks(judge, SAMPLE, budget=20 * 1000, metric="accuracy", seed=2)
     assert fit.passes == fit.masks * 20  # all search questions
     assert fit.passes <= 20 * 1000

@@ -11,7 +11,7 @@ from made_questions import LETTERS, ask, draw
 from headspex.errors import UsageError
 from headspex.hooks import answer_log_probs, attention
 from headspex.hooks.bridging import bridge_from_model
-from headspex.hooks.decoder import refusal
+from headspex.hooks.decoder import decoder_of
 from headspex.hooks.forward import Prepared
 from headspex.hooks.stock import Stock
 from headspex.support.notice import say_once
@@ -261,7 +261,7 @@ def test_a_model_dispatched_by_a_device_map_is_taken_and_one_left_on_disk_is_not
     slow = answer_log_probs(bridge, questions, masks, path="bridge")
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-5)
     model.lm_head.to("meta")
-    assert refusal(bridge, 8) == "some of its weights are not in memory"
+    assert decoder_of(bridge, 8)[1] == "some of its weights are not in memory"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")

@@ -117,7 +117,7 @@ def test_other_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, en
 
 
 def test_missing_and_empty_data_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"there is none at"):
+    with pytest.raises(UsageError, match=r"must be a folder, but .* does not exist"):
         mmlu(data_dir=tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"holds neither"):
         mmlu(data_dir=tmp_path)

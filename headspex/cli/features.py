@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headspex.errors import UsageError
+from headspex.settings import AUTO
 from headspex.support.validation import SEED, THREADS
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default="tiny", help="tiny (ships), a Hub name or a directory; with --class one "
         "for sequence classification (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
-    add("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
-    add("--dtype", default="auto", help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--device", default=AUTO, help="cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add("--dtype", default=AUTO, help="float32, bfloat16, float16 (default: %(default)s)")
     add("--text", help="the text whose pieces are players, or @FILE")
     add("--before", default="", help="text before it that is never removed")
     add("--after", default="", help="text after it that is never removed")

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from headspex.hooks.placement import parameters
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -31,17 +33,13 @@ def sizes(config: Any, architecture: str, dtype: torch.dtype) -> Sizes:
         architecture: its class, such as "LlamaForCausalLM".
         dtype: of its weights, keys and values.
     """
-    import transformers
-
-    with torch.device("meta"):
-        model = getattr(transformers, architecture)(config)
-    parameters = sum(weight.numel() for weight in model.parameters())
+    count = parameters(config, architecture)
     heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     width = int(
         getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     )
     return Sizes(
-        parameters=parameters,
-        bytes=parameters * dtype.itemsize,
+        parameters=count,
+        bytes=count * dtype.itemsize,
         kv_bytes=2 * int(config.num_hidden_layers) * heads * width * dtype.itemsize,
     )

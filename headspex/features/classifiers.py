@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError, argument
+from headspex.settings import AUTO
 
 
 def load_classifier(
-    model: str, *, revision: str | None = None, device: str = "auto", dtype: str = "auto"
+    model: str, *, revision: str | None = None, device: str = AUTO, dtype: str = AUTO
 ) -> tuple[Any, Any]:
     """A classifier in eval mode without gradients, and its tokenizer.
 
@@ -31,7 +32,7 @@ def load_classifier(
             f"{argument('model')}, or explain an answer"
         )
     device = choose_device(device)
-    if dtype != "auto":
+    if dtype != AUTO:
         check_dtype(dtype)
     folder = Path(model).expanduser()
     name = str(folder) if folder.is_dir() else model
