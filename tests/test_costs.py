@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ from headspex.estimates.pace import pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
+from headspex.setup import Setup
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 
@@ -265,17 +265,33 @@ def test_minutes_may_buy_more_than_the_default_budgets() -> None:
 
 @pytest.mark.slow
 def test_minutes_become_budgets_that_a_run_keeps(
-    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    # A machine's real pace would make another run every time.
+    monkeypatch.setattr(estimating, "budgets_of", lambda *_, **__: Budgets(400, 2640))
     words = ["prune", "--model", str(model_folder), "--out", str(tmp_path / "run"), "--json"]
-    assert main([*words, "--minutes", "0.3"]) == 0
+    assert main([*words, "--minutes", "2"]) == 0
     said = capsys.readouterr()
     first = json.loads(said.out)
-    bought = re.search(r"--minutes 0\.3 buy (--budget \d+ --verify-budget \d+)", said.err)
-    assert bought is not None
-    assert bought[1] in first["command"]
+    assert "--minutes 2 buy --budget 400 --verify-budget 2640 on this machine" in said.err
+    assert "--budget 400 --verify-budget 2640" in first["command"]
     assert main([*words, "--minutes", "5"]) == 0
     assert json.loads(capsys.readouterr().out) == first
+
+
+@pytest.mark.slow
+def test_the_budgets_of_minutes_grow_with_them_and_too_few_are_refused(four_layers: Path) -> None:
+    setup = Setup(four_layers, "mini", threads=1)
+    few, many = (estimating.budgets_of(setup, minutes, start=0.0) for minutes in (5, 50))
+    assert few.budget < many.budget
+    assert few.verify_budget is not None
+    assert many.verify_budget is not None
+    assert few.verify_budget < many.verify_budget
+    with pytest.raises(UsageError, match=r"no run of this model and task is as short as"):
+        estimating.budgets_of(setup, 1e-3, start=0.0)
 
 
 @pytest.mark.parametrize(
