@@ -18,6 +18,7 @@ OWN_SHARE = 0.55  # of the remaining budget for the run's schedule; other method
 RANDOM_SCHEDULES = 5  # the baseline `random` is their mean
 RIVALS = 1 + RANDOM_SCHEDULES  # the LASSO and these
 MOST_COMPARED = 1_000  # questions for other methods: intervals of +-3 points
+ROUNDED = 200  # passes of a budget that may be left, so that all parts are large enough
 FEWEST_QUESTIONS = 10  # of each half, and for each schedule
 FEWEST_ANSWERS = 2  # of a mask: one answer has no variance
 
@@ -45,6 +46,9 @@ def spread(
 ) -> Verification | None:
     """Spread a budget; None if it is too small.
 
+    Near the least budget a few passes more may round to parts that are too small where fewer do
+    not: the largest budget within `ROUNDED` passes that can be spread is.
+
     Args:
         passes: the budget.
         most_fresh: fresh masks, at most.
@@ -52,11 +56,25 @@ def spread(
         n_search, n_heldout: questions in each half.
         n_sizes: how many sizes are judged; 0 judges the whole model only.
     """
+    room = {
+        "most_fresh": most_fresh, "n_watched": n_watched, "n_search": n_search,
+        "n_heldout": n_heldout, "n_sizes": n_sizes,
+    }  # fmt: skip
+    budgets = range(passes, max(0, passes - ROUNDED), -1)
+    return next((found for some in budgets if (found := _all_of(some, **room))), None)
+
+
+def _all_of(
+    passes: int, *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+) -> Verification | None:
+    """All of a budget, in shares; None if a part is too small."""
     fewest, most = FRESH_MASKS
     for_masks = int(min(FRESH_SHARE * passes, (most + n_watched) * QUESTIONS))
     n_fresh = min(most_fresh, int(np.clip(for_masks // QUESTIONS, fewest, most)))
     each = for_masks / (n_fresh + SEARCHED_SHARE * n_watched)
-    fresh_search = min(n_search, int(SEARCHED_SHARE * each))
+    # Rounding must leave the held-out questions of each fresh mask.
+    room = (for_masks - FEWEST_ANSWERS * n_fresh) // (n_fresh + n_watched)
+    fresh_search = min(n_search, int(SEARCHED_SHARE * each), room)
     left = for_masks - (n_fresh + n_watched) * fresh_search
     fresh_heldout = min(n_heldout, left // n_fresh)
     left = passes - (n_fresh + n_watched) * fresh_search - n_fresh * fresh_heldout
