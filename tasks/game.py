@@ -49,7 +49,6 @@ class EncodedPrompt(EncodedQuestion):
     metric: Metric = field(repr=False)
     called: str
     tokenizer: Any = field(repr=False)
-    corrupted: tuple[int, ...] | None = None
 
 
 def game(

@@ -24,6 +24,10 @@ class EncodedQuestion:
         greedy: whether to count, too, how many of these tokens greedy decoding would miss; the
             counts follow the log-likelihoods.
         rounded: whether sums of several tokens are rounded to the model's own dtype, as in lm-eval.
+        kl: whether to measure, as the last number, the KL divergence from the whole model's next
+            tokens to these, in nats: the mean over all positions whose next token counts.
+        corrupted: tokens that take the context's place where resample ablation finds the outputs
+            of ablated heads.
     """
 
     context: tuple[int, ...]
@@ -31,6 +35,8 @@ class EncodedQuestion:
     scored: tuple[int, ...] | None = None
     greedy: bool = False
     rounded: bool = True
+    kl: bool = False
+    corrupted: tuple[int, ...] | None = None
 
     @property
     def counted(self) -> tuple[int, ...]:
@@ -40,7 +46,7 @@ class EncodedQuestion:
     @property
     def width(self) -> int:
         """Numbers measured per question."""
-        return len(self.continuations) * (2 if self.greedy else 1)
+        return len(self.continuations) * (2 if self.greedy else 1) + self.kl
 
 
 @dataclass(frozen=True)

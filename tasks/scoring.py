@@ -1,12 +1,13 @@
 """Scores of questions from log-likelihoods of choices, and intervals of mean scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.errors import UsageError
 from headspex.support.intervals import mean_interval, share_interval
+from headspex.tasks.prompts import EncodedQuestion
 
 LogLikelihoods = Float[np.ndarray, "rows choices"]  # -inf for choices that a question lacks
 Answers = Int[np.ndarray, " rows"]
@@ -36,6 +37,18 @@ def logprob(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
     """The right choice's log-likelihood, in nats."""
     scores: Scores = _checked(log_likelihoods)[np.arange(len(answers)), answers]
     return scores
+
+
+KL = "kl"
+
+
+def kl_scores(values: LogLikelihoods, encoded: Sequence[EncodedQuestion]) -> Scores:
+    """Minus the KL divergence from the whole model's next tokens, in nats.
+
+    It is the last number measured of each question; the mean over the positions that are scored.
+    """
+    last = np.array([one.width - 1 for one in encoded])
+    return np.asarray(-values[np.arange(len(values)), last], dtype=np.float64)
 
 
 METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {

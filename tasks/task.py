@@ -27,6 +27,7 @@ SPLITS = ("dev", "validation", "test", "search", "heldout")
 class Task:
     """Questions of one benchmark, in file order; `dev` holds the worked examples (shots).
 
+    `heldout` are the questions that results are judged on; if there are none, a part of the others.
     `kind` defines how questions are encoded and scored, by default as multiple choice.
 
     Raises:
@@ -37,11 +38,12 @@ class Task:
     test: tuple[Question, ...]
     validation: tuple[Question, ...] = ()
     dev: tuple[Question, ...] = ()
+    heldout: tuple[Question, ...] = ()
     kind: TaskType = CHOICE
 
     def __post_init__(self) -> None:
         """Refuse texts that cannot be tokenized, before a model is loaded."""
-        for part in ("test", "validation", "dev"):
+        for part in ("test", "validation", "dev", "heldout"):
             for number, question in enumerate(getattr(self, part)):
                 for text in (question.subject, question.question, *question.choices):
                     check_whole(text, f"{self.name}, {part} question {number}")
@@ -53,14 +55,14 @@ class Task:
 
     @cached_property
     def pool(self) -> tuple[Question, ...]:
-        """Test, then validation questions, without repeated questions and without those of `dev`.
+        """Test, validation and held-out questions, without repeated ones and those of `dev`.
 
         Questions are equal if their texts (without surrounding white space) and choices are, also
         across subjects: a repeated question must not be both searched and held out.
         """
         seen = {_content(q) for q in self.dev}
         pool = []
-        for question in (*self.test, *self.validation):
+        for question in (*self.test, *self.validation, *self.heldout):
             if _content(question) not in seen:
                 seen.add(_content(question))
                 pool.append(question)
@@ -81,9 +83,14 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over all questions and answers, in order."""
-        rows = [[q.id, q.answer] for part in (self.dev, self.validation, self.test) for q in part]
+        rows = [[q.id, q.answer] for part in self._parts for q in part]
         text = json.dumps(rows) + self.kind.fingerprint
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def _parts(self) -> tuple[tuple[Question, ...], ...]:
+        parts = self.dev, self.validation, self.test
+        return (*parts, self.heldout) if self.heldout else parts
 
     def encode(
         self,
@@ -175,6 +182,11 @@ def split(task: Task, share: Fraction = HALF) -> tuple[tuple[Question, ...], tup
     Raises:
         UsageError: the task is too small to hold questions out.
     """
+    if task.heldout:
+        apart = {q.id for q in task.heldout}
+        parts = [tuple(q for q in task.pool if (q.id in apart) == late) for late in (False, True)]
+        if all(parts):
+            return parts[0], parts[1]
     search: set[str] = set()
     for subject in task.subjects:
         ranked = sorted(q.id for q in task.pool if q.subject == subject)
@@ -230,10 +242,11 @@ def checked(
     validation: Sequence[Question],
     test: Sequence[Question],
     *,
+    heldout: Sequence[Question] = (),
     kind: TaskType = CHOICE,
 ) -> Task:
     """A task, refused if its pool is empty."""
-    task = Task(name, tuple(test), tuple(validation), tuple(dev), kind)
+    task = Task(name, tuple(test), tuple(validation), tuple(dev), tuple(heldout), kind)
     if not task.pool:
         raise UsageError(f"task {name} has no questions beside the shots; give it test questions")
     return task

@@ -44,6 +44,7 @@ class TaskType:
         encode: (questions, tokenizer, prompting, worked examples) -> encoded questions.
         score: (metric, values, questions, encoded) -> score of each row, higher is better; values
             are measured, one row per question.
+        closeness: the metric that says how close a masked model is to the whole one; None: none.
         guessing: whether there are choices to guess among.
         sloped: whether a score averages enough log-probabilities that its gradient shows how
             questions differ.
@@ -57,6 +58,7 @@ class TaskType:
         [Sequence[Question], Any, Prompting, WorkedExamples], Sequence[EncodedQuestion]
     ]
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
+    closeness: str | None = None
     guessing: bool = False
     sloped: bool = False
     fingerprint: str = ""
