@@ -1,15 +1,16 @@
 """Ablation of attention heads and MLPs on a TransformerBridge, one mask per batch row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from headspex.errors import UsageError
 from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
+from headspex.tasks.prompts import EncodedQuestion
 
 ABLATIONS = ("zero", "mean", "resample")
 
@@ -91,11 +92,13 @@ class Ablation:
     """How heads are ablated; made by `check_ablation`.
 
     `fill` is float [n_layers, n_heads, d_head] for mean ablation, [n_layers, batch, pos, n_heads,
-    d_head] for resample ablation, None for zero ablation.
+    d_head] for resample ablation, None for zero ablation; or None with `resample`, if it is still
+    to be computed from the corrupted prompts of a batch.
     """
 
     fill: torch.Tensor | None = None
     rescale: bool = False
+    resample: bool = False
 
     def of_rows(self, rows: Any) -> "Ablation":
         """The ablation with the fills of these prompts; the same for zero and mean ablation."""
@@ -108,11 +111,23 @@ class Ablation:
         z: Float[torch.Tensor, "batch pos head d_head"],
         masks: Bool[torch.Tensor, "masks head"],
         layer: int,
+        places: Int[torch.Tensor, "batch pos"] | None = None,
     ) -> Float[torch.Tensor, "batch pos head d_head"]:
-        """Head outputs with ablated heads replaced; one mask, or one per batch row."""
+        """Head outputs with ablated heads replaced; one mask, or one per batch row.
+
+        Args:
+            z: the outputs.
+            masks: True where a head stays on.
+            layer: of the heads.
+            places: the positions of `z`; None: all, in order.
+        """
         masks = masks.to(z.device)
         if self.fill is not None:
-            return torch.where(masks[:, None, :, None], z, self.fill[layer].to(z))
+            fill = self.fill[layer].to(z)
+            if fill.ndim == 4 and places is not None:
+                at = places.to(z.device)[..., None, None].expand(-1, -1, *fill.shape[2:])
+                fill = fill.gather(1, at)
+            return torch.where(masks[:, None, :, None], z, fill)
         scale = masks.to(z.dtype)
         if self.rescale:
             scale = scale * masks.shape[-1] / scale.sum(-1, keepdim=True).clamp(min=1)
@@ -125,8 +140,15 @@ def check_ablation(
     ablation: str,
     fill: Any,
     rescale: bool,
+    encoded: Sequence[EncodedQuestion] = (),
 ) -> Ablation:
     """Check the options against each other, the model, and masks from `check_switches`.
+
+    Args:
+        bridge: a TransformerBridge.
+        masks: of the call.
+        ablation, fill, rescale: as in `ablation_hooks`.
+        encoded: what is asked; resample ablation without a fill reads its corrupted prompts.
 
     Raises:
         UsageError: they do not fit.
@@ -147,6 +169,9 @@ def check_ablation(
         if fill is not None:
             raise UsageError("fill goes with mean ablation only; pass ablation='mean'")
         return Ablation(rescale=rescale)
+    if ablation == "resample" and fill is None and encoded:
+        check_corrupted(encoded)
+        return Ablation(resample=True)
     if ablation == "resample":
         return Ablation(fill=_check_resampled(fill, shape))
     means = as_tensor(fill)
@@ -159,16 +184,17 @@ def check_ablation(
     return Ablation(fill=means)
 
 
-def refuse_resample(ablation: str) -> None:
-    """Refuse resample ablation for questions without corrupted prompts.
+def check_corrupted(encoded: Sequence[EncodedQuestion]) -> None:
+    """Refuse questions without corrupted prompts, as resample ablation needs them.
 
     Raises:
-        UsageError: `ablation` is "resample".
+        UsageError: one has none.
     """
-    if ablation == "resample":
+    lacking = next((n for n, one in enumerate(encoded) if one.corrupted is None), None)
+    if lacking is not None:
         raise UsageError(
-            "resample ablation needs corrupted prompts of equal length, which questions with "
-            "answers do not have; take mean ablation, or a metric on prompts of your own"
+            f"resample ablation needs a corrupted prompt for each prompt, but prompt {lacking} has "
+            "none; give each one, or use zero or mean ablation"
         )
 
 

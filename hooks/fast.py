@@ -13,13 +13,23 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from headspex.hooks.ablation import Ablation
-from headspex.hooks.answers import Answers, Asked, asked, read_off
+from headspex.hooks.answers import (
+    Answers,
+    Asked,
+    asked,
+    divergence,
+    exact_log_probs,
+    read_off,
+)
 from headspex.hooks.attention import Heads, KeysValues, States
 from headspex.hooks.batching import Work, batches, chunks, forks
-from headspex.hooks.decoder import Decoder, Edit
+from headspex.hooks.corrupted import Corrupted
+from headspex.hooks.decoder import UNCHANGED, Decoder, Edit
 from headspex.hooks.inputs import Inputs
+from headspex.hooks.kept import Kept, limit_of
 from headspex.hooks.prefix import Trunk
 
 LOGITS = 2**26  # computed at once: 256 MiB in float32
@@ -54,7 +64,10 @@ class FastPath:
 
     def __init__(self, decoder: Decoder, inputs: Inputs, batch_tokens: int) -> None:
         self._decoder, self._inputs = decoder, inputs
-        self._trunk = Trunk(decoder, inputs, batch_tokens)
+        self._corrupted = Corrupted(
+            inputs, lambda tokens: outputs_of_heads(decoder, tokens), decoder.device
+        )
+        self.forget(batch_tokens)
 
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
@@ -66,14 +79,41 @@ class FastPath:
             lengths = self._inputs.own_lengths
             for batch in batches(work, chunk, lengths, batch_tokens, merged=True):
                 question = asked(work, self._inputs, batch)
-                x, state = self._answers(work, batch, question, ablation, shared)
-                values = _read(x, state, question, self._decoder)
-                rows = torch.from_numpy(work.rows[batch])[question.item]
-                yield batch, Answers(rows, question.choice, values)
+                how = ablation
+                if ablation.resample:
+                    how = Ablation(fill=self._corrupted.fill(question.inputs.tolist()))
+                states = Batch(question.inputs, question.of_item, question.places)
+                x, state = final_states(
+                    self._decoder, self._trunk, work, batch, states, how, shared
+                )
+                whole = None
+                if question.kl is not None:
+                    whole = self._whole(question.inputs.tolist(), beginning)
+                values, kl = _read(x, state, question, self._decoder, whole)
+                rows = torch.from_numpy(work.rows[batch])
+                yield batch, Answers.of(rows, question, values, kl)
 
     def forget(self, batch_tokens: int) -> None:
         """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
         self._trunk = Trunk(self._decoder, self._inputs, batch_tokens)
+        self._final: Kept[int, Tensor] = Kept(limit_of(self._decoder.device))
+
+    def _whole(self, indices: list[int], beginning: tuple[int, ...]) -> States:
+        """The last residual stream of the whole model where inputs are read, padded."""
+        decoder = self._decoder
+
+        def computed(new: list[int]) -> list[Tensor]:
+            x = self._trunk.states(new, decoder.last)
+            places = [self._inputs.places(index) for index in new]
+            at = pad_sequence([torch.tensor(one) for one in places], batch_first=True)
+            past = None
+            if beginning:
+                past = self._trunk.beginning(beginning, decoder.last).kv[decoder.last]
+            y = _last_layer(decoder, x, at, decoder.keys_values(x, decoder.last, past))
+            return [own[: len(one)] for own, one in zip(y, places, strict=True)]
+
+        found = self._final.all(indices, computed)
+        return pad_sequence([found[index] for index in indices], batch_first=True)
 
     def _shared(
         self, beginning: tuple[int, ...], work: Work, chunk: np.ndarray, ablation: Ablation
@@ -96,43 +136,92 @@ class FastPath:
             kv[decoder.last] = decoder.keys_values(x, decoder.last)
         return Shared(kv, state, {int(rank): n for n, rank in enumerate(ranks)})
 
-    def _answers(
-        self,
-        work: Work,
-        items: np.ndarray,
-        question: Asked,
-        ablation: Ablation,
-        shared: Shared | None,
-    ) -> tuple[States, Int[np.ndarray, " items"]]:
-        """The last residual stream at the answers of each state, and the state of each item."""
-        decoder, rows = self._decoder, work.rows[items]
-        x = self._trunk.states(question.inputs.tolist(), work.first)
-        parted = forks(question.of_item, work.codes[rows, work.first :])
-        before = np.unique(question.of_item, return_index=True)[1]  # one item of each state
-        for index, fork in enumerate(parted, work.first):
-            edit = _edit(work.masks[rows[fork.member], index], ablation, index)
-            ranks = work.ranks[rows[fork.member if index < decoder.last else before]]
-            past = None if shared is None else shared.past(index, ranks)
-            if index < decoder.last:
-                x, _ = decoder.layer(_rows(x, fork.parent), index, edit, past=past)
-            else:
-                k, v = decoder.keys_values(x, index, past)
-                at = question.places[question.of_item[fork.member]]
-                start = k.shape[2] - x.shape[1]
-                x = _rows(x, fork.parent)
-                x = x.gather(1, at.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
-                known = _rows(k, fork.parent), _rows(v, fork.parent)
-                x = decoder.layer_at(x, index, at + start, known, edit)
-            before = fork.member
-        return x, parted[-1].of_item
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The distinct inputs of a batch of items.
+
+    Attributes:
+        inputs: each once.
+        of_item: the input of each item, as an index into `inputs`.
+        places: positions whose last state is wanted, [inputs, places]; None: all.
+    """
+
+    inputs: Int[np.ndarray, " inputs"]
+    of_item: Int[np.ndarray, " items"]
+    places: Int[Tensor, "inputs places"] | None = None
 
 
-def _edit(masks: Bool[np.ndarray, "states switches"], ablation: Ablation, index: int) -> Edit:
-    """What the masks of a layer do to states."""
+def final_states(
+    decoder: Decoder,
+    trunk: Trunk,
+    work: Work,
+    items: Int[np.ndarray, " items"],
+    batch: Batch,
+    ablation: Ablation,
+    shared: Shared | None = None,
+) -> tuple[States, Int[np.ndarray, " items"]]:
+    """The residual stream after the last layer, once for each distinct (input, mask) pair.
+
+    Args:
+        decoder: the model.
+        trunk: of the decoder.
+        work: the call's work.
+        items: some of its items.
+        batch: their inputs.
+        ablation: a fill of resample ablation has one row for each distinct input.
+        shared: the prefix of all these inputs under the masks of the items; None: there is none.
+
+    Returns:
+        The states at the wanted places, and the state of each item.
+    """
+    rows = work.rows[items]
+    x = trunk.states(batch.inputs.tolist(), work.first)
+    parted = forks(batch.of_item, work.codes[rows, work.first :])
+    before = np.unique(batch.of_item, return_index=True)[1]  # one item of each state
+    for index, fork in enumerate(parted, work.first):
+        source = batch.of_item[fork.member]
+        own, masks = ablation.of_rows(source), work.masks[rows[fork.member], index]
+        at = None
+        if index == decoder.last and batch.places is not None:
+            at = batch.places[source]
+        edit = _edit(masks, own, index, at)
+        ranks = work.ranks[rows[fork.member if at is None else before]]
+        past = None if shared is None else shared.past(index, ranks)
+        if at is None:
+            x, _ = decoder.layer(_rows(x, fork.parent), index, edit, past=past)
+        else:
+            k, v = decoder.keys_values(x, index, past)
+            known = _rows(k, fork.parent), _rows(v, fork.parent)
+            x = _last_layer(decoder, _rows(x, fork.parent), at, known, edit)
+        before = fork.member
+    return x, parted[-1].of_item
+
+
+def _last_layer(
+    decoder: Decoder,
+    x: States,
+    places: Int[Tensor, "states places"],
+    known: KeysValues,
+    edit: Edit = UNCHANGED,
+) -> States:
+    """The last layer at some places of `x`, with keys and values of all tokens."""
+    start = known[0].shape[2] - x.shape[1]
+    own = x.gather(1, places.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
+    return decoder.layer_at(own, decoder.last, places + start, known, edit)
+
+
+def _edit(
+    masks: Bool[np.ndarray, "states switches"],
+    ablation: Ablation,
+    index: int,
+    places: Int[Tensor, "states places"] | None = None,
+) -> Edit:
+    """What the masks of a layer do to states, at some places or at all."""
     heads, mlp = torch.from_numpy(masks[:, :-1]), torch.from_numpy(masks[:, -1])
 
     def replaced(z: Heads) -> Heads:
-        return ablation.replaced(z, heads, index)
+        return ablation.replaced(z, heads, index, places)
 
     return Edit(None if heads.all() else replaced, None if mlp.all() else mlp)
 
@@ -142,30 +231,6 @@ def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
     if len(parent) == len(x):  # the states after a fork are in the order of those before it
         return x
     return x[torch.from_numpy(parent).to(x.device)]
-
-
-def masked_logits(
-    decoder: Decoder, trunk: Trunk, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation
-) -> Float[Tensor, "items pos vocabulary"]:
-    """Logits at every position of items whose inputs are equally long.
-
-    Args:
-        decoder: the model.
-        trunk: of the decoder; inputs share no prefix.
-        work: the call's work.
-        items: some of its items.
-        ablation: of heads; a fill of resample ablation has one row for each distinct input, in
-            ascending order.
-    """
-    rows = work.rows[items]
-    distinct, of_item = np.unique(work.inputs[items], return_inverse=True)
-    x = trunk.states(distinct.tolist(), work.first)
-    parted = forks(of_item, work.codes[rows, work.first :])
-    for index, fork in enumerate(parted, work.first):
-        own = ablation.of_rows(of_item[fork.member])
-        edit = _edit(work.masks[rows[fork.member], index], own, index)
-        x, _ = decoder.layer(_rows(x, fork.parent), index, edit)
-    return decoder.logits(x)[torch.from_numpy(parted[-1].of_item).to(x.device)]
 
 
 def outputs_of_heads(
@@ -185,16 +250,31 @@ def outputs_of_heads(
 
 
 def _read(
-    x: States, state: Int[np.ndarray, " items"], question: Asked, decoder: Decoder
-) -> Float[Tensor, " reads"]:
-    """The log-probabilities to read, for a few states at a time: vocabularies are large."""
+    x: States,
+    state: Int[np.ndarray, " items"],
+    question: Asked,
+    decoder: Decoder,
+    whole: States | None,
+) -> tuple[Float[Tensor, " reads"], Float[Tensor, "items places"] | None]:
+    """The log-probabilities to read, and KL divergences from the whole model at all places.
+
+    A few states at a time: vocabularies are large.
+    """
     of_read = torch.from_numpy(state)[question.item]
     values = torch.zeros(len(of_read), dtype=x.dtype)
+    divergences = []
+    input_of = question.of_item[np.unique(state, return_index=True)[1]]  # of each state
     size = max(1, LOGITS // (x.shape[1] * decoder.vocabulary))
     for start in range(0, len(x), size):
-        found = decoder.log_probs(x[start : start + size])
+        logits = decoder.logits(x[start : start + size])
+        found = torch.log_softmax(logits, dim=-1)
         mine = (of_read >= start) & (of_read < start + size)
         where = (of_read[mine] - start, question.column[mine])
         at = tuple(part.to(found.device) for part in where)
         values[mine] = read_off(found, at, question.token[mine]).cpu()
-    return values
+        if whole is not None:
+            own, of_state = np.unique(input_of[start : start + size], return_inverse=True)
+            expected = exact_log_probs(decoder.logits(whole[torch.from_numpy(own).to(x.device)]))
+            of = torch.from_numpy(of_state).to(found.device)
+            divergences.append(divergence(expected[of], exact_log_probs(logits)).cpu())
+    return values, torch.cat(divergences)[torch.from_numpy(state)] if divergences else None

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import Ablation, check_ablation, refuse_resample
+from headspex.hooks.ablation import Ablation, check_ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
@@ -90,11 +90,14 @@ class Prepared:
         result = scores(
             self._chosen(), work, ablation, self._budget, dtype=torch.float32, progress=progress
         )
+        places = [self._inputs.places_of(number) for number in asked]
         # lm-eval adds the tokens of an answer like this: in float32, then rounded.
         rounded = result.to(self.bridge.original_model.dtype).double()
         for row, question in enumerate(encoded):
             if not question.rounded:
                 rounded[row] = result[row]
+            if question.kl:
+                rounded[row, question.width - 1] = result[row, question.width - 1] / places[row]
             rounded[row, question.width :] = -torch.inf
         return rounded.numpy()
 
@@ -160,9 +163,8 @@ def answer_log_probs(
         if isinstance(model, Prepared)
         else Prepared(model, encoded, batch_tokens=batch_tokens, path=path)
     )
-    refuse_resample(ablation)
     masks = check_switches(prepared.bridge, keep_masks, keep_mlps)
-    how = check_ablation(prepared.bridge, masks, ablation, fill, rescale)
+    how = check_ablation(prepared.bridge, masks, ablation, fill, rescale, encoded)
     if len(masks) not in (1, len(encoded)):
         raise UsageError(
             f"keep_masks hold {len(masks)} masks for {len(encoded)} questions; "

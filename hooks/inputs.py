@@ -18,10 +18,21 @@ class Pass:
 
     `reads` holds (choice, position of the logits, token whose log-probability counts); `~token`
     counts 1 if another token is likelier than `token`, else 0.
+
+    Attributes:
+        kl: the choice to which the KL divergence at each of these positions is added; None: none.
+        corrupted: takes the place of `tokens` where resample ablation reads heads' outputs.
     """
 
     tokens: tuple[int, ...]
     reads: tuple[tuple[int, int, int], ...]
+    kl: int | None = None
+    corrupted: tuple[int, ...] | None = None
+
+    @cached_property
+    def positions(self) -> tuple[int, ...]:
+        """The positions of the logits that are read, ascending."""
+        return tuple(sorted({position for _, position, _ in self.reads}))
 
 
 def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
@@ -34,6 +45,7 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
         UsageError: an answer alone is longer than the context.
     """
     reads: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
+    corrupted: dict[tuple[int, ...], tuple[int, ...]] = {}
     answers = zip(question.continuations, question.counted, strict=True)
     for choice, (continuation, counted) in enumerate(answers):
         if counted > n_ctx:
@@ -46,6 +58,8 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
         if first < 0:
             raise UsageError("a prompt must have at least one token; add text to the question")
         own = [(first + n, token) for n, token in enumerate(continuation[-counted:])]
+        if question.corrupted is not None:
+            corrupted[tokens] = (question.corrupted + continuation)[-(n_ctx + 1) :][:-1]
         found = reads.setdefault(tokens, [])
         found += [(choice, position, token) for position, token in own]
         if question.greedy:
@@ -57,7 +71,10 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
         host = next((other for other in longer if other[: len(tokens)] == tokens), None)
         if host is not None:
             reads[host].extend(reads.pop(tokens))
-    return tuple(Pass(tokens, tuple(found)) for tokens, found in reads.items())
+    kl = question.width - 1 if question.kl else None
+    return tuple(
+        Pass(tokens, tuple(found), kl, corrupted.get(tokens)) for tokens, found in reads.items()
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +106,11 @@ class Inputs:
 
     def places(self, index: int) -> tuple[int, ...]:
         """Positions of the logits to read, counted from the first token after the shared prefix."""
-        found = {position for _, position, _ in self.passes[index].reads}
-        return tuple(position - self.shared[index] for position in sorted(found))
+        return tuple(position - self.shared[index] for position in self.passes[index].positions)
+
+    def places_of(self, question: int) -> int:
+        """The number of positions whose logits are read, in all inputs of a question."""
+        return sum(len(self.passes[index].positions) for index in self.of_question[question])
 
 
 def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
@@ -111,10 +131,13 @@ def plan_inputs(questions: Sequence[EncodedQuestion], n_ctx: int) -> Inputs:
 def shared_beginnings(found: Sequence[Pass]) -> tuple[int, ...]:
     """Length in tokens of the prefix that each input shares with its neighbours in sorted order.
 
+    Inputs with a corrupted one share none: what replaces their heads' outputs differs.
     Neighbours share at least half of the shorter one; computing a shorter prefix separately does
     not pay. A prefix ends before the first position whose logits are read.
     """
-    order = sorted(range(len(found)), key=lambda i: found[i].tokens)
+    order = sorted(
+        (i for i, one in enumerate(found) if one.corrupted is None), key=lambda i: found[i].tokens
+    )
     alike = [_alike(found[left], found[right]) for left, right in pairwise(order)]
     shared, start = [0] * len(found), 0
     for end in range(1, len(order) + 1):

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import UsageError, argument
-from headspex.hooks.ablation import ablated, refuse_resample
+from headspex.hooks.ablation import ablated
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -47,7 +47,11 @@ def harness_log_probs(
     """
     if batch_size < 1:
         raise UsageError(f"{argument('batch_size')} must be at least 1, but is {batch_size}")
-    refuse_resample(ablation.get("ablation", "zero"))
+    if ablation.get("ablation") == "resample" or any(one.kl for one in encoded):
+        raise UsageError(
+            "resample ablation and KL divergences are not of lm-eval; score with "
+            "answer_log_probs, in headspex eval with --fast"
+        )
     bridge = getattr(model, "bridge", model)
     device = bridge.original_model.device
     n_ctx = int(bridge.original_model.config.max_position_embeddings)

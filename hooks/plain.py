@@ -10,9 +10,10 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from headspex.hooks.ablation import Ablation, hooks_of
-from headspex.hooks.answers import Answers, asked, read_off
+from headspex.hooks.ablation import Ablation, head_outputs, hooks_of
+from headspex.hooks.answers import Answers, asked, divergence, exact_log_probs, read_off
 from headspex.hooks.batching import Work, batches
+from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.inputs import Inputs
 
 
@@ -28,6 +29,8 @@ class PlainPath:
 
     def __init__(self, bridge: Any, inputs: Inputs) -> None:
         self._bridge, self._inputs = bridge, inputs
+        device = bridge.original_model.device
+        self._corrupted = Corrupted(inputs, lambda tokens: head_outputs(bridge, tokens), device)
 
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
@@ -42,11 +45,21 @@ class PlainPath:
             )
             shared = torch.tensor([self._inputs.shared[i] for i in question.inputs])
             places = (question.places + shared[:, None])[question.of_item]
-            hooks = hooks_of(torch.from_numpy(work.masks[rows]), ablation)
+            own = ablation
+            if ablation.resample:
+                fill = self._corrupted.fill(question.inputs.tolist())
+                own = Ablation(fill=fill).of_rows(question.of_item)
+            hooks = hooks_of(torch.from_numpy(work.masks[rows]), own)
             logits = self._logits(tokens, question.of_item, places, hooks, work.first)
             found = torch.log_softmax(logits, dim=-1).cpu()
             values = read_off(found, (question.item, question.column), question.token)
-            yield batch, Answers(torch.from_numpy(rows)[question.item], question.choice, values)
+            kl = None
+            if question.kl is not None:
+                each, at = np.arange(len(tokens)), question.places + shared[:, None]
+                whole = exact_log_probs(self._logits(tokens, each, at, [], 0))
+                of = torch.from_numpy(question.of_item).to(whole.device)
+                kl = divergence(whole[of], exact_log_probs(logits)).cpu()
+            yield batch, Answers.of(torch.from_numpy(rows), question, values, kl)
 
     def forget(self, batch_tokens: int) -> None:
         """Do nothing: there is no cache between batches."""

@@ -1,7 +1,6 @@
 """A cache of states below the first ablated part, which no mask changes: one per input."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from headspex.hooks.attention import KeysValues, States
 from headspex.hooks.decoder import Decoder
 from headspex.hooks.inputs import Inputs
-
-KEPT_BYTES_CPU = 2 * 2**30
-KEPT_SHARE_GPU = 0.25  # of the memory that is free when a study begins
+from headspex.hooks.kept import Kept, limit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +46,7 @@ class Trunk:
             for number, batch in enumerate(self._batches_by_prefix)
             for place, index in enumerate(batch)
         }
-        self._kept: OrderedDict[tuple[int, object], PrefixState] = OrderedDict()
-        self._bytes = 0
-        self._limit = _limit(decoder.device)
+        self._kept: Kept[tuple[int, object], PrefixState] = Kept(limit_of(decoder.device))
 
     def states(self, indices: Sequence[int], first: int) -> States:
         """Distinct inputs before layer `first`, padded on the right."""
@@ -66,7 +61,7 @@ class Trunk:
             x, kv = self._grow([tokens], first)
             return PrefixState((x[0],), (*kv, self._decoder.keys_values(x, first)))
 
-        return self._remembered((first, tokens), grow)
+        return self._kept.get((first, tokens), grow)
 
     def _batch(self, number: int, first: int) -> PrefixState:
         batch = self._batches_by_prefix[number]
@@ -78,7 +73,7 @@ class Trunk:
             x, _ = self._grow(tokens, first, past)
             return PrefixState(tuple(one[: len(own)] for one, own in zip(x, tokens, strict=True)))
 
-        return self._remembered((first, number), grow)
+        return self._kept.get((first, number), grow)
 
     def _grow(
         self, tokens: Sequence[tuple[int, ...]], first: int, past: tuple[KeysValues, ...] = ()
@@ -90,15 +85,6 @@ class Trunk:
             x, kv = self._decoder.layer(x, index, past=past[index] if past else None)
             found.append(kv)
         return x, tuple(found)
-
-    def _remembered(self, key: tuple[int, object], grow: Callable[[], PrefixState]) -> PrefixState:
-        if key not in self._kept:
-            self._kept[key] = grow()
-            self._bytes += self._kept[key].nbytes
-        self._kept.move_to_end(key)
-        while self._bytes > self._limit and len(self._kept) > 1:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return self._kept[key]
 
 
 def _batches_by_prefix(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
@@ -116,9 +102,3 @@ def _batches_by_prefix(inputs: Inputs, batch_tokens: int) -> list[list[int]]:
         else:
             found.append([index])
     return found
-
-
-def _limit(device: torch.device) -> int:
-    if device.type != "cuda":
-        return KEPT_BYTES_CPU
-    return int(KEPT_SHARE_GPU * torch.cuda.mem_get_info(device)[0])

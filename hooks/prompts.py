@@ -13,15 +13,17 @@ from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation, head_outputs, hooks_of
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
+from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.decoder import Decoder
-from headspex.hooks.fast import masked_logits, outputs_of_heads
+from headspex.hooks.fast import Batch, final_states, outputs_of_heads
 from headspex.hooks.inputs import Inputs, Pass, plan_inputs
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.prefix import Trunk
 from headspex.hooks.switches import check_switches
 from headspex.hooks.token_budget import TokenBudget, out_of_memory, scores, tokens_of
 from headspex.hooks.trust import say_slower, trusted_decoder
-from headspex.tasks.game import Batch, EncodedPrompt
+from headspex.tasks.game import Batch as MetricBatch
+from headspex.tasks.game import EncodedPrompt
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -33,7 +35,6 @@ class MetricPath:
         decoder: its model in parts, if that may replace it.
         prompts: all prompts of later calls.
         batch_tokens: tokens in one batch of the states that are cached between calls.
-        resample: whether ablated heads get their outputs on the corrupted prompt.
     """
 
     def __init__(
@@ -42,24 +43,16 @@ class MetricPath:
         decoder: Decoder | None,
         prompts: Sequence[EncodedPrompt],
         batch_tokens: int,
-        *,
-        resample: bool,
     ) -> None:
-        self._bridge, self._decoder = bridge, decoder
-        self._prompts, self._resample = prompts, resample
-        if resample and (lacking := [one for one in prompts if one.corrupted is None]):
-            raise UsageError(
-                f"resample ablation needs a corrupted prompt for each prompt, but prompt "
-                f"{lacking[0].index} of {lacking[0].called} has none; pass corrupted=..., or add "
-                "CORRUPTED to the task's file"
-            )
+        self._bridge, self._decoder, self._prompts = bridge, decoder, prompts
         self._lengths = np.array([len(one.context) for one in prompts])
         self.inputs = Inputs(
-            tuple(Pass(one.context, ()) for one in prompts),
+            tuple(Pass(one.context, (), corrupted=one.corrupted) for one in prompts),
             tuple((number,) for number in range(len(prompts))),
             (0,) * len(prompts),
             n_choices=1,
         )
+        self._corrupted = Corrupted(self.inputs, self._outputs, bridge.original_model.device)
         self.forget(batch_tokens)
 
     def run(
@@ -80,25 +73,32 @@ class MetricPath:
             self._trunk = Trunk(self._decoder, self.inputs, batch_tokens)
 
     def _measured(
-        self, work: Work, batch: Int[np.ndarray, " batch"], ablation: Ablation
-    ) -> Float[Tensor, " batch"]:
+        self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation
+    ) -> Float[Tensor, " items"]:
         device = self._bridge.original_model.device
-        asked = [self._prompts[number] for number in work.inputs[batch]]
+        asked = [self._prompts[number] for number in work.inputs[items]]
         tokens = torch.tensor([one.context for one in asked], device=device)
         corrupted = None
         if all(one.corrupted is not None for one in asked):
             corrupted = torch.tensor([one.corrupted for one in asked], device=device)
-        first, of_row = np.unique(work.inputs[batch], return_index=True, return_inverse=True)[1:]
-        if self._resample and corrupted is not None:
-            ablation = Ablation(fill=self._outputs(corrupted[torch.from_numpy(first)]))
+        inputs, of_item = np.unique(work.inputs[items], return_inverse=True)
+        if ablation.resample:
+            ablation = Ablation(fill=self._corrupted.fill(inputs.tolist()))
+        last = tokens.shape[1] - 1 if asked[0].last_only else None
         if self._decoder is not None:
-            logits = masked_logits(self._decoder, self._trunk, work, batch, ablation)
+            places = None if last is None else torch.full((len(inputs), 1), last)
+            x, state = final_states(
+                self._decoder, self._trunk, work, items, Batch(inputs, of_item, places), ablation
+            )
+            logits = self._decoder.logits(x)[torch.from_numpy(state).to(device)]
         else:
-            masks = torch.from_numpy(work.masks[work.rows[batch]])
-            hooks = hooks_of(masks, ablation.of_rows(of_row))
+            masks = torch.from_numpy(work.masks[work.rows[items]])
+            hooks = hooks_of(masks, ablation.of_rows(of_item))
             logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+            logits = logits if last is None else logits[:, last:]
         index = torch.tensor([one.index for one in asked], device=device)
-        return _called(asked, logits, Batch(index, tokens, corrupted, asked[0].tokenizer))
+        asks = MetricBatch(index, tokens, corrupted, asked[0].tokenizer)
+        return _called(asked, logits, asks)
 
     def _outputs(self, tokens: Tensor) -> Tensor:
         """Every head's output on some prompts."""
@@ -128,7 +128,7 @@ class PreparedPrompts:
         self._bridge, self._path = getattr(model, "bridge", model), path
         self._prompts = list({id(one): one for one in prompts}.values())
         self._number = {id(one): number for number, one in enumerate(self._prompts)}
-        self._paths: dict[tuple[bool, bool], MetricPath] = {}
+        self._paths: dict[bool, MetricPath] = {}
         self._budget = TokenBudget(batch_tokens or tokens_of(self._bridge.original_model.device))
 
     @torch.no_grad()
@@ -150,33 +150,25 @@ class PreparedPrompts:
                 resample ablation lacks corrupted prompts.
         """
         masks = check_switches(self._bridge, keep_masks, keep_mlps)
-        resample = ablation == "resample" and fill is None
-        how = (
-            Ablation()
-            if resample and not rescale
-            else check_ablation(self._bridge, masks, ablation, fill, rescale)
-        )
+        how = check_ablation(self._bridge, masks, ablation, fill, rescale, prompts)
         for row, one in enumerate(prompts):
             if id(one) not in self._number:
                 raise UsageError(
                     f"row {row} asks a prompt that was not prepared; pass the objects that "
                     "PreparedPrompts was made with"
                 )
-        path = self._path_of(resample)
+        path = self._path_of_call()
         asked = [self._number[id(one)] for one in prompts]
         rows = masks.expand(len(prompts), -1, -1).cpu().numpy()
         work = plan_work(path.inputs, asked, rows)
         found = scores(path, work, how, self._budget, dtype=torch.float32, progress=progress)
         return found.double().numpy()
 
-    def _path_of(self, resample: bool) -> MetricPath:
+    def _path_of_call(self) -> MetricPath:
         decoder = None if has_hooks(self._bridge) else self._decoder
-        key = decoder is None, resample
-        if key not in self._paths:
+        if (key := decoder is None) not in self._paths:
             tokens = self._budget.batch_tokens
-            self._paths[key] = MetricPath(
-                self._bridge, decoder, self._prompts, tokens, resample=resample
-            )
+            self._paths[key] = MetricPath(self._bridge, decoder, self._prompts, tokens)
         return self._paths[key]
 
     @cached_property
@@ -198,7 +190,7 @@ class PreparedPrompts:
         return decoder
 
 
-def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: Batch) -> Tensor:
+def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: MetricBatch) -> Tensor:
     """Call the metric and check what it returns."""
     called, shape = asked[0].called, list(logits.shape)
     rule = f"{called} must return finite floats of shape [{len(asked)}] (batch)"

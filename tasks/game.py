@@ -17,6 +17,7 @@ from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
+POSITIONS = ("all", "last")
 Metric = Callable[[Any, "Batch"], Any]  # (logits [batch, pos, vocab], batch) -> floats [batch]
 
 
@@ -41,7 +42,8 @@ class Batch:
 class EncodedPrompt(EncodedQuestion):
     """A prompt as tokens, with its metric.
 
-    Where only its length matters, it is a question with one answer of one token.
+    Where only its length matters, it is a question with one answer of one token. `last_only`: the
+    metric gets the logits of the last position only.
     """
 
     index: int
@@ -49,6 +51,7 @@ class EncodedPrompt(EncodedQuestion):
     metric: Metric = field(repr=False)
     called: str
     tokenizer: Any = field(repr=False)
+    last_only: bool = False
 
 
 def game(
@@ -56,6 +59,7 @@ def game(
     prompts: Sequence[str | Sequence[int]],
     *,
     corrupted: Sequence[str | Sequence[int]] | None = None,
+    positions: str = "all",
     name: str | None = None,
     source: str | None = None,
 ) -> Task:
@@ -73,12 +77,18 @@ def game(
         prompts: texts or token ids, such as the rows of a tensor.
         corrupted: one prompt per clean prompt, with the same number of tokens: resample ablation
             takes the outputs of ablated heads from it.
+        positions: "all", or "last": the logits are [batch, 1, vocab], of the last position, which
+            is faster to compute.
         name: of the task; by default the metric's.
         source: identifies the metric beside its name; by default its source code.
 
     Raises:
-        UsageError: no prompts, or another number of corrupted ones.
+        UsageError: no prompts, another number of corrupted ones, or other positions.
     """
+    if positions not in POSITIONS:
+        raise UsageError(
+            f"positions must be {' or '.join(map(repr, POSITIONS))}, but is {positions!r}"
+        )
     if not callable(metric):
         raise UsageError(
             f"a metric is a function (logits, batch) -> [batch], but got {type(metric).__name__}"
@@ -137,6 +147,7 @@ def game(
             called=called,
             tokenizer=tokenizer,
             corrupted=against,
+            last_only=positions == "last",
         )
 
     digest = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()

@@ -17,7 +17,8 @@ def python_file(name: str) -> Task:
     """A task from `path.py:function`; the file is executed.
 
     The function is a metric, see `headspex.tasks.game`. The file also holds `PROMPTS`, a list of
-    texts or token ids, and optionally `CORRUPTED`, a list of the same length for resample ablation.
+    texts or token ids, and optionally `CORRUPTED`, a list of the same length for resample ablation,
+    and `POSITIONS = "last"`, if the metric needs the logits of the last position only.
 
     Raises:
         UsageError: the file cannot be read or raises, or lacks the function or `PROMPTS`.
@@ -41,6 +42,7 @@ def python_file(name: str) -> Task:
         metric,
         module.PROMPTS,
         corrupted=getattr(module, "CORRUPTED", None),
+        positions=getattr(module, "POSITIONS", "all"),
         name=f"{path.name}:{function}",
         source=hashlib.sha256(source).hexdigest(),
     )

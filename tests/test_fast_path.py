@@ -245,7 +245,7 @@ def test_what_does_not_fit_the_memory_for_keeping_is_computed_again(
 ) -> None:
     questions, masks = ask(8, 40), draw(8, [1, 2])
     expected = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
-    monkeypatch.setattr("headspex.hooks.prefix.KEPT_BYTES_CPU", 1)
+    monkeypatch.setattr("headspex.hooks.kept.KEPT_BYTES_CPU", 1)
     found = answer_log_probs(llama_bridge, questions, masks, batch_tokens=60)
     np.testing.assert_array_equal(found, expected)
 
