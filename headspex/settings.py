@@ -23,6 +23,7 @@ from headspex.support.validation import (
     whole_number,
     word,
 )
+from headspex.tasks.scoring import OBJECTIVES
 from headspex.units import parse_units
 
 AUTO = "auto"  # a setting left to headspex
@@ -53,6 +54,8 @@ CHECKS: Mapping[str, Check] = {
     "rescale": TRUTH,
     "protocol": optional(word(*PROTOCOLS)),
     "metric": optional(text("the name of a metric")),
+    "objective": optional(word(*OBJECTIVES)),
+    "prompts": optional(whole_number(2, 1_000_000)),
     "look_every": optional(_PASSES),
     "stop_at_faithfulness": optional(PROBABILITY),
     "seed": SEED,
@@ -94,6 +97,9 @@ class Settings:
             multiple choice as MMLU's authors did.
         metric: what the spectrum explains, such as "accuracy", "margin" or "logprob"; the task's
             own when None.
+        objective: what a schedule keeps: "best", the highest score; "match", the whole model's
+            behaviour. By default "match" for paired prompts and the metric "kl", else "best".
+        prompts: of a generated task, for search and held-out questions together.
         look_every: passes of the search between two looks at its R²; an eighth of the default
             budget if only `stop_at_faithfulness` is set.
         stop_at_faithfulness: the search ends at a look whose R² interval lies above this.
@@ -124,6 +130,8 @@ class Settings:
     rescale: bool = False
     protocol: str | None = None
     metric: str | None = None
+    objective: str | None = None
+    prompts: int | None = None
     look_every: int | None = None
     stop_at_faithfulness: float | None = None
     seed: int = 0
@@ -188,6 +196,7 @@ class SettingsArguments(TypedDict, total=False):
     rescale: bool
     protocol: Literal["paper", "hendrycks"] | None
     metric: str | None
+    objective: Literal["best", "match"] | None
     look_every: int | None
     stop_at_faithfulness: float | None
     seed: SupportsIndex

@@ -41,8 +41,10 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.questions import near
+from headspex.tasks.scoring import KL
 from headspex.tasks.vocabulary import check_questions, vocabulary_of
 
+ACCURACY = {"accuracy"}  # on every curve whose task has it
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
 
@@ -54,8 +56,9 @@ class Setup:
             TransformerBridge.
         task: name, see `headspex.tasks.load_task`; a `headspex.tasks.Task`; or with `prompts` a
             metric of the logits, `metric(logits, batch) -> [batch]`, see `headspex.tasks.game`.
-        prompts, corrupted: for a metric: texts or token ids. Corrupted prompts are for
-            `ablation="resample"`, each as long as its clean prompt.
+        prompts: of a generated task such as "ioi", how many, for search and held-out questions
+            together; for a metric, texts or token ids.
+        corrupted: for a metric and `ablation="resample"`, each as long as its clean prompt.
         tokenizer: of a model given as an object.
         settings: see `Settings`.
 
@@ -74,12 +77,16 @@ class Setup:
         model: Any = "tiny",
         task: str | os.PathLike[str] | Task | Metric = "mini",
         *,
-        prompts: Sequence[str | Sequence[int]] | None = None,
+        prompts: int | Sequence[str | Sequence[int]] | None = None,
         corrupted: Sequence[str | Sequence[int]] | None = None,
         tokenizer: Any = None,
         **settings: Unpack[SettingsArguments],
     ) -> None:
         model = os.fspath(model) if isinstance(model, os.PathLike) else model
+        if isinstance(prompts, int):
+            number, prompts = prompts, None
+        else:
+            number = None
         if callable(task):
             task = game(task, prompts or (), corrupted=corrupted)
         elif prompts is not None or corrupted is not None:
@@ -98,6 +105,7 @@ class Setup:
         named: dict[str, Any] = {
             "model": model if isinstance(model, str) else type(model).__name__,
             "task": task.name if isinstance(task, Task) else task,
+            "prompts": number,
             **settings,
         }
         self.settings = Settings(**named)
@@ -123,7 +131,11 @@ class Setup:
         settings, task = self.settings, self._given_task
         if not isinstance(task, Task):
             task = load_task(
-                settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir
+                settings.task,
+                subjects=settings.subjects or None,
+                data_dir=settings.data_dir,
+                prompts=settings.prompts,
+                tokenizer=lambda: self.model.tokenizer,
             )
         # Checked here, before the model, which takes longer to load.
         if settings.metric is not None:
@@ -136,6 +148,28 @@ class Setup:
         return self.settings.metric or self.task.metric
 
     @property
+    def objective(self) -> str:
+        """What a schedule keeps: the score ("best") or the whole model's behaviour ("match")."""
+        default = "match" if self.metric == KL else self.task.kind.objective
+        return self.settings.objective or default
+
+    @property
+    def aim(self) -> str:
+        """The metric that schedules are found by."""
+        return self.task.kind.closeness if self.objective == "match" else self.metric
+
+    @property
+    def judged_in(self) -> str:
+        """The metric that schedules are judged in."""
+        return self.task.kind.closeness if self.objective == "match" else self.task.metric
+
+    @property
+    def curve_metrics(self) -> list[str]:
+        """All metrics of the curve, the one that schedules are judged in first."""
+        own = [self.judged_in, self.task.metric, self.metric]
+        return list(dict.fromkeys([*own, *(ACCURACY & set(self.task.metrics))]))
+
+    @property
     def has_slopes(self) -> bool:
         """Whether a walk uses slopes of the score, which needs a smooth score.
 
@@ -144,7 +178,7 @@ class Setup:
         removed, 88 % of the answers were right after walks with its slopes, and 99 % without (4
         seeds).
         """
-        return self.task.kind.sloped and not self.settings.rescale
+        return self.task.kind.sloped and not self.settings.rescale and self.aim != KL
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
@@ -228,6 +262,7 @@ class Setup:
         return {
             **settings,
             "metric": self.metric,
+            "objective": self.objective,
             **asdict(self.plan),
             "sizes": list(self.plan.sizes),
             "device": self.model.device,
@@ -284,6 +319,7 @@ class Setup:
             self.task, questions, model.tokenizer, shots=settings.shots,
             style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
             chat=settings.chat_template, n_ctx=model.n_ctx,
+            kl=KL in (self.metric, self.aim),
         )  # fmt: skip
         vocabulary = vocabulary_of(model.bridge.original_model)
         check_questions(questions, encoded, model.tokenizer, vocabulary)
@@ -307,7 +343,7 @@ class Setup:
         return Judge(
             self.model, self.players, self.task, search + heldout, self.encoded, store=store,
             ablation=self.settings.ablation, fill=fill, rescale=self.settings.rescale,
-            progress=self.watch.progress, workers=workers,
+            metric=self.metric, progress=self.watch.progress, workers=workers,
         )  # fmt: skip
 
     def costs(self) -> MaskCosts:

@@ -1,7 +1,6 @@
 """The plain path: TransformerLens hooks and nothing else, for any bridge."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from headspex.hooks.inputs import Inputs
 
 class PlainPath:
     """Scores items with a bridge: one mask per row, logits of the last positions.
-
-    Layers below the first ablated one run once per input of a batch.
 
     Args:
         bridge: a TransformerBridge; its own hooks run too.
@@ -50,13 +47,13 @@ class PlainPath:
                 fill = self._corrupted.fill(question.inputs.tolist())
                 own = Ablation(fill=fill).of_rows(question.of_item)
             hooks = hooks_of(torch.from_numpy(work.masks[rows]), own)
-            logits = self._logits(tokens, question.of_item, places, hooks, work.first)
+            logits = self._logits(tokens, question.of_item, places, hooks)
             found = torch.log_softmax(logits, dim=-1).cpu()
             values = read_off(found, (question.item, question.column), question.token)
             kl = None
             if question.kl is not None:
                 each, at = np.arange(len(tokens)), question.places + shared[:, None]
-                whole = exact_log_probs(self._logits(tokens, each, at, [], 0))
+                whole = exact_log_probs(self._logits(tokens, each, at, []))
                 of = torch.from_numpy(question.of_item).to(whole.device)
                 kl = divergence(whole[of], exact_log_probs(logits)).cpu()
             yield batch, Answers.of(torch.from_numpy(rows), question, values, kl)
@@ -65,7 +62,7 @@ class PlainPath:
         """Do nothing: there is no cache between batches."""
 
     def _logits(
-        self, tokens: Tensor, of_row: np.ndarray, places: Tensor, hooks: list[Any], first: int
+        self, tokens: Tensor, of_row: np.ndarray, places: Tensor, hooks: list[Any]
     ) -> Tensor:
         def at_places(x: Tensor, hook: Any) -> Tensor:
             return x.gather(1, places.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
@@ -74,23 +71,8 @@ class PlainPath:
         hooks = [*hooks, ("unembed.hook_in", at_places)]
         tokens, row = tokens.to(self._bridge.original_model.device), torch.from_numpy(of_row)
         # Padding is on the right, and attention is causal: no attention mask is needed.
-        if first == 0 or not sliceable(self._bridge):
-            logits: Tensor = self._bridge.run_with_hooks(tokens[row], fwd_hooks=hooks)
-            return logits
-        below = self._bridge.forward(tokens, stop_at_layer=first)
-        with sliced(self._bridge, first):
-            above: Tensor = self._bridge.run_with_hooks(
-                below[row], start_at_layer=first, fwd_hooks=hooks
-            )
-        return above
-
-
-def sliceable(bridge: Any) -> bool:
-    """Whether lower layers may be skipped: one kind of attention, and no hooks of others."""
-    config = bridge.original_model.config
-    kinds = set(getattr(config, "layer_types", None) or ())
-    # transformers looks up a layer's kind of attention by its place in the list.
-    return len(kinds) < 2 and not has_hooks(bridge)
+        logits: Tensor = self._bridge.run_with_hooks(tokens[row], fwd_hooks=hooks)
+        return logits
 
 
 def has_hooks(bridge: Any) -> bool:
@@ -105,18 +87,3 @@ def has_hooks(bridge: Any) -> bool:
     )
     # A bridge hooks its own modules on its first run.
     return any(not hook.__module__.startswith("transformer_lens.") for hook in found)
-
-
-@contextmanager
-def sliced(bridge: Any, first: int) -> Iterator[None]:
-    """The transformers model without its layers below `first` inside the block.
-
-    `start_at_layer` alone still runs them, and discards their outputs.
-    """
-    decoder = bridge.original_model.model
-    layers = decoder.layers
-    decoder.layers = layers[first:]
-    try:
-        yield
-    finally:
-        decoder.layers = layers

@@ -14,6 +14,7 @@ import numpy as np
 from headspex.errors import UsageError, argument
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
+from headspex.tasks.scoring import DISTANCE
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
@@ -152,7 +153,12 @@ def game(
 
     digest = hashlib.sha256(json.dumps([called, source or _source(metric)]).encode()).hexdigest()
     kind = TaskType(
-        metrics=("value",), encode=encode, score=_score, fingerprint=digest, more="prompts"
+        metrics=("value",),
+        encode=encode,
+        score=_score,
+        fingerprint=digest,
+        more="prompts",
+        closeness=DISTANCE,
     )
     return checked(called, (), (), questions, kind=kind)
 

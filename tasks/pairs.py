@@ -14,7 +14,6 @@ from scipy.special import logsumexp
 from headspex.errors import UsageError, argument
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
-from headspex.tasks.scoring import KL, kl_scores
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
@@ -134,7 +133,7 @@ def encode_pair(pair: Pair, tokenizer: Any, n_ctx: int | None = None) -> Encoded
         )
     right, wrong = tuple(dict.fromkeys(right)), tuple(dict.fromkeys(wrong))
     continuations = tuple((token,) for token in right + wrong)
-    return EncodedPair(context, continuations, corrupted=corrupted, kl=True, n_right=len(right))
+    return EncodedPair(context, continuations, corrupted=corrupted, n_right=len(right))
 
 
 def tokens_of(prompt: Prompt, tokenizer: Any) -> tuple[int, ...]:
@@ -213,8 +212,6 @@ def _mean(values: Values, chosen: Chosen) -> Scores:
 def _score(
     metric: str, values: Values, questions: Sequence[Question], encoded: Sequence[EncodedQuestion]
 ) -> Scores:
-    if metric == KL:
-        return kl_scores(values, encoded)
     widths = np.array([len(one.continuations) for one in encoded])
     n_right = np.array([cast("EncodedPair", one).n_right for one in encoded])
     column = np.arange(values.shape[1])
@@ -222,4 +219,6 @@ def _score(
     return METRICS[metric](values, right, ~right & (column < widths[:, None]))
 
 
-PAIRS = TaskType(metrics=(*METRICS, KL), encode=_encode, score=_score, more="pairs", closeness=KL)
+PAIRS = TaskType(
+    metrics=tuple(METRICS), encode=_encode, score=_score, more="pairs", objective="match"
+)

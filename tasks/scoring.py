@@ -39,7 +39,9 @@ def logprob(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
     return scores
 
 
-KL = "kl"
+KL = "kl"  # closeness to the whole model's next tokens
+DISTANCE = "distance"  # closeness to the whole model's score
+OBJECTIVES = ("best", "match")
 
 
 def kl_scores(values: LogLikelihoods, encoded: Sequence[EncodedQuestion]) -> Scores:
@@ -61,6 +63,8 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
 SMOOTH = ("margin", "logprob")  # continuous in the log-likelihoods
 FREE = 0.01  # one percentage point of a share; of other scores, this part of the whole model's
+FREE_NATS = 0.1  # of KL divergence
+FREE_ERROR = 0.1  # root mean square difference from the whole model's score, as a part of it
 
 
 def interval(metric: str, values: Scores) -> tuple[float, float]:
@@ -72,13 +76,18 @@ def free_loss(wanted: float | None, metric: str, whole: float) -> float:
     """The loss of score that counts as no loss.
 
     Args:
-        wanted: by the user, as `may_cost`; None: one percentage point of a share of questions, or a
-            hundredth of another score.
+        wanted: by the user, as `may_cost`; None: one percentage point of a share of questions, a
+            tenth of a nat of KL divergence, the square of a tenth of the whole model's score of
+            the squared distance to it, or a hundredth of another score.
         metric: of the score.
-        whole: the score of the whole model.
+        whole: the score of the whole model; for a distance the score that it is measured in.
     """
     if wanted is not None:
         return wanted
+    if metric == KL:
+        return FREE_NATS
+    if metric == DISTANCE:
+        return (FREE_ERROR * whole) ** 2
     return FREE if metric in SHARES else FREE * abs(whole)
 
 

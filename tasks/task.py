@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
@@ -16,6 +16,7 @@ from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
+from headspex.tasks.scoring import KL, kl_scores
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values
 
 HALF = Fraction(1, 2)
@@ -74,6 +75,11 @@ class Task:
         return self.kind.metrics[0]
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """All metrics of the task."""
+        return (*self.kind.metrics, KL) if self.kind.closeness == KL else self.kind.metrics
+
+    @property
     def chance(self) -> float | None:
         """Expected score of guessing on the pool, 0.25 for four choices; None without choices."""
         if not self.kind.guessing:
@@ -99,7 +105,8 @@ class Task:
         prompting: Prompting = Prompting(),  # noqa: B008 - it is frozen
     ) -> list[EncodedQuestion]:
         """Questions of this task as tokens."""
-        return list(self.kind.encode(questions, tokenizer, prompting, self.shots))
+        encoded = self.kind.encode(questions, tokenizer, prompting, self.shots)
+        return [replace(one, kl=prompting.kl) for one in encoded] if prompting.kl else list(encoded)
 
     def scores(
         self,
@@ -111,10 +118,16 @@ class Task:
         """The score of each row; higher is better.
 
         Args:
-            metric: one of `kind.metrics`.
+            metric: one of `metrics`.
             values: measured, one row per question: log-likelihoods, usually.
             questions, encoded: of each row.
         """
+        if metric == KL:
+            return kl_scores(values, encoded)
+        measured = np.array([one.kl for one in encoded], dtype=bool)
+        if measured.any():  # what is left are the answers alone
+            values, last = values.copy(), np.array([one.width - 1 for one in encoded])
+            values[measured, last[measured]] = -np.inf
         return self.kind.score(metric, values, questions, encoded)
 
     def derivatives(
@@ -139,9 +152,9 @@ class Task:
         Raises:
             UsageError: the metric is unknown.
         """
-        if metric not in self.kind.metrics:
+        if metric not in self.metrics:
             raise UsageError(
-                f"{argument('metric')} must be one of {', '.join(self.kind.metrics)} for task "
+                f"{argument('metric')} must be one of {', '.join(self.metrics)} for task "
                 f"{self.name}, but is {metric!r}"
             )
 
@@ -231,9 +244,10 @@ def encode_task(
     style: str = "lm-eval",
     chat: bool = False,
     n_ctx: int | None = None,
+    kl: bool = False,
 ) -> list[EncodedQuestion]:
     """Questions of a task as tokens; see `Prompting` for the options."""
-    return task.encode(questions, tokenizer, Prompting(shots, style, chat, n_ctx))
+    return task.encode(questions, tokenizer, Prompting(shots, style, chat, n_ctx, kl))
 
 
 def checked(

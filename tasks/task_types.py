@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
+from headspex.tasks.scoring import KL
 
 Values = Float[np.ndarray, "rows width"]
 Scores = Float[np.ndarray, " rows"]
@@ -27,12 +28,14 @@ class Prompting:
         style: of multiple choice; see `headspex.tasks.prompts.STYLES`.
         chat: whether to put the tokenizer's chat template around the prompt.
         n_ctx: longest input in tokens; None: no limit.
+        kl: whether the KL divergence from the whole model is measured, too.
     """
 
     shots: int = 0
     style: str = "lm-eval"
     chat: bool = False
     n_ctx: int | None = None
+    kl: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class TaskType:
         encode: (questions, tokenizer, prompting, worked examples) -> encoded questions.
         score: (metric, values, questions, encoded) -> score of each row, higher is better; values
             are measured, one row per question.
-        closeness: the metric that says how close a masked model is to the whole one; None: none.
+        closeness: how the distance of a masked model to the whole one is measured: by the KL
+            divergence of next tokens, or by the difference of the score.
+        objective: the default, one of `headspex.tasks.scoring.OBJECTIVES`.
         guessing: whether there are choices to guess among.
         sloped: whether a score averages enough log-probabilities that its gradient shows how
             questions differ.
@@ -58,7 +63,8 @@ class TaskType:
         [Sequence[Question], Any, Prompting, WorkedExamples], Sequence[EncodedQuestion]
     ]
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
-    closeness: str | None = None
+    closeness: str = KL
+    objective: str = "best"
     guessing: bool = False
     sloped: bool = False
     fingerprint: str = ""

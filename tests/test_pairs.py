@@ -42,7 +42,7 @@ def logits_under(bridge: Any, question: EncodedQuestion, keep: Any, **how: Any) 
 
 
 def test_metrics_follow_their_definitions(llama_bridge: Any, task: Task) -> None:
-    encoded = encode_task(task, task.test, None)
+    encoded = encode_task(task, task.test, None, kl=True)
     values = answer_log_probs(llama_bridge, encoded)
     whole = np.ones((3, 4), dtype=bool)
     for row, (pair, question) in enumerate(zip(task.test, encoded, strict=True)):
@@ -70,7 +70,7 @@ def test_kl_and_answers_are_those_of_plain_hooks_on_both_paths(
 ) -> None:
     plain = random_model(family)
     bridge = bridge_from_model(copy.deepcopy(plain), type(plain).__name__, family)
-    encoded = encode_task(task, task.test, None)
+    encoded = encode_task(task, task.test, None, kl=True)
     rows = [encoded[n] for n in (0, 3, 3, 1, 2, 0, 5)]
     rng = np.random.default_rng(1)
     heads = np.ones((len(rows), LAYERS, HEADS), dtype=bool)
@@ -90,11 +90,10 @@ def test_kl_and_answers_are_those_of_plain_hooks_on_both_paths(
         for values in found.values():
             np.testing.assert_allclose(values[row, : question.width], expected, atol=1e-4)
             assert np.isneginf(values[row, question.width :]).all()
-    kl = [
-        values[np.arange(len(rows)), [one.width - 1 for one in rows]] for values in found.values()
-    ]
-    np.testing.assert_allclose(*kl, atol=1e-5)
-    assert np.median(kl[0]) > 1e-3
+    last = [one.width - 1 for one in rows]
+    first, second = (values[np.arange(len(rows)), last] for values in found.values())
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    assert np.median(first) > 1e-3
 
 
 @pytest.mark.parametrize("prefix", [0, 40])
@@ -126,7 +125,7 @@ def test_kl_of_questions_is_the_mean_over_the_positions_of_their_answers(
 
 
 def test_the_whole_model_is_at_distance_zero_of_itself(llama_bridge: Any, task: Task) -> None:
-    encoded = encode_task(task, task.test, None)
+    encoded = encode_task(task, task.test, None, kl=True)
     masks = np.ones((len(encoded), 3, 4), dtype=bool)
     masks[0, 1, 2] = False  # the others share its batch
     for path in ("fast", "bridge"):

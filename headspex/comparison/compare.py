@@ -27,7 +27,7 @@ from headspex.engine.faithfulness import faithfulness
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.runs.curve import CurvePoint
-from headspex.runs.findings import curve_metrics, fresh_values, random_schedules, search_scores
+from headspex.runs.findings import fresh_values, random_schedules, search_scores
 from headspex.runs.lock import locked
 from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import judged_run
@@ -101,7 +101,7 @@ def compare(
         predicted = predictions(fits, sample.fresh) if varies else {}
         points = faithfulness_points(fits, predicted, fresh, seed=settings.seed)
         last = {method: several[-1] for method, several in predicted.items()}
-        evidence = Evidence(fresh, last, correct, setup.task.metric, plan.sizes, settings.seed)
+        evidence = Evidence(fresh, last, correct, setup.judged_in, plan.sizes, settings.seed)
         found = standings(evidence)
     return Comparison(
         n_fresh=plan.n_fresh,
@@ -110,7 +110,7 @@ def compare(
         unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
-        task_metric=setup.task.metric,
+        task_metric=setup.judged_in,
         at_chance=content["results"]["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),
@@ -125,7 +125,7 @@ def _pruned(
     judge: Judge, schedules: Mapping[str, Sequence[Schedule]], setup: Setup, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
     """Curve of every method's schedule, and its scores on the questions that all are asked."""
-    metrics, sizes = curve_metrics(setup.task.metric, setup.metric), setup.plan.sizes
+    metrics, sizes = setup.curve_metrics, setup.plan.sizes
     curve, _ = verify_whole(judge, sample.heldout, metrics=metrics)
     scores: dict[str, Float[np.ndarray, "sizes questions"]] = {}
     new = [method for method in schedules if method not in (OURS, *JUDGED)]

@@ -24,7 +24,7 @@ from headspex.rescheduling.outcome import (
     ScheduleRequest,
     ScheduleResult,
 )
-from headspex.runs.curve import CURVE, CurvePoint
+from headspex.runs.curve import CURVE, CurvePoint, whole_model
 from headspex.runs.reopening import setup_to_judge
 from headspex.runs.results import mask_of
 from headspex.runs.run_folder import RunFolder, judged_run
@@ -40,6 +40,7 @@ from headspex.support.files import read_text, write_json, write_text
 from headspex.support.intervals import mean_interval
 from headspex.support.new_folder import new_folder
 from headspex.tasks import free_loss
+from headspex.tasks.scoring import DISTANCE
 from headspex.units import counted, plural
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players kept at the points of a keep-only curve
@@ -169,13 +170,14 @@ def _judged(
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
-        judge, metrics = setup.judge(store, fill=fill), [setup.task.metric]
+        judge, metrics = setup.judge(store, fill=fill), setup.curve_metrics
         curve, whole = verify_whole(judge, asked, metrics=metrics)
         points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points
     scores.unlink()
     mine, theirs = verified[request.method][0], verified[RUNS_OWN][0]
-    may_cost = free_loss(setup.settings.may_cost, setup.task.metric, float(whole.mean()))
+    judged = setup.metric if setup.judged_in == DISTANCE else setup.judged_in
+    may_cost = free_loss(setup.settings.may_cost, setup.judged_in, whole_model(curve, judged).score)
     if request.text is not None:
         curve += _text_points(setup, request.text, schedules, sizes, fill)
     return HeldoutResult(

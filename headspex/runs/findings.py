@@ -31,6 +31,7 @@ from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
 from headspex.tasks import Task, free_loss, interval
+from headspex.tasks.scoring import DISTANCE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,10 +40,11 @@ class Findings:
 
     Attributes:
         spectrum: fitted to the search questions.
+        metric: that it explains.
         interactions: its terms with their intervals, strongest first.
         schedules: method -> its schedules; `random` has several.
         curve: held-out scores, the whole model first.
-        whole: held-out score of the whole model on each question, in the task's own metric.
+        whole: held-out score of the whole model on each question, in `task_metric`.
         verified: method -> held-out score of each question in that metric,
             [schedules, sizes, questions]. The run's own schedule has the same questions as
             `whole`, for paired comparisons; other methods have some of them.
@@ -51,7 +53,9 @@ class Findings:
         transfer: R² of the same predictions on held-out questions, mean difference removed.
         allocation: how the search spent its budget.
         passes, passes_total: forward passes spent on pilot and search, and on everything.
-        task_metric: the task's own metric, in which schedules are judged.
+        objective: "best" or "match", see `Settings`.
+        task_metric: the metric that schedules are judged in: with "best" the task's own, with
+            "match" the distance to the whole model.
         refinement: of the schedule; None if there was none.
         chance: score of guessing; None for tasks without guessing.
         at_chance: whether the whole model is not shown to do better than guessing.
@@ -61,6 +65,7 @@ class Findings:
     """
 
     spectrum: Spectrum
+    metric: str
     interactions: list[Interaction]
     schedules: dict[str, list[Schedule]]
     curve: list[CurvePoint]
@@ -71,6 +76,7 @@ class Findings:
     allocation: Allocation
     passes: int
     passes_total: int
+    objective: str
     task_metric: str
     refinement: Refined | None
     chance: float | None
@@ -103,9 +109,9 @@ class Findings:
 
     @property
     def _line(self) -> str:
-        whole, n = whole_model(self.curve, self.task_metric), self.spectrum.n_players
+        whole, n = whole_model(self.curve, self.metric), self.spectrum.n_players
         chance = "" if self.chance is None else f" (chance {self.chance:.2f})"
-        parts = [f"{n} players", f"{self.task_metric} of the whole model {whole.score:.3f}{chance}"]
+        parts = [f"{n} players", f"{whole.metric} of the whole model {whole.score:.3f}{chance}"]
         if self.losses:
             parts.append(f"{self.free or 'none'} can go at a loss below {self.may_cost:.2g}")
         if self.faithfulness is not None:
@@ -135,7 +141,7 @@ def find(
         slopes: store for slopes of the score; None takes none.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
-    task, metric = setup.task, setup.metric
+    task, metric, aim = setup.task, setup.metric, setup.aim
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, task)
     with setup.timed("search"):
@@ -157,13 +163,24 @@ def find(
     with setup.timed("score fresh masks"):
         predicted = spectrum.predict(sample.fresh)
         searched, heldout = fresh_values(judge, sample, metric, predicted)
-    best = prune_schedule(spectrum, setup.players)
+    by_aim, steering = scores, spectrum
+    if settings.prune and aim != metric:
+        by_aim = search_scores(judge, sample, aim)
+        with setup.timed("fit the spectrum"):
+            data = sample.observed(by_aim)
+            steering = fit_spectrum(
+                data.masks, data.values, keep=keep, weights=data.weights,
+                seed=settings.seed, threads=settings.threads,
+            )  # fmt: skip
+            with threadpool_limits(1):
+                lasso = BASELINES["lasso"](data, seed=settings.seed)
+    best = prune_schedule(steering, setup.players)
     refinement = None
     if settings.refine:
         with setup.timed("refine the schedule"):
             refinement = refined(
-                judge, sample, scores, spectrum, plan=plan, rounds=settings.refine,
-                metric=metric, slopes=slopes, seed=settings.seed, threads=settings.threads,
+                judge, sample, by_aim, steering, plan=plan, rounds=settings.refine,
+                metric=aim, slopes=slopes, seed=settings.seed, threads=settings.threads,
             )  # fmt: skip
         best = refinement.schedule
     own = {"proxyspex": [best]}
@@ -172,7 +189,7 @@ def find(
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
     with setup.timed("verify schedules"):
-        metrics = curve_metrics(task.metric, metric)
+        metrics = setup.curve_metrics
         curve, whole = verify_whole(judge, sample.heldout, metrics=metrics)
         verified: dict[str, np.ndarray] = {}
         if plan.sizes:
@@ -180,10 +197,12 @@ def find(
                 points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
                 curve += points
                 verified |= scored
-    may_cost = free_loss(settings.may_cost, task.metric, float(whole.mean()))
+    unpruned = whole_model(curve, metric if setup.judged_in == DISTANCE else setup.judged_in)
+    may_cost = free_loss(settings.may_cost, setup.judged_in, unpruned.score)
     losses = tuple(loss_bound(whole, row) for row in verified["proxyspex"][0]) if verified else ()
     return Findings(
         spectrum=spectrum,
+        metric=metric,
         interactions=interaction_table(spectrum, bounds, setup.players),
         schedules=own | others,
         curve=curve,
@@ -198,7 +217,8 @@ def find(
         passes_total=allocation.passes
         + plan.verify_passes
         + (0 if refinement is None else refinement.passes),
-        task_metric=task.metric,
+        objective=setup.objective,
+        task_metric=setup.judged_in,
         refinement=refinement,
         chance=task.chance,
         at_chance=at_chance,
@@ -253,11 +273,6 @@ def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
     """The schedules of the baseline `random`, which is their mean score."""
     rng = stream(seed, "random schedules")
     return [random_schedule(n_players, rng=rng) for _ in range(RANDOM_SCHEDULES)]
-
-
-def curve_metrics(own: str, metric: str) -> list[str]:
-    """The metrics schedules are judged in: the task's own, and the spectrum's."""
-    return list(dict.fromkeys([own, metric]))
 
 
 def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:

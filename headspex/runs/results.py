@@ -110,6 +110,7 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
         "n_search": setup.plan.n_search,
         "n_heldout": setup.plan.n_heldout,
         "metric": setup.metric,
+        "objective": findings.objective,
         "own_metric": findings.task_metric,
         "allocation": findings.allocation.to_dict(),
         "faithfulness": _or_null(findings.faithfulness),

@@ -135,7 +135,7 @@ RESULTS = record(
         "at_chance": TRUTH,
         "energy": record({"linear": NUMBER, "within": NUMBER, "across": NUMBER, "basis": TEXT}),
     },
-    later={"may_cost": NUMBER, "loss_at_most": table(NUMBER)},
+    later={"may_cost": NUMBER, "loss_at_most": table(NUMBER), "objective": TEXT},
 )
 
 PARTS = {

@@ -20,7 +20,7 @@ from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.scores.store import ScoreStore
 from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
-from headspex.tasks.scoring import SMOOTH
+from headspex.tasks.scoring import DISTANCE, SMOOTH
 
 
 class Judge:
@@ -32,6 +32,7 @@ class Judge:
         task: defines the metrics.
         questions, encoded: in the same order; methods take positions in them.
         store: keeps every score.
+        metric: that `headspex.tasks.scoring.DISTANCE` compares with the whole model's.
         ablation, fill, rescale: how heads are removed; see `headspex.hooks.ablation_hooks`.
         workers: measure elsewhere; None measures in this process.
         progress: reports progress.
@@ -46,6 +47,7 @@ class Judge:
         encoded: Sequence[EncodedQuestion],
         *,
         store: ScoreStore,
+        metric: str | None = None,
         ablation: str = "zero",
         fill: Any = None,
         rescale: bool = False,
@@ -58,6 +60,7 @@ class Judge:
         self._questions = questions
         self._encoded = encoded
         self._store = store
+        self._metric = metric or task.metric
         self._ablation = {"ablation": ablation, "fill": fill, "rescale": rescale}
         self._workers = workers or InProcess(self)
         self._progress = progress
@@ -94,9 +97,27 @@ class Judge:
     ) -> dict[str, Float[np.ndarray, " passes"]]:
         """Scores of passes, in every metric."""
         values = self.measure(passes, total=len(passes.questions), what=what)
-        questions = [self._questions[number] for number in passes.questions]
-        encoded = [self._encoded[number] for number in passes.questions]
-        return {name: self._task.scores(name, values, questions, encoded) for name in metrics}
+        return {name: self._scores(name, values, passes.questions) for name in metrics}
+
+    def _scores(
+        self, metric: str, values: Float[np.ndarray, "rows width"], asked: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, " rows"]:
+        if metric == DISTANCE:
+            apart = self._scores(self._metric, values, asked) - self._whole[asked]
+            closeness: Float[np.ndarray, " rows"] = -(apart**2)
+            return closeness
+        questions = [self._questions[number] for number in asked]
+        encoded = [self._encoded[number] for number in asked]
+        return self._task.scores(metric, values, questions, encoded)
+
+    @cached_property
+    def _whole(self) -> Float[np.ndarray, " questions"]:
+        """The whole model's score of every question."""
+        whole = np.ones((1, len(self.players)), dtype=bool)
+        everything = np.arange(len(self._questions))[None]
+        scored = self.ask(whole, everything, metrics=[self._metric], what="whole model")
+        whole_scores: Float[np.ndarray, " questions"] = scored[self._metric][0]
+        return whole_scores
 
     def measure(
         self, blocks: Sequence[Block], *, total: int, what: str
