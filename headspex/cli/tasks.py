@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}: {template.summary}")
         pair = template.example()
         right, wrong = _told(pair.answers), _told(pair.wrong)
-        print(_indented(f"{json.dumps(pair.clean)} -> {right}, not {wrong}"))
+        print(_indented(json.dumps(pair.clean)))
+        print(_indented(f"-> {right}, not {wrong}"))
     print(f"or {WRITTEN}")
     return 0
 

@@ -43,10 +43,10 @@ def generated(template: Template, tokenizer: Any, *, prompts: int = PROMPTS) -> 
     for part in PARTS:
         if len(found[part]) < wanted[part]:
             most = 2 * min(map(len, found.values()))
+            there = f"only {len(found[part])}" if found[part] else "no"
             raise UsageError(
-                f"task {template.name} has only {len(found[part])} {part} prompts whose answers "
-                f"are one token for this tokenizer, but {argument('prompts')} {prompts} asks for "
-                f"{wanted[part]}; "
+                f"task {template.name} has {there} {part} prompts whose answers are one token for "
+                f"this tokenizer, but {argument('prompts')} {prompts} asks for {wanted[part]}; "
                 + (f"ask for at most {most}" if most else "take another task or model")
             )
     task = pairs(template.name, found["search"], found["heldout"])
