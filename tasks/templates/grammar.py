@@ -23,12 +23,12 @@ _THINGS = listed(
     "gate/gates, lake/lakes, hill/hills, rock/rocks, fence/fences, store/stores, truck/trucks, "
     "bench/benches, statue/statues, fountain/fountains"
 )
-_WHERE = listed("near, behind, beside, around, opposite, not far from, next to")
+_WHERE = listed("near, behind, beside, around, next to")
+_BEFORE = ("The", "I think that the", "They say that the", "We noticed that the", "Today the")
 _ARE, _IS = (" are", " were", " have"), (" is", " was", " has")
 _SAID = (
     "People say that {name} is very kind, isn't",
     "I believe that {name} has finished the work, hasn't",
-    "My friend {name} can play the piano, can't",
     "Everyone knows that {name} sings very well, doesn't",
     "I heard that {name} was late for work today, wasn't",
     "We all think {name} will pass the exam, won't",
@@ -39,9 +39,10 @@ _SAID = (
 
 def _verb(draw: Draw) -> Pair:
     subject, thing = draw.word("people").split("/"), draw.word("things").split("/")
-    where, number, other = draw.one(_WHERE), draw.one((0, 1)), draw.one((0, 1))
+    before, where = draw.one(_BEFORE), draw.one(_WHERE)
+    number, other = draw.one((0, 1)), draw.one((0, 1))
     clean, corrupted = (
-        f"The {subject[which]} {where} the {thing[other]}" for which in (number, 1 - number)
+        f"{before} {subject[which]} {where} the {thing[other]}" for which in (number, 1 - number)
     )
     right, wrong = (_ARE, _IS) if number else (_IS, _ARE)
     return Pair.of(clean, right, wrong, corrupted=corrupted)
