@@ -21,8 +21,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "a directory or a .gguf file (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
     add("--adapter", metavar="DIR", help="a PEFT adapter to merge into the model")
-    add("--task", default="mini", help="mini (ships), mmlu, a .jsonl file, lm-eval:NAME, text:FILE "
-        "or file.py:function (default: %(default)s)")  # fmt: skip
+    add("--task", default="mini", help="mini (ships), mmlu, ioi and others (`headspex tasks`), "
+        "a .jsonl file, lm-eval:NAME, text:FILE or file.py:function "
+        "(default: %(default)s)")  # fmt: skip
+    add("--prompts", type=int, metavar="N", help="prompts of a generated task such as ioi, for "
+        "search and held-out ones together (default: 200)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")
@@ -58,8 +61,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "works and masks differ (default: %(default)s)")  # fmt: skip
     if prune:
         add("--may-cost", type=float, metavar="LOSS", help="loss of the task's own score that is "
-            "allowed when heads are removed (default: .01 of accuracy, 1 %% of other "
-            "scores)")  # fmt: skip
+            "allowed when heads are removed (default: .01 of accuracy, .1 nats of KL "
+            "divergence, 1 %% of other scores)")  # fmt: skip
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
             "schedule on the model, each about a quarter of the budget on top of it "
             "(default: %(default)s)")  # fmt: skip
@@ -67,8 +70,12 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "prompts (default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
-    add("--metric", help="accuracy, margin or logprob; other tasks have others (default: the "
-        "task's own)")  # fmt: skip
+    add("--metric", help="accuracy, margin or logprob; other tasks have others; kl for all: "
+        "minus the KL divergence from the whole model (default: the task's own)")  # fmt: skip
+    if prune:
+        add("--objective", metavar="best|match", help="what a schedule keeps: the highest score, "
+            "or the whole model's behaviour (default: match for paired prompts and kl, else "
+            "best)")  # fmt: skip
     add("--look-every", type=int, metavar="PASSES", help="measure R2 on masks reserved for it "
         "whenever this many more passes are searched")  # fmt: skip
     add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "

@@ -6,9 +6,14 @@ from typing import Any
 
 from headspex.runs.curve import CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
+from headspex.tasks.scoring import DISTANCE, KL
 from headspex.units import plural
 
 TOP = 10  # interactions that are printed
+DISTANCES = {
+    KL: "KL divergence from it in nats",
+    DISTANCE: "mean squared difference from its score",
+}
 
 
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
@@ -24,8 +29,8 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
             "a metric that the model moves, such as --metric logprob.",
         ]
     sentences = [
-        f"Whole model: {own} {score:.3f} [{results['unpruned_low']:.3f}, "
-        f"{results['unpruned_high']:.3f}] on {results['n_heldout']} held-out questions{guessing}."
+        f"Whole model: {_scores_of_whole(results, curve)} on {results['n_heldout']} held-out "
+        f"questions{guessing}."
     ]
     if of_method(curve, "proxyspex", own):
         sentences.append(_what_can_go(results, curve, heads))
@@ -39,12 +44,24 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
     return sentences
 
 
+def _scores_of_whole(results: dict[str, Any], curve: list[CurvePoint]) -> str:
+    """Its score in every metric but distances to itself; the judged one first."""
+    points = [p for p in curve if p.n_pruned == 0 and p.metric not in DISTANCES]
+    return ", ".join(f"{p.metric} {p.score:.3f} [{p.low:.3f}, {p.high:.3f}]" for p in points)
+
+
 def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -> str:
     """How many heads can be removed, with the confidence bound."""
     own, total, asked = results["own_metric"], results["players"], results["n_heldout"]
     points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
     bounds, allowed = results["loss_at_most"], results["may_cost"]
     free = results["free"]
+    if free is not None and own in DISTANCES:
+        return (
+            f"{free} of {total} {heads} ({free / total:.0%}) can go, and the model still behaves "
+            f"like the whole one: {DISTANCES[own]} {-points[free].score:.2g}, at most "
+            f"{bounds[str(free)]:.2g} with 95% confidence ({allowed:.2g} is allowed)."
+        )
     if free is not None:
         score, whole = points[free].score, results["unpruned"]
         return (
@@ -57,6 +74,13 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
             f"This run of headspex 0.1 did not test which {heads} can go; `headspex schedule` does."
         )
     least = min(points)
+    if own in DISTANCES:
+        return (
+            f"No {heads} can be shown to go without a change of behaviour: with {least} of {total} "
+            f"gone the {DISTANCES[own]} may be up to {bounds[str(least)]:.2g} (95% confidence, "
+            f"{asked} questions), and {allowed:.2g} is allowed; a larger --may-cost or "
+            "--verify-budget may show some."
+        )
     return (
         f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
         f"lower by up to {bounds[str(least)]:.2g} (95% confidence, {asked} questions), and "
@@ -111,8 +135,9 @@ def curve_table(curve: list[CurvePoint], unit: str, own: str) -> list[str]:
         "random": "random (mean)",
     }
     width = max(24, *(len(title) + 2 for title in methods.values()))
+    shown = f"minus the {DISTANCES[own]}" if own in DISTANCES else own
     lines = [
-        f"Held-out {own} with 95 % interval",
+        f"Held-out {shown} with 95 % interval",
         f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
     ]
     columns = [of_method(curve, method, own) for method in methods]
