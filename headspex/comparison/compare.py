@@ -82,17 +82,26 @@ def compare(
         fits, left_out = fit_all(searches, passes, settings, known=known)
         if spex is not None:
             fits["spex"] = [spex]
+        steering, known_steering = fits, known
+        if setup.aim != metric:  # schedules are found by another score of the same passes
+            data = sample.observed(search_scores(judge, sample, setup.aim))
+            steering, refused = fit_all([data], passes[-1:], settings)
+            left_out |= refused
+            known_steering = steering[OURS][-1].spectrum
         schedules = {
             method: [prune_schedule(several[-1].spectrum, setup.players)]
-            for method, several in fits.items()
+            for method, several in steering.items()
         }
         # Not the spectrum's: the run may have refined its schedule on the model.
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
-            importances = Known(judge, sample.search, metric, known)
+            importances = Known(judge, sample.search, setup.aim, known_steering)
             for name, order in ORDERS.items():
-                schedules[name] = [schedule_from_scores(order.importance(importances))]
+                try:
+                    schedules[name] = [schedule_from_scores(order.importance(importances))]
+                except UsageError as error:
+                    left_out[name] = str(error)
         curve, correct = _pruned(judge, schedules, setup, sample)
     # BLAS sums in an order that depends on its thread count, which the environment sets.
     with threadpool_limits(1):

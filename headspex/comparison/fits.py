@@ -63,7 +63,11 @@ def search_parts(sample: Sample, budgets: Sequence[int]) -> list[int]:
 
 
 def fit_all(
-    searches: Sequence[Observations], passes: Sequence[int], settings: Settings, *, known: Spectrum
+    searches: Sequence[Observations],
+    passes: Sequence[int],
+    settings: Settings,
+    *,
+    known: Spectrum | None = None,
 ) -> tuple[dict[str, list[Fit]], dict[str, str]]:
     """Fit every method that accepts arbitrary masks to every search.
 
@@ -71,7 +75,7 @@ def fit_all(
         searches: in order of size; methods that only rank heads are fitted to the last alone.
         passes: forward passes of each search.
         settings: of the run.
-        known: the spectrum that `OURS` fitted to the last.
+        known: the spectrum that `OURS` fitted to the last; None fits it.
 
     Returns:
         The fits, and for each method left out the reason.
@@ -83,7 +87,7 @@ def fit_all(
         if method.fit is None:
             continue
         fit = partial(method.fit, seed=settings.seed, threads=settings.threads)
-        spectra = {len(searches[-1]): known} if name == OURS else {}
+        spectra = {} if known is None or name != OURS else {len(searches[-1]): known}
         try:
             # BLAS sums in an order that depends on its thread count, which the environment sets.
             # Largest search first: a method that refuses it does so before time is spent.

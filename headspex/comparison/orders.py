@@ -23,7 +23,7 @@ class Known:
     Attributes:
         judge: scores masks with the model.
         search: positions, in the judge, of the questions it may use.
-        metric: that the run explains.
+        metric: that schedules are found by.
         spectrum: of the run.
     """
 
@@ -58,7 +58,7 @@ def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
     """Mean |d log p(right answer) / d gate|, summed over the gates of a player's heads.
 
     Raises:
-        UsageError: the task's answers have no log-probability.
+        UsageError: the task's answers have no log-probability, or heads are resampled.
     """
     whole = np.ones((len(known.search), len(known.judge.players)), dtype=np.bool_)
     found = known.judge.gate_gradients(whole, known.search, metric="logprob")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -186,17 +187,20 @@ class Judge:
         See `headspex.hooks.gradients.gate_gradients`; row i is `questions[i]` under `masks[i]`.
 
         Raises:
-            UsageError: the task has no such metric, or the metric is not smooth.
+            UsageError: the task has no such metric, the metric is not smooth, or heads are
+                resampled.
         """
         from headspex.hooks.gradients import gate_gradients
 
         if metric not in SMOOTH or metric not in self._task.kind.metrics:
             raise UsageError(
-                f"gradients need a smooth metric ({' or '.join(SMOOTH)}), but the task "
-                f"{self._task.name} is scored in {', '.join(self._task.kind.metrics)}; leave "
-                "gradient importance out"
+                f"gradients need a smooth metric ({', '.join(SMOOTH)}), but the task "
+                f"{self._task.name} is scored in {', '.join(self._task.kind.metrics)}"
             )
-        asked = [self._encoded[number] for number in questions]
+        if self._ablation["ablation"] == "resample":
+            raise UsageError("gradients by gates go with zero or mean ablation, not with resample")
+        # Gradients are of the answers alone.
+        asked = [replace(self._encoded[number], kl=False) for number in questions]
         rows = [self._questions[number] for number in questions]
 
         def derivatives(values: np.ndarray, part: slice) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Objectives: a schedule keeps the highest score, or the whole model's behaviour."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_game import NoTokenizer
+from test_pairs import drawn
+
+import headspex
+from headspex.errors import UsageError
+from headspex.tasks.pairs import pairs
+from headspex.tasks.scoring import FREE_NATS, free_loss
+
+SMALL = {"budget": 1_200, "verify_budget": 2_500, "keep": 0.7, "threads": 1}
+
+
+def margin(logits: Any, batch: Any) -> Any:
+    return logits[:, -1, 5] - logits[:, -1, 7]
+
+
+def run_of(bridge: Any, folder: Path, task: Any, **settings: Any) -> Any:
+    study = headspex.Study(bridge, task, tokenizer=NoTokenizer(), **SMALL, **settings)
+    study.run(folder)
+    return headspex.load_run(folder)
+
+
+def curve_of(run: Any, metric: str) -> list[float]:
+    """Scores of the run's own schedule, by size."""
+    return [p.score for p in run.curve if p.method == "proxyspex" and p.metric == metric]
+
+
+def test_a_schedule_that_matches_stays_nearer_than_one_that_scores_best(
+    llama_bridge: Any, tmp_path: Path
+) -> None:
+    task = pairs("made", drawn(24))
+    match = run_of(copy.deepcopy(llama_bridge), tmp_path / "match", task)
+    best = run_of(copy.deepcopy(llama_bridge), tmp_path / "best", task, objective="best")
+    assert (match.results["objective"], match.task_metric) == ("match", "kl")
+    assert (best.results["objective"], best.task_metric) == ("best", "logit-diff")
+    assert {p.metric for p in match.curve} == {"kl", "logit-diff", "accuracy"}
+    assert match.results["unpruned"] == 0
+    assert match.results["may_cost"] == FREE_NATS
+    # The spectrum explains the metric in both, from the same scores.
+    assert match.metric == best.metric == "logit-diff"
+    np.testing.assert_array_equal(match.spectrum.coefficients, best.spectrum.coefficients)
+    sizes = [p.n_pruned for p in match.curve if p.method == "proxyspex" and p.metric == "kl"]
+    nearer, scored = curve_of(match, "kl"), curve_of(best, "logit-diff")
+    assert len(sizes) == len(nearer)
+    assert np.mean(scored) > np.mean(curve_of(match, "logit-diff"))
+    identity = json.loads((tmp_path / "match/run.json").read_text())["identity"]
+    assert identity["objective"] == "match"
+    assert "KL divergence from it in nats" in str(match)
+
+
+def test_a_metric_of_ones_own_is_matched_question_by_question(
+    llama_bridge: Any, tmp_path: Path
+) -> None:
+    prompts = [pair.clean for pair in drawn(24)]
+    task = headspex.tasks.game(margin, prompts, positions="last")
+    run = run_of(copy.deepcopy(llama_bridge), tmp_path / "run", task, objective="match")
+    assert run.task_metric == "distance"
+    assert run.results["unpruned"] == 0
+    whole = next(p.score for p in run.curve if p.n_pruned == 0 and p.metric == "value")
+    assert run.results["may_cost"] == pytest.approx((0.1 * whole) ** 2)
+    assert (np.array(curve_of(run, "distance")) <= 0).all()
+    assert "mean squared difference from its score" in str(run)
+
+
+def test_what_counts_as_no_loss_depends_on_the_metric() -> None:
+    assert free_loss(None, "accuracy", 0.8) == 0.01
+    assert free_loss(None, "logit-diff", -4.0) == pytest.approx(0.04)
+    assert free_loss(None, "kl", 0.0) == FREE_NATS
+    assert free_loss(None, "distance", -4.0) == pytest.approx(0.16)
+    assert free_loss(0.3, "kl", 0.0) == 0.3
+
+
+def test_every_task_but_ones_own_metric_has_the_divergence(llama_bridge: Any) -> None:
+    study = headspex.Study("tiny", "mini", metric="kl")
+    assert (study.objective, study.aim, study.judged_in) == ("match", "kl", "kl")
+    study = headspex.Study("tiny", "mini", objective="match")
+    assert (study.metric, study.aim, study.judged_in) == ("accuracy", "kl", "kl")
+    assert study.curve_metrics == ["kl", "accuracy"]
+    task = headspex.tasks.game(margin, [(1, 2), (3, 4)])
+    with pytest.raises(UsageError, match="metric must be one of value for task margin"):
+        _ = headspex.Study(llama_bridge, task, metric="kl").task
+    with pytest.raises(UsageError, match="objective must be best or match, but is 'worst'"):
+        headspex.Study("tiny", "mini", objective="worst")
