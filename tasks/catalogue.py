@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headspex.errors import UsageError, argument
+from headspex.tasks import eap_ig
 from headspex.tasks.harness import lm_eval_task
-from headspex.tasks.jsonl import ENDINGS, jsonl
+from headspex.tasks.jsonl import ENDINGS
 from headspex.tasks.mini import mini
 from headspex.tasks.mmlu import mmlu
+from headspex.tasks.pair_files import json_file, refuse_subjects
 from headspex.tasks.python_file import python_file
 from headspex.tasks.questions import near
 from headspex.tasks.task import Task
@@ -17,7 +19,7 @@ from headspex.tasks.text import text
 Loader = Callable[[Sequence[str] | None, "str | os.PathLike[str] | None"], Task]
 
 TASKS: dict[str, Loader] = {"mini": mini, "mmlu": mmlu}
-WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or the path of a .jsonl file"
+WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or a .jsonl, .json or .csv file"
 
 
 def load_task(
@@ -30,8 +32,8 @@ def load_task(
 
     Args:
         name: in `TASKS`; `lm-eval:arc_easy` for any task of lm-eval that compares likelihoods;
-            `text:FILE` for the loss of a text; `file.py:function` for a metric; or a .jsonl file,
-            also one named .jsonl.gz or .json.
+            `text:FILE` for the loss of a text; `file.py:function` for a metric; or a JSON or CSV
+            file of questions or of paired prompts, see `json_file` and `eap_ig`.
         subjects: some of the task's; all when None.
         data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
 
@@ -64,7 +66,11 @@ def _from_name(name: str) -> Loader | None:
     if name.rpartition(":")[0].endswith(".py"):
         return lambda subjects, folder: _alone(lambda: python_file(name), name, subjects, folder)
     if name.lower().endswith(ENDINGS):
-        return lambda subjects, folder: _alone(lambda: jsonl(name, subjects), name, None, folder)
+        return lambda subjects, folder: _alone(
+            lambda: json_file(name, subjects), name, None, folder
+        )
+    if name.lower().endswith(eap_ig.ENDINGS):
+        return lambda subjects, folder: _alone(lambda: eap_ig.eap_ig(name), name, subjects, folder)
     return None
 
 
@@ -80,8 +86,5 @@ def _alone(
             f"task {name} is one file, but {argument('data_dir')} {os.fspath(folder)} was given; "
             "leave it out"
         )
-    if subjects:
-        raise UsageError(
-            f"task {name} has no subjects, but {subjects[0]!r} was given; leave it out"
-        )
+    refuse_subjects(name, subjects)
     return load()
