@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.players import Players, parse_layers
@@ -128,6 +128,11 @@ class Setup:
         # Checked here, before the model, which takes longer to load.
         if settings.metric is not None:
             task.check_metric(settings.metric)
+        if settings.has_style and not task.kind.styled:
+            raise UsageError(
+                f"{argument('prompt_style')} {settings.prompt_style} is a way to ask multiple "
+                f"choice, but task {task.name} writes its own prompts; leave it out"
+            )
         return task
 
     @cached_property
@@ -225,6 +230,9 @@ class Setup:
         settings = self.settings.to_dict()
         # The plan has the resulting sizes, whichever way the budgets were given.
         del settings["budget"], settings["verify_budget"]
+        # Runs before there was this setting stay what they were.
+        if not self.settings.has_style:
+            del settings["prompt_style"]
         return {
             **settings,
             "metric": self.metric,
@@ -282,8 +290,7 @@ class Setup:
         settings, model = self.settings, self.model
         encoded = encode_task(
             self.task, questions, model.tokenizer, shots=settings.shots,
-            style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
-            chat=settings.chat_template, n_ctx=model.n_ctx,
+            style=settings.prompt_style, chat=settings.chat_template, n_ctx=model.n_ctx,
         )  # fmt: skip
         vocabulary = vocabulary_of(model.bridge.original_model)
         check_questions(questions, encoded, model.tokenizer, vocabulary)

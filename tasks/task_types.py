@@ -46,6 +46,7 @@ class TaskType:
             are measured, one row per question.
         closeness: the metric that says how close a masked model is to the whole one; None: none.
         guessing: whether there are choices to guess among.
+        styled: whether prompts are written in the style of `Prompting`.
         sloped: whether a score averages enough log-probabilities that its gradient shows how
             questions differ.
         fingerprint: sha256 of anything else that scores depend on, such as a file.
@@ -60,6 +61,7 @@ class TaskType:
     score: Callable[[str, Values, Sequence[Question], Sequence[EncodedQuestion]], Scores]
     closeness: str | None = None
     guessing: bool = False
+    styled: bool = False
     sloped: bool = False
     fingerprint: str = ""
     more: str = "questions or subjects"
