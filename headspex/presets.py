@@ -1,4 +1,4 @@
-"""The paper's head experiment (arXiv 2505.17495), as a preset of other settings."""
+"""Protocols: presets of other settings, such as the paper's head experiment (arXiv 2505.17495)."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -6,7 +6,6 @@ from typing import Any
 
 from headspex.errors import UsageError, argument
 
-PROTOCOLS = ("paper", "hendrycks")  # the second is a way to write prompts: `headspex.tasks.STYLES`
 PAPER_MASKS = 5_000
 PAPER_QUESTIONS = (120, 111)  # searched and held out, of 231
 PAPER_SHARE = Fraction(120, 231)  # of a task's questions that are searched
@@ -17,7 +16,12 @@ PAPER: Mapping[str, Any] = {
     "rescale": True,
     "refine": 0,
 }
-BUDGETS = ("budget", "verify_budget")
+BUDGETS = ("budget", "verify_budget")  # which the paper does not have
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": PAPER,
+    "hendrycks": {"prompt_style": "hendrycks"},  # prompts as MMLU's authors wrote them
+}
+PROTOCOLS = tuple(PRESETS)
 
 
 def prescribed(
@@ -33,21 +37,20 @@ def prescribed(
     Raises:
         UsageError: a given setting contradicts the protocol.
     """
-    if protocol != "paper":
-        return {}
-    for name in (*PAPER, *BUDGETS):
-        if given[name] not in (defaults[name], PAPER.get(name, defaults[name])):
+    preset = PRESETS[protocol]
+    for name in (*preset, *(BUDGETS if protocol == "paper" else ())):
+        if given[name] not in (defaults[name], preset.get(name, defaults[name])):
             flag = argument(name)
             rule = (
                 f"scores {PAPER_MASKS:,} masks on all search questions, and verifies on all others"
                 if name in BUDGETS
-                else f"has {flag} {PAPER[name]}"
+                else f"has {flag} {preset[name]}"
             )
             raise UsageError(
-                f"{argument('protocol')} paper {rule}, but {flag} is {given[name]}; leave one of "
-                "the two out"
+                f"{argument('protocol')} {protocol} {rule}, but {flag} is {given[name]}; leave "
+                "one of the two out"
             )
-    return PAPER
+    return preset
 
 
 def said_of_split(n_search: int, n_heldout: int) -> str | None:

@@ -23,7 +23,6 @@ from headspex.support.validation import (
     whole_number,
     word,
 )
-from headspex.tasks.scoring import OBJECTIVES
 from headspex.units import parse_units
 
 AUTO = "auto"  # a setting left to headspex
@@ -40,6 +39,7 @@ CHECKS: Mapping[str, Check] = {
     "subjects": TEXTS,
     "data_dir": optional(text("the path of a folder")),
     "shots": whole_number(0, 5),
+    "prompt_style": word("lm-eval", "hendrycks", "cloze"),
     "chat_template": TRUTH,
     "unit": text("a unit such as head, or two as in head,mlp"),
     "layers": optional(text("ranges of layers such as 0-2,13")),
@@ -54,7 +54,7 @@ CHECKS: Mapping[str, Check] = {
     "rescale": TRUTH,
     "protocol": optional(word(*PROTOCOLS)),
     "metric": optional(text("the name of a metric")),
-    "objective": optional(word(*OBJECTIVES)),
+    "objective": optional(word("best", "match")),
     "prompts": optional(whole_number(2, 1_000_000)),
     "look_every": optional(_PASSES),
     "stop_at_faithfulness": optional(PROBABILITY),
@@ -77,6 +77,9 @@ class Settings:
         subjects: of the task; all when empty.
         data_dir: a local copy of the task's data.
         shots: answered questions before each question, 0..5.
+        prompt_style: of multiple choice: "lm-eval" and "hendrycks" list the choices and score their
+            letters, as lm-eval's `mmlu` and MMLU's authors do; "cloze" shows the question alone and
+            scores the choices' texts, by log-likelihood per character, as lm-eval's `acc_norm`.
         chat_template: put the tokenizer's chat template around each prompt.
         unit: kind of player: "head", "kv-group", "layer" (its attention), "mlp", or two of
             them as in "head,mlp".
@@ -93,8 +96,8 @@ class Settings:
             budget in addition, with at least two questions per candidate.
         ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
-        protocol: "paper" sets those of the paper; see `headspex.presets`. "hendrycks" writes
-            multiple choice as MMLU's authors did.
+        protocol: "paper" sets those of the paper; see `headspex.presets`. "hendrycks" is
+            the prompt style of that name.
         metric: what the spectrum explains, such as "accuracy", "margin" or "logprob"; the task's
             own when None.
         objective: what a schedule keeps: "best", the highest score; "match", the whole model's
@@ -116,6 +119,7 @@ class Settings:
     subjects: tuple[str, ...] = ()
     data_dir: str | None = None
     shots: int = 0
+    prompt_style: str = "lm-eval"
     chat_template: bool = False
     unit: str = "head"
     layers: str | None = None
@@ -169,6 +173,11 @@ class Settings:
         if not self.prune:
             object.__setattr__(self, "refine", 0)
 
+    @property
+    def has_style(self) -> bool:
+        """Whether the prompt style is another one than that of the protocol."""
+        return self.prompt_style != type(self)(protocol=self.protocol).prompt_style
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}
@@ -182,6 +191,7 @@ class SettingsArguments(TypedDict, total=False):
     subjects: Sequence[str]
     data_dir: str | os.PathLike[str] | None
     shots: int
+    prompt_style: Literal["lm-eval", "hendrycks", "cloze"]
     chat_template: bool
     unit: str
     layers: str | None

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.players import Players, parse_layers
@@ -40,11 +40,11 @@ from headspex.tasks import (
 )
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
+from headspex.tasks.objective import Objective, objective_of
 from headspex.tasks.questions import near
 from headspex.tasks.scoring import KL
 from headspex.tasks.vocabulary import check_questions, vocabulary_of
 
-ACCURACY = {"accuracy"}  # on every curve whose task has it
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
 
 
@@ -83,10 +83,7 @@ class Setup:
         **settings: Unpack[SettingsArguments],
     ) -> None:
         model = os.fspath(model) if isinstance(model, os.PathLike) else model
-        if isinstance(prompts, int):
-            number, prompts = prompts, None
-        else:
-            number = None
+        number, prompts = (prompts, None) if isinstance(prompts, int) else (None, prompts)
         if callable(task):
             task = game(task, prompts or (), corrupted=corrupted)
         elif prompts is not None or corrupted is not None:
@@ -117,8 +114,7 @@ class Setup:
         """The setup of a finished run, with its plan.
 
         Args:
-            identity: as in run.json. Model and data may have changed since; to check, compare it
-                with the `identity` of the result.
+            identity: as in run.json. Model and data may have changed since: compare the result's.
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
         setup = cls(**{**given, "subjects": tuple(identity["subjects"])})
@@ -131,15 +127,17 @@ class Setup:
         settings, task = self.settings, self._given_task
         if not isinstance(task, Task):
             task = load_task(
-                settings.task,
-                subjects=settings.subjects or None,
-                data_dir=settings.data_dir,
-                prompts=settings.prompts,
-                tokenizer=lambda: self.model.tokenizer,
-            )
+                settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir,
+                prompts=settings.prompts, tokenizer=lambda: self.model.tokenizer,
+            )  # fmt: skip
         # Checked here, before the model, which takes longer to load.
         if settings.metric is not None:
             task.check_metric(settings.metric)
+        if settings.has_style and not task.kind.styled:
+            raise UsageError(
+                f"{argument('prompt_style')} {settings.prompt_style} is a way to ask multiple "
+                f"choice, but task {task.name} writes its own prompts; leave it out"
+            )
         return task
 
     @cached_property
@@ -147,38 +145,20 @@ class Setup:
         """The metric that the spectrum explains."""
         return self.settings.metric or self.task.metric
 
-    @property
-    def objective(self) -> str:
-        """What a schedule keeps: the score ("best") or the whole model's behaviour ("match")."""
-        default = "match" if self.metric == KL else self.task.kind.objective
-        return self.settings.objective or default
-
-    @property
-    def aim(self) -> str:
-        """The metric that schedules are found by."""
-        return self.task.kind.closeness if self.objective == "match" else self.metric
-
-    @property
-    def judged_in(self) -> str:
-        """The metric that schedules are judged in."""
-        return self.task.kind.closeness if self.objective == "match" else self.task.metric
-
-    @property
-    def curve_metrics(self) -> list[str]:
-        """All metrics of the curve, the one that schedules are judged in first."""
-        own = [self.judged_in, self.task.metric, self.metric]
-        return list(dict.fromkeys([*own, *(ACCURACY & set(self.task.metrics))]))
+    @cached_property
+    def objective(self) -> Objective:
+        """What schedules keep, and the metrics that follow from it."""
+        return objective_of(self.task, metric=self.metric, wanted=self.settings.objective)
 
     @property
     def has_slopes(self) -> bool:
         """Whether a walk uses slopes of the score, which needs a smooth score.
 
-        With rescaling it is not smooth: each removed head amplifies others. Nor is the
-        log-probability of a single answer, which falls abruptly: on `mini`, with half of the heads
-        removed, 88 % of the answers were right after walks with its slopes, and 99 % without (4
-        seeds).
+        With rescaling it is not. Nor is the log-probability of a single answer, which falls
+        abruptly: on `mini` with half of the heads removed (4 seeds), 88 % of the answers were right
+        after walks with its slopes, and 99 % without.
         """
-        return self.task.kind.sloped and not self.settings.rescale and self.aim != KL
+        return self.task.kind.sloped and not self.settings.rescale and self.objective.aim != KL
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
@@ -259,10 +239,13 @@ class Setup:
         settings = self.settings.to_dict()
         # The plan has the resulting sizes, whichever way the budgets were given.
         del settings["budget"], settings["verify_budget"]
+        # Runs before there was this setting stay what they were.
+        if not self.settings.has_style:
+            del settings["prompt_style"]
         return {
             **settings,
             "metric": self.metric,
-            "objective": self.objective,
+            "objective": self.objective.name,
             **asdict(self.plan),
             "sizes": list(self.plan.sizes),
             "device": self.model.device,
@@ -317,9 +300,8 @@ class Setup:
         settings, model = self.settings, self.model
         encoded = encode_task(
             self.task, questions, model.tokenizer, shots=settings.shots,
-            style="hendrycks" if settings.protocol == "hendrycks" else "lm-eval",
-            chat=settings.chat_template, n_ctx=model.n_ctx,
-            kl=KL in (self.metric, self.aim),
+            style=settings.prompt_style, chat=settings.chat_template, n_ctx=model.n_ctx,
+            kl=self.objective.measures_kl,
         )  # fmt: skip
         vocabulary = vocabulary_of(model.bridge.original_model)
         check_questions(questions, encoded, model.tokenizer, vocabulary)

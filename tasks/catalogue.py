@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from headspex.errors import UsageError, argument
+from headspex.tasks import eap_ig
 from headspex.tasks.harness import lm_eval_task
-from headspex.tasks.jsonl import ENDINGS, jsonl
+from headspex.tasks.jsonl import ENDINGS
 from headspex.tasks.mini import mini
 from headspex.tasks.mmlu import mmlu
+from headspex.tasks.pair_files import json_file, refuse_subjects
 from headspex.tasks.python_file import python_file
 from headspex.tasks.questions import near
 from headspex.tasks.task import Task
@@ -20,7 +22,7 @@ from headspex.tasks.text import text
 Loader = Callable[[Sequence[str] | None, "str | os.PathLike[str] | None"], Task]
 
 TASKS: dict[str, Loader] = {"mini": mini, "mmlu": mmlu}
-WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or the path of a .jsonl file"
+WRITTEN = "lm-eval:NAME, text:FILE, path/to/file.py:function, or a .jsonl, .json or .csv file"
 
 
 def load_task(
@@ -36,7 +38,8 @@ def load_task(
     Args:
         name: in `TASKS`; in `TEMPLATES` for generated prompts; `lm-eval:arc_easy` for any task of
             lm-eval that compares likelihoods; `text:FILE` for the loss of a text;
-            `file.py:function` for a metric; or a .jsonl file, also one named .jsonl.gz or .json.
+            `file.py:function` for a metric; or a JSON or CSV file of questions or of paired
+            prompts, see `json_file` and `eap_ig`.
         subjects: some of the task's; all when None.
         data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
         prompts: how many to generate, of a task in `TEMPLATES`; 200 when None.
@@ -87,7 +90,11 @@ def _from_name(name: str) -> Loader | None:
     if name.rpartition(":")[0].endswith(".py"):
         return lambda subjects, folder: _alone(lambda: python_file(name), name, subjects, folder)
     if name.lower().endswith(ENDINGS):
-        return lambda subjects, folder: _alone(lambda: jsonl(name, subjects), name, None, folder)
+        return lambda subjects, folder: _alone(
+            lambda: json_file(name, subjects), name, None, folder
+        )
+    if name.lower().endswith(eap_ig.ENDINGS):
+        return lambda subjects, folder: _alone(lambda: eap_ig.eap_ig(name), name, subjects, folder)
     return None
 
 
@@ -104,8 +111,5 @@ def _alone(
             f"task {name} {what}, but {argument('data_dir')} {os.fspath(folder)} was given; "
             "leave it out"
         )
-    if subjects:
-        raise UsageError(
-            f"task {name} has no subjects, but {subjects[0]!r} was given; leave it out"
-        )
+    refuse_subjects(name, subjects)
     return load()

@@ -1,11 +1,11 @@
 """MMLU's original layout: dev/, val/ and test/ with one headerless CSV file per subject."""
 
-import csv
-import io
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from headspex.errors import UsageError
+from headspex.tasks.csv_rows import csv_rows, delimiter_of
 from headspex.tasks.layouts import Found, Layout
 from headspex.tasks.questions import Question, answer_index
 from headspex.tasks.text_file import read_utf8
@@ -13,7 +13,6 @@ from headspex.tasks.text_file import read_utf8
 FOLDERS = {"dev": "dev", "validation": "val", "test": "test"}  # split -> folder and file suffix
 CHOICES = 4
 FIELDS = CHOICES + 2
-OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 TESTS = "test/*_test.csv"
 
 
@@ -46,17 +45,8 @@ def read_csv(path: Path, subject: str) -> list[Question]:
         UsageError: the file is absent, empty or not UTF-8, or a row does not have six fields or
             has an answer outside A-D.
     """
-    questions: list[Question] = []
     text = read_utf8(path, newline="")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if row:
-                questions.append(_question(row, subject, text, f"{path}, line {line}"))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UsageError(f"{path}, line {line}: {_why_no_row(text, error)}") from error
+    questions = [_question(row, subject, text, place) for place, row in csv_rows(text, path, _fits)]
     if not questions:
         raise UsageError(f"{path} is empty; every subject needs at least one question")
     return questions
@@ -79,31 +69,12 @@ def _question(row: list[str], subject: str, text: str, place: str) -> Question:
 
 
 def _way_to_six(row: list[str], text: str) -> str:
-    if (name := _delimiter(text)) is not None:
+    if (name := delimiter_of(text, _fits)) is not None:
         return f"fields are separated by {name} here; save the file with commas"
     if len(row) == FIELDS + 1 and (not row[0].strip() or row[0].strip().isdecimal()):
         return "leave out the row numbers (pandas: to_csv(index=False, header=False))"
     return "quote fields that hold commas"
 
 
-def _why_no_row(text: str, error: csv.Error) -> str:
-    if (name := _delimiter(text)) is not None:
-        return f"fields must be separated by commas, not {name}; save the file with commas"
-    if "field limit" in str(error):
-        return (
-            f"a field must have at most {csv.field_size_limit():,} characters, but one that begins "
-            "here has more; close its quote, or shorten it"
-        )
-    return f"this is not a row of a CSV file ({error}); close or double its quotes"
-
-
-def _delimiter(text: str) -> str | None:
-    """The delimiter, other than a comma, that gives the first row six fields; None if none does."""
-    for delimiter, name in OTHER_DELIMITERS.items():
-        try:
-            first = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-        except csv.Error:
-            continue
-        if len(first) == FIELDS:
-            return name
-    return None
+def _fits(row: Sequence[str]) -> bool:
+    return len(row) == FIELDS

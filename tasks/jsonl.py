@@ -8,9 +8,10 @@ from headspex.errors import UsageError, argument
 from headspex.tasks.json_lines import json_lines
 from headspex.tasks.keys import check_keys
 from headspex.tasks.questions import Question, near
+from headspex.tasks.row_kinds import QUESTIONS, check_kind
 from headspex.tasks.rows import question_of, shown, text_of
 from headspex.tasks.task import Task, checked
-from headspex.tasks.text_file import read_utf8
+from headspex.tasks.text_file import bare_name, read_utf8
 
 PARTS = ("test", "validation", "dev")
 ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
@@ -27,8 +28,14 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
         UsageError: the file cannot be read, a line breaks these rules, or a subject is unknown.
     """
     file = Path(path).expanduser()
+    return questions_of(read_utf8(file), file, subjects)
+
+
+def questions_of(text: str, file: Path, subjects: Sequence[str] | None = None) -> Task:
+    """The same from a file's text."""
     parts: dict[str, list[Question]] = {part: [] for part in PARTS}
-    for place, row in json_lines(read_utf8(file), file):
+    for place, row in json_lines(text, file):
+        check_kind(row, place, QUESTIONS)
         check_keys(row.keys(), place)
         part = row.get("split", "test")
         if part not in PARTS:
@@ -46,8 +53,4 @@ def jsonl(path: str | os.PathLike[str], subjects: Sequence[str] | None = None) -
             )
     chosen = set(subjects or known)
     kept = {part: [q for q in parts[part] if q.subject in chosen] for part in PARTS}
-    return checked(_name(file), kept["dev"], kept["validation"], kept["test"])
-
-
-def _name(file: Path) -> str:
-    return file.with_suffix("").stem if file.suffix == ".gz" else file.stem
+    return checked(bare_name(file), kept["dev"], kept["validation"], kept["test"])

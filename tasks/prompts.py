@@ -1,10 +1,10 @@
-"""From a question to token ids, exactly as lm-eval 0.4.13 does for its `mmlu` tasks."""
+"""From a question to token ids, exactly as lm-eval 0.4.13 does for its tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.support.notice import say_once
 from headspex.tasks.characters import check_whole
 from headspex.tasks.chat import in_chat
@@ -49,37 +49,57 @@ class EncodedQuestion:
         return len(self.continuations) * (2 if self.greedy else 1) + self.kl
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodedCloze(EncodedQuestion):
+    """A question whose continuations are the texts of its choices.
+
+    Attributes:
+        lengths: characters of each text, without the blank before it, as in lm-eval's `acc_norm`.
+    """
+
+    lengths: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Style:
     """How multiple-choice prompts are written.
 
     Attributes:
+        lettered: whether a header comes first, choices are listed, and their letters are the
+            answers; else the texts of the choices are, after the question alone.
         gap: white space before the subject in the header.
         strips: whether white space around the question is removed.
         fits: whether worked examples are dropped until the prompt fits into the context; else the
             prompt is cut on the left.
     """
 
-    gap: str
-    strips: bool
-    fits: bool
+    gap: str = ""
+    strips: bool = False
+    fits: bool = False
+    lettered: bool = True
 
 
 STYLES = {
-    "lm-eval": Style(gap=" ", strips=True, fits=False),
+    "lm-eval": Style(gap=" ", strips=True),
     # The code of Hendrycks et al. 2021, arXiv 2009.03300.
-    "hendrycks": Style(gap="  ", strips=False, fits=True),
+    "hendrycks": Style(gap="  ", fits=True),
+    # As lm-eval's tasks that score texts, such as arc_easy.
+    "cloze": Style(lettered=False),
 }
 
 
 def header(subject: str, style: str = "lm-eval") -> str:
-    """The line above all questions, followed by an empty one."""
+    """The line above all questions, followed by an empty one; empty without letters."""
+    if not STYLES[style].lettered:
+        return ""
     about = f" about{STYLES[style].gap}{subject.replace('_', ' ')}" if subject else ""
     return f"The following are multiple choice questions (with answers){about}.\n\n"
 
 
 def body(question: Question, style: str = "lm-eval") -> str:
-    """The question, its lettered choices and "Answer:"; choices keep their blanks."""
+    """The question, its lettered choices if there are letters, and "Answer:"."""
+    if not STYLES[style].lettered:
+        return f"Question: {question.question}\nAnswer:"
     text = question.question.strip() if STYLES[style].strips else question.question
     lines = [f"{LETTERS[i]}. {choice}" for i, choice in enumerate(question.choices)]
     return "\n".join([text, *lines, "Answer:"])
@@ -87,8 +107,16 @@ def body(question: Question, style: str = "lm-eval") -> str:
 
 def examples(question: Question, shots: Sequence[Question], style: str = "lm-eval") -> str:
     """Worked examples, each followed by an empty line, and the question up to "Answer:"."""
-    worked = "".join(f"{body(shot, style)} {LETTERS[shot.answer]}\n\n" for shot in shots)
+    worked = "".join(
+        f"{body(shot, style)} {answers(shot, style)[shot.answer]}\n\n" for shot in shots
+    )
     return worked + body(question, style)
+
+
+def answers(question: Question, style: str = "lm-eval") -> Sequence[str]:
+    """What is scored of each choice: its letter, or its text."""
+    lettered = STYLES[style].lettered
+    return LETTERS[: len(question.choices)] if lettered else question.choices
 
 
 def prompt(question: Question, shots: Sequence[Question] = (), style: str = "lm-eval") -> str:
@@ -105,20 +133,35 @@ def encode(
     chat: bool = False,
     n_ctx: int | None = None,
 ) -> EncodedQuestion:
-    """Tokenize one question: see `encode_texts` for the continuation rule."""
-    letters = LETTERS[: len(question.choices)]
+    """Tokenize one question: see `encode_texts` for the continuation rule.
+
+    Raises:
+        UsageError: as there, or a choice whose text is to be scored is blank.
+    """
+    texts = answers(question, style)
+    if (blank := next((n for n, text in enumerate(texts) if not text.strip()), None)) is not None:
+        raise UsageError(
+            f"choice {blank} of the question {question.question[:SHOWN]!r} is "
+            f"{texts[blank]!r}, but a blank text cannot be scored; take "
+            f"{argument('prompt_style')} lm-eval, or leave the question out"
+        )
     if chat:
-        # As lm-eval's --apply_chat_template: a system header, and no space before a letter.
-        system = {"role": "system", "content": header(question.subject, style)}
-        user = {"role": "user", "content": examples(question, shots, style)}
-        text = in_chat([system, user], tokenizer)
-        found = encode_texts(text, list(letters), tokenizer)
+        # As lm-eval's --apply_chat_template: a system header, and no space before an answer.
+        messages = [
+            {"role": "system", "content": header(question.subject, style)},
+            {"role": "user", "content": examples(question, shots, style)},
+        ]
+        text = in_chat([one for one in messages if one["content"]], tokenizer)
+        found = encode_texts(text, list(texts), tokenizer)
     else:
         text = prompt(question, shots, style)
-        found = encode_texts(text, [f" {letter}" for letter in letters], tokenizer)
+        found = encode_texts(text, [f" {answer}" for answer in texts], tokenizer)
     if n_ctx is not None and shots and STYLES[style].fits and longest_input(found) > n_ctx:
         return encode(question, tokenizer, shots[:-1], style=style, chat=chat, n_ctx=n_ctx)
-    return found
+    if STYLES[style].lettered:
+        return found
+    lengths = tuple(map(len, texts))
+    return EncodedCloze(found.context, found.continuations, lengths=lengths)
 
 
 def longest_input(question: EncodedQuestion) -> int:

@@ -41,7 +41,6 @@ def logprob(log_likelihoods: LogLikelihoods, answers: Answers) -> Scores:
 
 KL = "kl"  # closeness to the whole model's next tokens
 DISTANCE = "distance"  # closeness to the whole model's score
-OBJECTIVES = ("best", "match")
 
 
 def kl_scores(values: LogLikelihoods, encoded: Sequence[EncodedQuestion]) -> Scores:

@@ -49,8 +49,9 @@ class TaskType:
             are measured, one row per question.
         closeness: how the distance of a masked model to the whole one is measured: by the KL
             divergence of next tokens, or by the difference of the score.
-        objective: the default, one of `headspex.tasks.scoring.OBJECTIVES`.
+        objective: the default, "best" or "match"; see `headspex.tasks.objective`.
         guessing: whether there are choices to guess among.
+        styled: whether prompts are written in the style of `Prompting`.
         sloped: whether a score averages enough log-probabilities that its gradient shows how
             questions differ.
         fingerprint: sha256 of anything else that scores depend on, such as a file.
@@ -66,6 +67,7 @@ class TaskType:
     closeness: str = KL
     objective: str = "best"
     guessing: bool = False
+    styled: bool = False
     sloped: bool = False
     fingerprint: str = ""
     more: str = "questions or subjects"

@@ -44,6 +44,11 @@ def read_utf8(file: Path, *, newline: str | None = None) -> str:
         raise UsageError(f"{file} must be UTF-8 ({error}); save it as UTF-8") from error
 
 
+def bare_name(file: Path) -> str:
+    """The name without endings: "quiz" of quiz.jsonl.gz."""
+    return file.with_suffix("").stem if file.suffix == ".gz" else file.stem
+
+
 def _bytes(file: Path) -> bytes:
     try:
         data = file.read_bytes()

@@ -58,10 +58,8 @@ def vocabulary_of(plain: Any) -> int | None:
 
 def _rows(one: EncodedQuestion) -> Iterator[Iterable[int]]:
     yield one.context
-    if isinstance(one, EncodedPrompt):
-        # Its answer is only a placeholder.
-        yield one.corrupted or ()
-    else:
+    yield one.corrupted or ()
+    if not isinstance(one, EncodedPrompt):  # its answer is only a placeholder
         yield chain.from_iterable(one.continuations)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,13 @@ def save_random_llama(folder: Path, *, layers: int, tokenizer: Any = None, **con
     return folder
 
 
-def byte_tokenizer() -> Any:
-    """A byte-level BPE, as Llama 3 has: it splits digits in threes, and reads any text."""
+def byte_tokenizer(
+    texts: Sequence[str] = ("I'm old, don't say 12345 days\n\n OLD",), vocab_size: int = 320
+) -> Any:
+    """A byte-level BPE, as Llama 3 has: it splits digits in threes, and reads any text.
+
+    Words of `texts` are single tokens where the vocabulary has room.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -58,10 +64,10 @@ def byte_tokenizer() -> Any:
     ])  # fmt: skip
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=["<s>", "</s>"], show_progress=False,
+        vocab_size=vocab_size, special_tokens=["<s>", "</s>"], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
-    raw.train_from_iterator(["I'm old, don't say 12345 days\n\n OLD"] * 3, trainer)
+    raw.train_from_iterator([*texts] * 3, trainer)
     raw.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", raw.token_to_id("<s>"))]
     )

@@ -174,9 +174,9 @@ def test_other_encodings_are_refused_by_name(tmp_path: Path, data: bytes, messag
 
 
 def test_a_file_of_another_kind_is_told_what_files_can_be(tmp_path: Path) -> None:
-    (tmp_path / "quiz.csv").write_text("question,answer\n")
-    with pytest.raises(UsageError, match=r"quiz\.csv is another kind of file; write.*\.jsonl"):
-        load_task(str(tmp_path / "quiz.csv"))
+    (tmp_path / "quiz.tsv").write_text("question\tanswer\n")
+    with pytest.raises(UsageError, match=r"quiz\.tsv is another kind of file; write.*\.jsonl"):
+        load_task(str(tmp_path / "quiz.tsv"))
 
 
 def test_files_that_hold_no_questions_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from headspex.errors import UsageError
 from headspex.tasks.pairs import pairs
 from headspex.tasks.scoring import FREE_NATS, free_loss
 
-SMALL = {"budget": 1_200, "verify_budget": 2_500, "keep": 0.7, "threads": 1}
+SMALL: dict[str, Any] = {"budget": 1_200, "verify_budget": 2_500, "keep": 0.7, "threads": 1}
 
 
 def margin(logits: Any, batch: Any) -> Any:
@@ -42,15 +42,13 @@ def test_a_schedule_that_matches_stays_nearer_than_one_that_scores_best(
     assert (match.results["objective"], match.task_metric) == ("match", "kl")
     assert (best.results["objective"], best.task_metric) == ("best", "logit-diff")
     assert {p.metric for p in match.curve} == {"kl", "logit-diff", "accuracy"}
-    assert match.results["unpruned"] == 0
+    assert match.results["unpruned"] == pytest.approx(0, abs=1e-6)
     assert match.results["may_cost"] == FREE_NATS
     # The spectrum explains the metric in both, from the same scores.
     assert match.metric == best.metric == "logit-diff"
     np.testing.assert_array_equal(match.spectrum.coefficients, best.spectrum.coefficients)
-    sizes = [p.n_pruned for p in match.curve if p.method == "proxyspex" and p.metric == "kl"]
-    nearer, scored = curve_of(match, "kl"), curve_of(best, "logit-diff")
-    assert len(sizes) == len(nearer)
-    assert np.mean(scored) > np.mean(curve_of(match, "logit-diff"))
+    assert np.mean(curve_of(match, "kl")) > np.mean(curve_of(best, "kl"))
+    assert np.mean(curve_of(best, "logit-diff")) > np.mean(curve_of(match, "logit-diff"))
     identity = json.loads((tmp_path / "match/run.json").read_text())["identity"]
     assert identity["objective"] == "match"
     assert "KL divergence from it in nats" in str(match)
@@ -79,13 +77,14 @@ def test_what_counts_as_no_loss_depends_on_the_metric() -> None:
 
 
 def test_every_task_but_ones_own_metric_has_the_divergence(llama_bridge: Any) -> None:
-    study = headspex.Study("tiny", "mini", metric="kl")
-    assert (study.objective, study.aim, study.judged_in) == ("match", "kl", "kl")
-    study = headspex.Study("tiny", "mini", objective="match")
-    assert (study.metric, study.aim, study.judged_in) == ("accuracy", "kl", "kl")
-    assert study.curve_metrics == ["kl", "accuracy"]
+    wrong: Any = {"objective": "worst"}
+    found = headspex.Study("tiny", "mini", metric="kl").objective
+    assert (found.name, found.aim, found.judged_in) == ("match", "kl", "kl")
+    found = headspex.Study("tiny", "mini", objective="match").objective
+    assert (found.metric, found.aim, found.judged_in) == ("accuracy", "kl", "kl")
+    assert found.curve == ("kl", "accuracy")
     task = headspex.tasks.game(margin, [(1, 2), (3, 4)])
     with pytest.raises(UsageError, match="metric must be one of value for task margin"):
         _ = headspex.Study(llama_bridge, task, metric="kl").task
-    with pytest.raises(UsageError, match="objective must be best or match, but is 'worst'"):
-        headspex.Study("tiny", "mini", objective="worst")
+    with pytest.raises(UsageError, match=r"objective must be best or match, but .*worst"):
+        headspex.Study("tiny", "mini", **wrong)

@@ -18,7 +18,9 @@ def old(tmp_path: Path) -> Path:
     for name in ("loss_at_most", "may_cost"):
         del content["results"][name]
     content["results"]["free"] = 6
-    for name in ("fresh_search", "fresh_heldout", "n_compared", "may_cost", "adapter", "quantised"):
+    later = ("fresh_search", "fresh_heldout", "n_compared", "may_cost", "adapter", "quantised",
+             "prompt_style")  # fmt: skip
+    for name in later:
         content["identity"].pop(name, None)
     folder.run.write_text(json.dumps(content))
     return tmp_path / "run"

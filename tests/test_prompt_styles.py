@@ -11,6 +11,7 @@ import torch
 from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.hooks import load_model
+from headspex.settings import Settings
 from headspex.tasks import Question, Task, encode_task, load_task, prompt, split
 from headspex.tasks.text import passages
 from headspex.tiny.tokenizer import build_tokenizer
@@ -222,3 +223,156 @@ def test_texts_that_cannot_be_read_are_refused(
         load_task(f"text:{tmp_path / name}")
     with pytest.raises(UsageError, match="is one file"):
         load_task("text:a.txt", data_dir=tmp_path)
+
+
+TEXTS = [
+    ("The home of the fox is the ?", ("den", "the sea in the den", " nest ", "big barn"), 0),
+    (" What is a bee , in the hive or in the sea ? ", ("in the hive", "in the sea"), 1),
+    ("The pond is the home of the", ("frog", "owl", "bear of the pond"), 2),
+    ("What is red", ("the fox", "the frog and the fox", "the sea", "a den"), 3),
+]  # fmt: skip
+
+
+def text_task(tmp_path: Path) -> str:
+    """Questions of two to four choices, and two worked examples."""
+    rows = [
+        {"question": f"{text} {n}", "choices": choices, "answer": (answer + n) % len(choices),
+         "split": "dev" if n > 4 else "test"}
+        for n in range(7) for text, choices, answer in (TEXTS if n <= 4 else TEXTS[:1])
+    ]  # fmt: skip
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return str(path)
+
+
+def cloze_in_lm_eval(folder: Path, task: Task, shots: int) -> Any:
+    """The same questions as a task of lm-eval that scores texts, written as its arc_easy is."""
+    from lm_eval.api.task import ConfigurableTask
+    from reference_lm_eval import offline, write_dataset
+
+    parts = {
+        part: [
+            {"question": q.question, "choices": list(q.choices), "answer": q.answer} for q in some
+        ]
+        for part, some in (("test", task.test), ("dev", task.dev))
+    }
+    write_dataset(folder, "own/texts", {"plain": parts})
+    with offline(folder):
+        return ConfigurableTask(config={
+            "task": "texts", "dataset_path": "own/texts", "dataset_name": "plain",
+            "test_split": "test", "fewshot_split": "dev", "fewshot_config": {"sampler": "first_n"},
+            "output_type": "multiple_choice", "num_fewshot": shots,
+            "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "choices",
+            "doc_to_target": "answer", "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+        })  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # lm-eval's and its dependencies' own
+@pytest.mark.parametrize(("shots", "chat"), [(0, False), (2, False), (0, True), (2, True)])
+def test_cloze_asks_what_lm_eval_asks_of_texts(
+    shots: int, chat: bool, model_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from lm_eval.models.huggingface import HFLM
+
+    tokenizer = chatty()
+    task = load_task(text_task(tmp_path))
+    theirs = cloze_in_lm_eval(tmp_path, task, shots)
+    model = HFLM(load_model(model_folder).bridge.original_model, tokenizer=tokenizer)
+    theirs.build_all_requests(apply_chat_template=chat, chat_template=model.apply_chat_template)
+    expected = [model._encode_pair(*instance.args) for instance in theirs.instances]
+    ours = encode_task(task, task.test, tokenizer, shots=shots, style="cloze", chat=chat)
+    assert [(list(q.context), list(a)) for q in ours for a in q.continuations] == expected
+
+
+@pytest.mark.filterwarnings("ignore")  # lm-eval's and its dependencies' own
+@pytest.mark.parametrize("shots", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_cloze_is_acc_norm_of_lm_eval_to_the_last_bit(
+    shots: int, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from lm_eval.models.huggingface import HFLM
+
+    name = text_task(tmp_path)
+    task = load_task(name)
+    theirs = cloze_in_lm_eval(tmp_path, task, shots)
+    theirs.build_all_requests()
+    model = HFLM(
+        str(model_folder), dtype="float32", attn_implementation="eager", device="cpu", batch_size=1
+    )
+    answers = model.loglikelihood(theirs.instances)
+    values, results = [], []
+    for doc, q in zip(theirs.eval_docs, task.test, strict=True):
+        own, answers = answers[: len(q.choices)], answers[len(q.choices) :]
+        values.append([value for value, _ in own])
+        results.append(theirs.process_results(doc, own))
+    capsys.readouterr()
+    assert main([
+        "eval", "--model", str(model_folder), "--task", name, "--prompt-style", "cloze",
+        "--shots", str(shots), "--threads", str(torch.get_num_threads()), "--json",
+    ]) == 0  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+    assert found["log_likelihoods"] == values
+    norm, plain = ([result[metric] for result in results] for metric in ("acc_norm", "acc"))
+    assert found["scores"] == norm
+    assert plain == [
+        float(np.argmax(v) == q.answer) for v, q in zip(values, task.test, strict=True)
+    ]
+    assert norm != plain  # so that the test can tell them apart
+
+    encoded = encode_task(task, task.test, chatty(), shots=shots, style="cloze")
+    table = np.full((len(values), 4), -np.inf)
+    for row, some in enumerate(values):
+        table[row, : len(some)] = some
+    margins, logprobs = (
+        task.scores(metric, table, task.test, encoded) for metric in ("margin", "logprob")
+    )
+    for row, (some, q) in enumerate(zip(values, task.test, strict=True)):
+        each = [one / len(text) for one, text in zip(some, q.choices, strict=True)]
+        best = max(one for n, one in enumerate(each) if n != q.answer)
+        assert (logprobs[row], margins[row]) == (each[q.answer], each[q.answer] - best)
+
+
+def test_a_blank_choice_is_no_text_to_score() -> None:
+    task = Task("t", test=(Question("", "What is red?", ("fox", " ")),))
+    assert len(encode_task(task, task.test, build_tokenizer())) == 1
+    with pytest.raises(UsageError, match=r"choice 1 .*'What is red\?' is ' ', but a blank text"):
+        encode_task(task, task.test, build_tokenizer(), style="cloze")
+
+
+def test_the_protocol_hendrycks_is_the_prompt_style_of_that_name() -> None:
+    import headspex
+    from headspex.runs.results import command_of
+
+    assert Settings(protocol="hendrycks").prompt_style == "hendrycks"
+    assert Settings(protocol="paper").prompt_style == "lm-eval"
+    assert Settings(protocol="paper", prompt_style="cloze").prompt_style == "cloze"
+    with pytest.raises(UsageError, match="protocol hendrycks has prompt_style hendrycks, but"):
+        Settings(protocol="hendrycks", prompt_style="cloze")
+    with pytest.raises(UsageError, match="prompt_style must be lm-eval or hendrycks or cloze"):
+        Settings(prompt_style="mmlu")
+    named = headspex.Study(protocol="hendrycks", keep=0.7)
+    assert command_of(named) == ("headspex prune --keep 0.7 --protocol hendrycks")
+
+
+def test_runs_without_a_prompt_style_are_what_they_were(model_folder: Path) -> None:
+    import headspex
+
+    identity = headspex.Study(str(model_folder), protocol="hendrycks").identity
+    assert "prompt_style" not in identity  # as 0.2.0.dev0 wrote it
+    again = headspex.Study.of_run(identity)
+    assert again.settings.prompt_style == "hendrycks"
+    assert again.identity == identity
+    identity = headspex.Study(str(model_folder), prompt_style="cloze").identity
+    assert identity["prompt_style"] == "cloze"
+    assert headspex.Study.of_run(identity).settings.prompt_style == "cloze"
+
+
+def test_a_task_with_prompts_of_its_own_has_no_style(tmp_path: Path) -> None:
+    import headspex
+
+    path = tmp_path / "story.txt"
+    path.write_text(STORY)
+    with pytest.raises(UsageError, match="prompt_style cloze is a way to ask multiple choice, but"):
+        _ = headspex.Study("tiny", f"text:{path}", prompt_style="cloze").task
+    assert headspex.Study("tiny", f"text:{path}", protocol="hendrycks").task.name

@@ -29,6 +29,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")
+    add(
+        "--prompt-style",
+        default=Settings.prompt_style,
+        metavar="lm-eval|hendrycks|cloze",
+        help="of multiple choice: letters are scored in prompts as lm-eval's mmlu or MMLU's "
+        "authors have them; cloze: the choices' texts after the question alone, by log-likelihood "
+        "per character (default: %(default)s)",
+    )
     add("--chat-template", action="store_true", help="put the tokenizer's chat template around "
         "each prompt")  # fmt: skip
     add("--device", default=Settings.device, help="cpu, cuda, cuda:1, mps; auto: the first of "
@@ -37,8 +45,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "checkpoint's own on a GPU, float32 on a CPU with enough memory "
         "(default: %(default)s)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
-        "masks on all search questions, zero with rescale, 120/111 split; hendrycks: prompts as "
-        "MMLU's authors wrote them")  # fmt: skip
+        "masks on all search questions, zero with rescale, 120/111 split; hendrycks: the prompt "
+        "style of that name")  # fmt: skip
     add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
         "%(default)s); floats depend on it")  # fmt: skip
 

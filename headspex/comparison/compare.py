@@ -83,8 +83,8 @@ def compare(
         if spex is not None:
             fits["spex"] = [spex]
         steering, known_steering = fits, known
-        if setup.aim != metric:  # schedules are found by another score of the same passes
-            data = sample.observed(search_scores(judge, sample, setup.aim))
+        if setup.objective.aim != metric:  # schedules are found by another score of the same passes
+            data = sample.observed(search_scores(judge, sample, setup.objective.aim))
             steering, refused = fit_all([data], passes[-1:], settings)
             left_out |= refused
             known_steering = steering[OURS][-1].spectrum
@@ -96,7 +96,7 @@ def compare(
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
-            importances = Known(judge, sample.search, setup.aim, known_steering)
+            importances = Known(judge, sample.search, setup.objective.aim, known_steering)
             for name, order in ORDERS.items():
                 try:
                     schedules[name] = [schedule_from_scores(order.importance(importances))]
@@ -110,7 +110,9 @@ def compare(
         predicted = predictions(fits, sample.fresh) if varies else {}
         points = faithfulness_points(fits, predicted, fresh, seed=settings.seed)
         last = {method: several[-1] for method, several in predicted.items()}
-        evidence = Evidence(fresh, last, correct, setup.judged_in, plan.sizes, settings.seed)
+        evidence = Evidence(
+            fresh, last, correct, setup.objective.judged_in, plan.sizes, settings.seed
+        )
         found = standings(evidence)
     return Comparison(
         n_fresh=plan.n_fresh,
@@ -119,7 +121,7 @@ def compare(
         unit=settings.unit,
         sizes=plan.sizes,
         metric=metric,
-        task_metric=setup.judged_in,
+        task_metric=setup.objective.judged_in,
         at_chance=content["results"]["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),
@@ -134,7 +136,7 @@ def _pruned(
     judge: Judge, schedules: Mapping[str, Sequence[Schedule]], setup: Setup, sample: Sample
 ) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "sizes questions"]]]:
     """Curve of every method's schedule, and its scores on the questions that all are asked."""
-    metrics, sizes = setup.curve_metrics, setup.plan.sizes
+    metrics, sizes = setup.objective.curve, setup.plan.sizes
     curve, _ = verify_whole(judge, sample.heldout, metrics=metrics)
     scores: dict[str, Float[np.ndarray, "sizes questions"]] = {}
     new = [method for method in schedules if method not in (OURS, *JUDGED)]

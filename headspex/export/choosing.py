@@ -182,7 +182,7 @@ def _scored(
     from headspex.scores.store import ScoreStore
 
     study = setup_to_judge(path, identity)
-    own = study.judged_in
+    own = study.objective.judged_in
     search, heldout = study.questions
     asked = np.arange(len(search), len(search) + len(heldout))
     removed = int((~mask).sum())

@@ -170,14 +170,16 @@ def _judged(
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
-        judge, metrics = setup.judge(store, fill=fill), setup.curve_metrics
+        judge, metrics = setup.judge(store, fill=fill), setup.objective.curve
         curve, whole = verify_whole(judge, asked, metrics=metrics)
         points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points
     scores.unlink()
     mine, theirs = verified[request.method][0], verified[RUNS_OWN][0]
-    judged = setup.metric if setup.judged_in == DISTANCE else setup.judged_in
-    may_cost = free_loss(setup.settings.may_cost, setup.judged_in, whole_model(curve, judged).score)
+    judged = setup.metric if setup.objective.judged_in == DISTANCE else setup.objective.judged_in
+    may_cost = free_loss(
+        setup.settings.may_cost, setup.objective.judged_in, whole_model(curve, judged).score
+    )
     if request.text is not None:
         curve += _text_points(setup, request.text, schedules, sizes, fill)
     return HeldoutResult(

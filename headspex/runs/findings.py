@@ -141,7 +141,7 @@ def find(
         slopes: store for slopes of the score; None takes none.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
-    task, metric, aim = setup.task, setup.metric, setup.aim
+    task, metric, aim = setup.task, setup.metric, setup.objective.aim
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, task)
     with setup.timed("search"):
@@ -189,7 +189,7 @@ def find(
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
     with setup.timed("verify schedules"):
-        metrics = setup.curve_metrics
+        metrics = setup.objective.curve
         curve, whole = verify_whole(judge, sample.heldout, metrics=metrics)
         verified: dict[str, np.ndarray] = {}
         if plan.sizes:
@@ -197,8 +197,10 @@ def find(
                 points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
                 curve += points
                 verified |= scored
-    unpruned = whole_model(curve, metric if setup.judged_in == DISTANCE else setup.judged_in)
-    may_cost = free_loss(settings.may_cost, setup.judged_in, unpruned.score)
+    unpruned = whole_model(
+        curve, metric if setup.objective.judged_in == DISTANCE else setup.objective.judged_in
+    )
+    may_cost = free_loss(settings.may_cost, setup.objective.judged_in, unpruned.score)
     losses = tuple(loss_bound(whole, row) for row in verified["proxyspex"][0]) if verified else ()
     return Findings(
         spectrum=spectrum,
@@ -217,8 +219,8 @@ def find(
         passes_total=allocation.passes
         + plan.verify_passes
         + (0 if refinement is None else refinement.passes),
-        objective=setup.objective,
-        task_metric=setup.judged_in,
+        objective=setup.objective.name,
+        task_metric=setup.objective.judged_in,
         refinement=refinement,
         chance=task.chance,
         at_chance=at_chance,

@@ -11,7 +11,7 @@ import numpy as np
 from headspex.engine.energy import layer_energy
 from headspex.mask_file import MaskFile, pruned_heads
 from headspex.players import Players
-from headspex.presets import PAPER
+from headspex.presets import PRESETS
 from headspex.runs.curve import CURVE, of_method, whole_model
 from headspex.runs.findings import Findings
 from headspex.runs.interactions_table import write_interactions
@@ -149,9 +149,10 @@ def command_of(setup: Setup) -> str:
         return "headspex.Study(model, task, ...) in Python: the model or the task was an object"
     settings = setup.settings
     default = type(settings)()
+    preset = {} if settings.protocol is None else PRESETS[settings.protocol]
     words = ["headspex", "prune" if settings.prune else "explain"]
     for name, value in settings.to_dict().items():
-        if value == getattr(default, name) or value == [] or (settings.protocol and name in PAPER):
+        if value == getattr(default, name) or value == [] or name in preset:
             continue
         if not settings.prune and name in ("prune", "refine"):  # the command says so
             continue

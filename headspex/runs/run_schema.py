@@ -60,6 +60,7 @@ IDENTITY = record(
         "commit": optional(TEXT),
     },
     later={
+        "prompt_style": TEXT,
         "adapter": optional(TEXT),
         "quantised": optional(TEXT),
         "may_cost": optional(NUMBER),
