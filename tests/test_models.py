@@ -11,6 +11,7 @@ import pytest
 from headspex.errors import UsageError
 from headspex.hooks import ALIASES, load_model
 from headspex.hooks.sources import find_source
+from headspex.support.notice import say_once
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +244,26 @@ def test_importing_hooks_and_tasks_imports_neither_torch_nor_datasets() -> None:
         cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert out.stdout.strip() == "[]"
+
+
+def test_where_the_hub_has_no_model_an_installed_package_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headspex.hooks import packaged
+
+    say_once.cache_clear()
+    (tmp_path / "made_package").mkdir()
+    (tmp_path / "made_package/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(packaged, "PACKAGED", {"org/made": ("made_package", "made.gguf")})
+    monkeypatch.setattr(packaged, "fetched", lambda source, name: None)
+    found = packaged.or_packaged(find_source("org/made"))
+    assert (found.location, found.gguf) == (str(tmp_path / "made_package"), "made.gguf")
+    assert not found.on_hub
+    said = "org/made cannot be had from the Hub, so made.gguf of the package made-package is used"
+    assert said in capsys.readouterr().err
+    # A revision is asked of the Hub, and so is a model that no package has.
+    assert packaged.or_packaged(find_source("org/made", "v1")).on_hub
+    assert packaged.or_packaged(find_source("org/other")).on_hub
+    monkeypatch.setattr(packaged, "fetched", lambda source, name: "config.json")
+    assert packaged.or_packaged(find_source("org/made")).on_hub

