@@ -69,7 +69,9 @@ def compare(
     fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
     with locked(path), ScoreStore(folder.scores, setup.scored_by(fill)) as store:
         judge = setup.judge(store, fill=fill)
-        scores = search_scores(judge, sample, metric)
+        aim = setup.objective.aim
+        found_scores = search_scores(judge, sample, dict.fromkeys([metric, aim]))
+        scores = found_scores[metric]
         # In the run's own order: scores are stored in whole blocks.
         fresh, _ = fresh_values(judge, sample, metric, known.predict(sample.fresh))
         # Before the other fits: it may be refused.
@@ -83,8 +85,8 @@ def compare(
         if spex is not None:
             fits["spex"] = [spex]
         steering, known_steering = fits, known
-        if setup.objective.aim != metric:  # schedules are found by another score of the same passes
-            data = sample.observed(search_scores(judge, sample, setup.objective.aim))
+        if aim != metric:  # schedules are found by another score of the same passes
+            data = sample.observed(found_scores[aim])
             steering, refused = fit_all([data], passes[-1:], settings)
             left_out |= refused
             known_steering = steering[OURS][-1].spectrum
@@ -96,7 +98,7 @@ def compare(
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
-            importances = Known(judge, sample.search, setup.objective.aim, known_steering)
+            importances = Known(judge, sample.search, aim, known_steering)
             for name, order in ORDERS.items():
                 try:
                     schedules[name] = [schedule_from_scores(order.importance(importances))]

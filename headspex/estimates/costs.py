@@ -164,7 +164,13 @@ def expected(plan: Plan, settings: Settings, costs: Callable[[], MaskCosts]) -> 
 
 
 def stages_of(
-    plan: Plan, settings: Settings, spent: Allocation, rates: Rates, *, by_slopes: bool
+    plan: Plan,
+    settings: Settings,
+    spent: Allocation,
+    rates: Rates,
+    *,
+    by_slopes: bool,
+    fits: int = 1,
 ) -> tuple[Stage, ...]:
     """What a run does, in the order in which it is done.
 
@@ -174,6 +180,7 @@ def stages_of(
         spent: how the search spends its budget.
         rates: of the machine.
         by_slopes: whether the score has slopes.
+        fits: spectra of the search: 2 if schedules are found by another score than is explained.
     """
 
     def fit(n_masks: int) -> float:
@@ -189,12 +196,12 @@ def stages_of(
         every = max(plan.look_step, BLOCK)
         looks = range(every, spent.passes, every)
         n = plan.n_watched * plan.fresh_search
-        fits = sum(fit(passes // spent.questions_per_mask) for passes in looks)
-        found.append(Stage("looks", n, n * rates.fresh + fits))
+        of_looks = sum(fit(passes // spent.questions_per_mask) for passes in looks)
+        found.append(Stage("looks", n, n * rates.fresh + of_looks))
     intervals = rates.slowness * interval_seconds(spent.n_masks, plan.n_players)
     n = plan.n_fresh * (plan.fresh_search + plan.fresh_heldout)
     found += [
-        Stage("fit the spectrum", 0, fit(spent.n_masks)),
+        Stage("fit the spectrum", 0, fits * fit(spent.n_masks)),
         Stage("intervals of the interactions", 0, intervals),
         Stage("score fresh masks", n, n * rates.fresh),
     ]

@@ -190,7 +190,11 @@ class Meter:
         spent = self._spent
         if plan is not self._plan:
             spent = expected(plan, settings, lambda: self._work.masks)
-        return stages_of(plan, settings, spent, rates, by_slopes=self._setup.has_slopes)
+        objective = self._setup.objective
+        return stages_of(
+            plan, settings, spent, rates, by_slopes=self._setup.has_slopes,
+            fits=len({objective.metric, objective.aim}),
+        )  # fmt: skip
 
     def _shorter(self, found: Costs, rates: Rates) -> Budgets | None:
         took = {stage.name: stage.seconds for stage in found.stages}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ class Findings:
     Attributes:
         spectrum: fitted to the search questions.
         metric: that it explains.
+        steering: the spectrum that the schedule was found by, often the same.
         interactions: its terms with their intervals, strongest first.
         schedules: method -> its schedules; `random` has several.
         curve: held-out scores, the whole model first.
@@ -66,6 +68,7 @@ class Findings:
 
     spectrum: Spectrum
     metric: str
+    steering: Spectrum
     interactions: list[Interaction]
     schedules: dict[str, list[Schedule]]
     curve: list[CurvePoint]
@@ -145,7 +148,8 @@ def find(
     sample = draw_sample(plan, allocation, seed=settings.seed)
     at_chance = _at_chance(judge, sample.heldout, task)
     with setup.timed("search"):
-        scores = search_scores(judge, sample, metric)
+        found = search_scores(judge, sample, dict.fromkeys([metric, aim]))
+        scores, by_aim = found[metric], found[aim]
         data = sample.observed(scores)
     with setup.timed("fit the spectrum"):
         spectrum = fit_spectrum(
@@ -163,9 +167,8 @@ def find(
     with setup.timed("score fresh masks"):
         predicted = spectrum.predict(sample.fresh)
         searched, heldout = fresh_values(judge, sample, metric, predicted)
-    by_aim, steering = scores, spectrum
+    steering = spectrum
     if settings.prune and aim != metric:
-        by_aim = search_scores(judge, sample, aim)
         with setup.timed("fit the spectrum"):
             data = sample.observed(by_aim)
             steering = fit_spectrum(
@@ -205,6 +208,7 @@ def find(
     return Findings(
         spectrum=spectrum,
         metric=metric,
+        steering=steering if refinement is None else refinement.spectrum,
         interactions=interaction_table(spectrum, bounds, setup.players),
         schedules=own | others,
         curve=curve,
@@ -231,14 +235,15 @@ def find(
 
 
 def search_scores(
-    judge: Judge, sample: Sample, metric: str, *, passes: int | None = None
-) -> Float[np.ndarray, " passes"]:
-    """The score of each pass of the search, or of the first `passes`."""
+    judge: Judge, sample: Sample, metrics: Iterable[str], *, passes: int | None = None
+) -> dict[str, Float[np.ndarray, " passes"]]:
+    """The scores of each pass of the search, or of the first `passes`, in every metric."""
+    names = list(metrics)
     scores = [
-        judge.ask_passes(part, metrics=[metric], what="search")[metric]
+        judge.ask_passes(part, metrics=names, what="search")
         for part in search_passes(sample, passes)
     ]
-    return np.concatenate(scores)
+    return {name: np.concatenate([part[name] for part in scores]) for name in names}
 
 
 def fresh_values(

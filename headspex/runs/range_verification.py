@@ -56,17 +56,18 @@ def _measured(
     folder: RunFolder, content: dict[str, Any], ranges: Sequence[Layers]
 ) -> list[RangedPoint]:
     setup = setup_of_run(folder.path, content["identity"])
-    metric, seed = content["results"]["metric"], setup.settings.seed
+    aim, seed = setup.objective.aim, setup.settings.seed
     own = content["results"].get("own_metric", "accuracy")
     sample = draw_sample(
         setup.plan, Allocation.from_dict(content["results"]["allocation"]), seed=seed
     )
-    spectrum = Spectrum.from_json(read_text(folder.spectrum))
+    found_by = folder.spectrum if aim == setup.metric else folder.pruning_spectrum
+    spectrum = Spectrum.from_json(read_text(found_by))
     fill = fill_of_run(folder.path / "masks") if setup.settings.ablation == "mean" else None
     points: list[RangedPoint] = []
     with ScoreStore(folder.scores) as store:
         judge = setup.judge(store, fill=fill)
-        data = sample.observed(search_scores(judge, sample, metric))
+        data = sample.observed(search_scores(judge, sample, [aim])[aim])
         with threadpool_limits(1):  # BLAS sums in an order that depends on its threads
             lasso = BASELINES["lasso"](data, seed=seed)
         for layers in ranges:

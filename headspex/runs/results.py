@@ -32,8 +32,8 @@ def write_results(
         {"search": [q.id for q in search], "heldout": [q.id for q in heldout]},
     )
     write_text(folder.spectrum, spectrum.to_json() + "\n")
-    if findings.refinement is not None and findings.refinement.spectrum is not spectrum:
-        write_text(folder.near_spectrum, findings.refinement.spectrum.to_json() + "\n")
+    if findings.steering is not spectrum:
+        write_text(folder.near_spectrum, findings.steering.to_json() + "\n")
     write_interactions(folder.interactions, findings.interactions, spectrum)
     schedule = findings.schedule
     text = schedule.to_json(players, fingerprint=setup.identity["weights"])

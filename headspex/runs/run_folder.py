@@ -52,12 +52,15 @@ class RunFolder:
 
     @property
     def near_spectrum(self) -> Path:
-        """The spectrum refitted near the schedule, if the run did so."""
+        """The spectrum that the schedule was found by, where it is not the fitted one.
+
+        It was refitted near the schedule, or explains how near the whole model masks are.
+        """
         return self.path / "near_spectrum.json"
 
     @property
     def pruning_spectrum(self) -> Path:
-        """The spectrum to prune by: the one refitted near the schedule, if there is one."""
+        """The spectrum to prune by."""
         return self.near_spectrum if self.near_spectrum.is_file() else self.spectrum
 
     @property

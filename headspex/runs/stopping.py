@@ -50,7 +50,8 @@ def searched(
         passes = int(sample.ends[masks - 1])
         if passes in done:
             continue
-        scores = search_scores(judge, sample, setup.metric, passes=scored)[:passes]
+        found = search_scores(judge, sample, [setup.metric], passes=scored)
+        scores = found[setup.metric][:passes]
         look = _look(setup, judge, sample, scores, number=len(allocation.looks) + 1)
         allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness

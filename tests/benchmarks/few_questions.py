@@ -58,7 +58,7 @@ def predicted(seed: int, passes: int, masks: np.ndarray) -> np.ndarray:
         tempfile.TemporaryDirectory() as folder,
         ScoreStore(Path(folder) / "search.sqlite", study.scored_by(None)) as store,
     ):
-        data = sample.observed(search_scores(study.judge(store), sample, METRIC))
+        data = sample.observed(search_scores(study.judge(store), sample, [METRIC])[METRIC])
     spectrum = fit_spectrum(data.masks, data.values, keep=KEEP, weights=data.weights, seed=seed)
     return np.asarray(spectrum.predict(masks))
 

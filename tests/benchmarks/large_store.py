@@ -50,7 +50,7 @@ def step(name: str, out: Path) -> None:
         study = headspex.Study("tiny", "mini", budget=1_000_000, questions_per_mask=3, keep=0.7)
         with open_run(study, out, ray=None, cpus_per_worker=None) as here:
             sample = draw_sample(study.plan, allocation_of(study, here), seed=0)
-            data = sample.observed(search_scores(here.judge, sample, "accuracy"))
+            data = sample.observed(search_scores(here.judge, sample, ["accuracy"])["accuracy"])
         print(f"{len(data):,} masks")
 
 

@@ -54,7 +54,7 @@ def schedules_of(
     """Every method's schedule from the same search."""
     metric, players, seed = study.metric, study.players, study.settings.seed
     sample = draw_sample(study.plan, findings.allocation, seed=seed)
-    data = sample.observed(search_scores(judge, sample, metric))
+    data = sample.observed(search_scores(judge, sample, [metric])[metric])
     known = Known(judge, sample.search, metric, findings.spectrum)
     found = {
         OURS: findings.schedules[OURS],
