@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from headspex.figures.methods import colour_of, looks_of
 from headspex.figures.style import LIGHT, WIDTH, Theme, below, style
+from headspex.tasks.scoring import title_of
 
 Point = tuple[float, float, float, float]  # sparsity, score, low, high
 Curves = Mapping[str, Sequence[Point]]  # method -> points, ascending sparsity
@@ -82,7 +83,7 @@ def pruning_curves(
                     zorder=3 - number / len(methods),
                 )  # fmt: skip
             axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", title=title)
-        rows[0, 0].set_ylabel(f"held-out {metric}")
+        rows[0, 0].set_ylabel(f"held-out {title_of(metric)}")
         if told is not None:
             _tell(rows[0, 0], told, theme)
         if methods:

@@ -66,6 +66,15 @@ FREE_NATS = 0.1  # of KL divergence
 FREE_ERROR = 0.1  # root mean square difference from the whole model's score, as a part of it
 
 
+# As they stand in tables and figures, where higher is better.
+_TITLES = {KL: "minus KL divergence (nats)", DISTANCE: "minus squared distance"}
+
+
+def title_of(metric: str) -> str:
+    """A metric's name for people."""
+    return _TITLES.get(metric, metric)
+
+
 def interval(metric: str, values: Scores) -> tuple[float, float]:
     """95 % interval of the mean score: Wilson for shares of questions, t for the others."""
     return share_interval(values) if metric in SHARES else mean_interval(values)

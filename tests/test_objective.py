@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_a_schedule_that_matches_stays_nearer_than_one_that_scores_best(
     assert np.mean(curve_of(best, "logit-diff")) > np.mean(curve_of(match, "logit-diff"))
     identity = json.loads((tmp_path / "match/run.json").read_text())["identity"]
     assert identity["objective"] == "match"
-    assert "KL divergence from it in nats" in str(match)
+    assert re.search(r"KL divergence (may be up to )?[\d.]+ nats", str(match))
 
 
 def test_a_metric_of_ones_own_is_matched_question_by_question(
@@ -65,7 +66,7 @@ def test_a_metric_of_ones_own_is_matched_question_by_question(
     whole = next(p.score for p in run.curve if p.n_pruned == 0 and p.metric == "value")
     assert run.results["may_cost"] == pytest.approx((0.1 * whole) ** 2)
     assert (np.array(curve_of(run, "distance")) <= 0).all()
-    assert "mean squared difference from its score" in str(run)
+    assert "mean squared distance" in str(run)
 
 
 def test_what_counts_as_no_loss_depends_on_the_metric() -> None:

@@ -13,6 +13,7 @@ from headspex.errors import UsageError
 from headspex.runs.curve import CURVE, FAITHFULNESS, CurvePoint, FaithfulnessPoint
 from headspex.runs.run_folder import check_can_be_made, is_empty_folder
 from headspex.support.files import write_json
+from headspex.tasks.scoring import title_of
 from headspex.units import plural
 
 FORMAT = "headspex.compare/1"
@@ -94,8 +95,9 @@ class Comparison:
         scores = [(s, f"{s.accuracy:.3f} [{s.low:.3f}, {s.high:.3f}]") for s in self.standings]
         lines += [
             "",
-            f"Held-out {self.task_metric} with 95 % interval, mean over {len(self.sizes)} sizes "
-            f"from {self.sizes[0]} to {self.sizes[-1]} of {self.n_players} {heads} removed",
+            f"Held-out {title_of(self.task_metric)} with 95 % interval, mean over "
+            f"{len(self.sizes)} sizes from {self.sizes[0]} to {self.sizes[-1]} of "
+            f"{self.n_players} {heads} removed",
             *_table((in_units(s.title), score, s.accuracy_difference) for s, score in scores),
             in_units(_without_r2(self.standings)),
             *(f"Left out: {method}: {in_units(why)}" for method, why in self.left_out.items()),
@@ -115,7 +117,8 @@ class Comparison:
             f"R² {self.predicts.best.faithfulness}: {self.predicts}"
         )
         sentence = (
-            f"{predicts};\n{best.title} prunes best, {self.task_metric} {best.accuracy:.3f} "
+            f"{predicts};\n{best.title} prunes best, "
+            f"{title_of(self.task_metric)} {best.accuracy:.3f} "
             f"[{best.low:.3f}, {best.high:.3f}]: {prunes}."
         )
         if self.at_chance:

@@ -24,6 +24,7 @@ from headspex.schedules.schedule import Schedule, n_pruned
 from headspex.schedules.shape_search import best_of_shape
 from headspex.scores.fill import fill_of_run, read_fill
 from headspex.support.files import read_text
+from headspex.tasks.scoring import title_of
 from headspex.units import plural
 
 
@@ -95,9 +96,9 @@ def chosen_mask(
             score = next((p.score for p in judged if p.n_pruned == size), None)
         whole = run["results"]["unpruned"]
         sentences.append(
-            f"held-out {own} not measured at this size"
+            f"held-out {title_of(own)} not measured at this size"
             if score is None
-            else f"held-out {own} {whole:.3f} -> {score:.3f}"
+            else f"held-out {title_of(own)} {whole:.3f} -> {score:.3f}"
         )
     else:
         mask = _projected(folder, players, shape, sparsity)
@@ -196,7 +197,7 @@ def _scored(
         whole, before, after = judge.ask_all(masks, asked, metrics=[own], what="the shape")[own]
     lost = score_difference(after, before)
     return float(after.mean()), [
-        f"held-out {own} {whole.mean():.3f} -> {after.mean():.3f}",
+        f"held-out {title_of(own)} {whole.mean():.3f} -> {after.mean():.3f}",
         f"the schedule's mask of this size, without a shape: {before.mean():.3f}; "
         f"the shape costs {lost}",
     ]

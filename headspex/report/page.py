@@ -17,6 +17,7 @@ from headspex.report.drawings import drawing, palette
 from headspex.report.tables import Cell, Row, table
 from headspex.runs.interactions_table import Interaction
 from headspex.support.files import read_text, write_text
+from headspex.tasks.scoring import title_of
 from headspex.units import plural, singular
 
 STRONGEST = 500  # interactions listed on the page; interactions.csv has all
@@ -181,7 +182,7 @@ def _schedule(run: RunView) -> str:
             head,
             "effect alone",
             f"{run.metric} predicted then",
-            f"held-out {run.task_metric}",
+            f"held-out {title_of(run.task_metric)}",
         ),
         rows,
     )

@@ -6,14 +6,12 @@ from typing import Any
 
 from headspex.runs.curve import CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
-from headspex.tasks.scoring import DISTANCE, KL
+from headspex.tasks.scoring import DISTANCE, KL, title_of
 from headspex.units import plural
 
 TOP = 10  # interactions that are printed
-DISTANCES = {
-    KL: "KL divergence from it in nats",
-    DISTANCE: "mean squared difference from its score",
-}
+# Distances to the whole model, and their units.
+DISTANCES = {KL: ("KL divergence", " nats"), DISTANCE: ("mean squared distance", "")}
 
 
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
@@ -56,12 +54,8 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
     points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
     bounds, allowed = results["loss_at_most"], results["may_cost"]
     free = results["free"]
-    if free is not None and own in DISTANCES:
-        return (
-            f"{free} of {total} {heads} ({free / total:.0%}) can go, and the model still behaves "
-            f"like the whole one: {DISTANCES[own]} {-points[free].score:.2g}, at most "
-            f"{bounds[str(free)]:.2g} with 95% confidence ({allowed:.2g} is allowed)."
-        )
+    if own in DISTANCES:
+        return _what_can_go_by_distance(results, points, heads)
     if free is not None:
         score, whole = points[free].score, results["unpruned"]
         return (
@@ -74,17 +68,32 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
             f"This run of headspex 0.1 did not test which {heads} can go; `headspex schedule` does."
         )
     least = min(points)
-    if own in DISTANCES:
-        return (
-            f"No {heads} can be shown to go without a change of behaviour: with {least} of {total} "
-            f"gone the {DISTANCES[own]} may be up to {bounds[str(least)]:.2g} (95% confidence, "
-            f"{asked} questions), and {allowed:.2g} is allowed; a larger --may-cost or "
-            "--verify-budget may show some."
-        )
     return (
         f"No {heads} can be shown to go for free: with {least} of {total} gone the {own} may be "
         f"lower by up to {bounds[str(least)]:.2g} (95% confidence, {asked} questions), and "
         f"{allowed:.2g} is allowed; a larger --may-cost or --verify-budget may show some."
+    )
+
+
+def _what_can_go_by_distance(
+    results: dict[str, Any], points: dict[int, CurvePoint], heads: str
+) -> str:
+    """How many heads can be removed with the model's behaviour kept."""
+    noun, unit = DISTANCES[results["own_metric"]]
+    bounds, total, free = results["loss_at_most"], results["players"], results["free"]
+    allowed = f"{results['may_cost']:.2g}{unit}"
+    if free is not None:
+        return (
+            f"{free} of {total} {heads} ({free / total:.0%}) can go, and the model still behaves "
+            f"like the whole one: {noun} {-points[free].score:.2g}{unit}, at most "
+            f"{bounds[str(free)]:.2g} with 95% confidence ({allowed} are allowed)."
+        )
+    least = min(points)
+    return (
+        f"No {heads} can be shown to go without a change of behaviour: with {least} of {total} "
+        f"gone the {noun} may be up to {bounds[str(least)]:.2g}{unit} (95% confidence, "
+        f"{results['n_heldout']} questions), and {allowed} are allowed; a larger --may-cost or "
+        "--verify-budget may show some."
     )
 
 
@@ -135,9 +144,8 @@ def curve_table(curve: list[CurvePoint], unit: str, own: str) -> list[str]:
         "random": "random (mean)",
     }
     width = max(24, *(len(title) + 2 for title in methods.values()))
-    shown = f"minus the {DISTANCES[own]}" if own in DISTANCES else own
     lines = [
-        f"Held-out {shown} with 95 % interval",
+        f"Held-out {title_of(own)} with 95 % interval",
         f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
     ]
     columns = [of_method(curve, method, own) for method in methods]
