@@ -4,10 +4,10 @@
 
 Prompts of 20 tokens under random masks of all heads. The loop is what most people write without
 TransformerLens: fused attention, a hook before each output projection, one mask for each batch of
-all prompts, logits at every position. "Last logits only" is the fast path of a metric that reads the
-last position (`positions="last"`), as paired prompts do. Each round times all four, one after the
-other; printed are the median passes per second of each, and how many times as fast the last logits
-only are, the median of the rounds.
+all prompts, logits at every position. "Last logits only" is the fast path of a metric that reads
+the last position (`positions="last"`), as paired prompts do. Each round times all four, one after
+the other; printed are the median passes per second of each, and how many times as fast the last
+logits only are, the median of the rounds.
 
 SmolLM2-135M on two slow cores, where a pass is nearly all matrix products:
 
