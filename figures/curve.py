@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,17 +61,58 @@ def pruning_curves(
         panels: title -> curves, such as {"layers 0-2": ..., "layers 13-15": ...}.
         metric, unpruned, chance, players, told, theme: as for `pruning_curve`.
     """
-    methods = list(dict.fromkeys(method for curves in panels.values() for method in curves))
+    shown = [Panel(title, curves, metric, unpruned, chance) for title, curves in panels.items()]
+    return _drawn(shown, players=players, told=told, theme=theme)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A part of a figure: one score under all methods; arguments as of `pruning_curve`."""
+
+    title: str
+    curves: Curves
+    metric: str
+    unpruned: float
+    chance: float | None = None
+
+
+def metric_curves(
+    panels: Sequence[Panel],
+    *,
+    players: str = "heads",
+    told: tuple[float, float, str] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Several scores of the same schedules, side by side, each on its own scale.
+
+    Args:
+        panels: one for each score; `told` is of the first.
+        players, told, theme: as for `pruning_curve`.
+    """
+    return _drawn(panels, players=players, told=told, theme=theme, own_scales=True)
+
+
+def _drawn(
+    panels: Sequence[Panel],
+    *,
+    players: str,
+    told: tuple[float, float, str] | None,
+    theme: Theme,
+    own_scales: bool = False,
+) -> Figure:
+    methods = list(dict.fromkeys(method for panel in panels for method in panel.curves))
     looks = dict(looks_of(methods, players))
-    several = len(panels) > 1
     with style(theme):
-        figure = Figure(figsize=(max(WIDTH, 2.3 * len(panels)), 2.9 if several else 3.5))
-        rows = figure.subplots(1, len(panels), sharey=True, squeeze=False)
-        for axes, (title, curves) in zip(rows[0], panels.items(), strict=True):
-            _limits(axes, unpruned, chance, theme, words=axes is rows[0, 0])
+        width = 0.85 * WIDTH if own_scales else 2.3
+        size = max(WIDTH, width * len(panels)), 2.9 if len(panels) > 1 and not own_scales else 3.5
+        figure = Figure(figsize=size)
+        rows = figure.subplots(1, len(panels), sharey=not own_scales, squeeze=False)
+        for axes, panel in zip(rows[0], panels, strict=True):
+            words = own_scales or axes is rows[0, 0]
+            _limits(axes, panel.unpruned, panel.chance, theme, words=words)
             for number, method in enumerate(methods):
                 shift = _SIDE_BY_SIDE * (number - (len(methods) - 1) / 2)
-                look, points = looks[method], curves.get(method, ())
+                look, points = looks[method], panel.curves.get(method, ())
                 axes.errorbar(
                     [100 * point[0] + shift for point in points],
                     [point[1] for point in points],
@@ -82,8 +124,9 @@ def pruning_curves(
                     linewidth=1.5, elinewidth=0.8, label=look.title,
                     zorder=3 - number / len(methods),
                 )  # fmt: skip
-            axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", title=title)
-        rows[0, 0].set_ylabel(f"held-out {title_of(metric)}")
+            axes.set(xlim=(0, 100), xlabel=f"{players} removed, %", title=panel.title)
+            if words:
+                axes.set_ylabel(f"held-out {title_of(panel.metric)}")
         if told is not None:
             _tell(rows[0, 0], told, theme)
         if methods:

@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 from headspex.engine.effects import effect_sizes
 from headspex.engine.energy import LayerEnergy, averaged_over_others, layer_energy
 from headspex.errors import UsageError, argument
-from headspex.figures.curve import Curves, pruning_curve, pruning_curves
+from headspex.figures.curve import (
+    Curves,
+    Panel,
+    metric_curves,
+    pruning_curve,
+    pruning_curves,
+)
 from headspex.figures.energy import layer_interaction_energy
 from headspex.figures.faithfulness import faithfulness_by_budget
 from headspex.figures.graph import interaction_graph, strongest
@@ -32,6 +38,7 @@ from headspex.runs.curve import (
     whole_model,
 )
 from headspex.runs.layer_ranges import default_ranges
+from headspex.tasks.scoring import DISTANCES
 from headspex.units import plural, singular
 
 
@@ -109,11 +116,6 @@ def _curve(run: RunView) -> Picture:
     if run.ranges:
         return _ranged_curves(run)
     own, points = run.task_metric, run.curve
-    methods = dict.fromkeys(p.method for p in points if p.n_pruned and p.metric == own)
-    curves = {
-        method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, own)]
-        for method in methods
-    }
     whole = whole_model(points, own)
     note, free = None, run.results["free"]
     if free is not None and not run.results["at_chance"]:
@@ -121,11 +123,34 @@ def _curve(run: RunView) -> Picture:
         total = run.results["players"]
         sentence = f"{best.n_pruned} of {total} {run.heads} gone: {best.score:.3f}"
         note = (best.sparsity, best.score, sentence)
-    figure = pruning_curve(
-        curves, metric=own, unpruned=whole.score, chance=run.results["chance"], players=run.heads,
-        told=note, theme=run.theme,
-    )  # fmt: skip
-    return _of_records(figure, CurvePoint, [p for p in points if p.metric == own])
+    shown, chance = _curves(points, own), run.results["chance"]
+    metrics = [own] if own == run.metric or own not in DISTANCES else [own, run.metric]
+    if len(metrics) > 1:  # a distance alone does not say what the score does
+        panels = [
+            Panel(f"What is left when {run.heads} go", shown, own, whole.score),
+            Panel(
+                f"... and the {run.metric}",
+                _curves(points, run.metric),
+                run.metric,
+                whole_model(points, run.metric).score,
+                chance,
+            ),
+        ]
+        figure = metric_curves(panels, players=run.heads, told=note, theme=run.theme)
+    else:
+        figure = pruning_curve(
+            shown, metric=own, unpruned=whole.score, chance=chance, players=run.heads, told=note,
+            theme=run.theme,
+        )  # fmt: skip
+    return _of_records(figure, CurvePoint, [p for p in points if p.metric in metrics])
+
+
+def _curves(points: Sequence[CurvePoint], metric: str) -> Curves:
+    methods = dict.fromkeys(p.method for p in points if p.n_pruned and p.metric == metric)
+    return {
+        method: [(p.sparsity, p.score, p.low, p.high) for p in of_method(points, method, metric)]
+        for method in methods
+    }
 
 
 def _ranged_curves(run: RunView) -> Picture:

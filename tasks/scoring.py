@@ -66,6 +66,7 @@ FREE_NATS = 0.1  # of KL divergence
 FREE_ERROR = 0.1  # root mean square difference from the whole model's score, as a part of it
 
 
+DISTANCES = (KL, DISTANCE)  # from the whole model
 # As they stand in tables and figures, where higher is better.
 _TITLES = {KL: "minus KL divergence (nats)", DISTANCE: "minus squared distance"}
 

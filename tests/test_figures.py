@@ -336,3 +336,15 @@ def test_an_unknown_figure_or_ending_is_refused(tmp_path: Path) -> None:
     for name in COMPARED:
         with pytest.raises(UsageError, match="headspex compare"):
             draw(run, name, tmp_path / "it.svg")
+
+
+def test_scores_of_one_schedule_stand_side_by_side_on_their_own_scales() -> None:
+    from headspex.figures.curve import Panel, metric_curves
+
+    near = {"proxyspex": [(0.1, -0.1, -0.2, 0.0), (0.9, -6.0, -7.0, -5.0)]}
+    scored = {"proxyspex": [(0.1, 5.0, 4.0, 6.0), (0.9, 1.0, 0.0, 2.0)]}
+    panels = [Panel("left", near, "kl", 0.0), Panel("right", scored, "logit-diff", 5.3)]
+    first, second = metric_curves(panels).axes
+    labels = [axes.get_ylabel() for axes in (first, second)]
+    assert labels == ["held-out minus KL divergence (nats)", "held-out logit-diff"]
+    assert first.get_ylim()[1] < 2 < 5.3 < second.get_ylim()[1]
