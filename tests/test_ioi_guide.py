@@ -67,3 +67,33 @@ def effects(block: str) -> dict[str, float]:
     """From the heads of each line to its effect."""
     rows = [line.rsplit(maxsplit=1) for line in block.splitlines()]
     return {heads.strip(): float(effect) for heads, effect in rows}
+
+
+@pytest.mark.parametrize("ablation", ["zero", "resample"])
+def test_matching_the_model_leaves_the_planted_circuit_until_last(
+    ablation: Any, ioi: Any, tmp_path: Path
+) -> None:
+    import headspex
+    from headspex.tasks.pairs import Pair, pairs
+
+    space = ioi[0]
+    columns = (space[name] for name in ("prompts", "corrupted", "right", "wrong"))
+    rows = zip(*columns, strict=True)
+    task = pairs(
+        "planted",
+        [Pair.of(one, [int(a)], [int(b)], corrupted=two) for one, two, a, b in rows],
+    )
+    study = headspex.Study(
+        space["model"], task, tokenizer=space["tokenizer"], keep=0.5, ablation=ablation,
+        budget=3_000, verify_budget=6_000,
+    )  # fmt: skip
+    findings = study.run(tmp_path / "run")
+    assert findings.task_metric == "kl"
+    order = [study.players.label(column) for column in findings.schedule.order]
+    # Idle heads go first, then one of each two copies; the last two are the circuit.
+    assert set(order[:4]) == {f"L{layer}H{head}" for layer in (0, 1) for head in (2, 3)}
+    assert {label[:2] for label in order[4:6]} == {label[:2] for label in order[6:]} == {"L0", "L1"}
+    distance = {p.n_pruned: -p.score for p in findings.curve if p.method == "proxyspex"
+                and p.metric == "kl"}  # fmt: skip
+    assert distance[4] == pytest.approx(0, abs=1e-5)
+    assert distance[max(distance)] > 1

@@ -51,7 +51,7 @@ def _write_questions(path: Path) -> None:
 
 
 # They need make, pip, the Hub, or data from it; other tests run them with stand-ins.
-ELSEWHERE = ("make ", "pip ", "llama-3.1-8b", "--tasks arc_easy")
+ELSEWHERE = ("make ", "pip ", "llama-3.1-8b", "smollm2-135m", "--tasks arc_easy")
 
 
 @pytest.mark.slow
