@@ -33,8 +33,8 @@ class Prepared:
         batch_tokens: tokens (with padding) in one forward pass; halved for good when memory runs
             out. The last bits of a result depend on which rows share a batch; the same call
             repeats exactly.
-        path: "bridge" runs the bridge with hooks; "fast" runs a forward pass for the Llama family
-            that is equal up to float rounding; "auto" takes the fast one if it applies, agrees with
+        path: "bridge" runs the bridge with hooks; "fast" runs the model's own layers with
+            masks, equal up to float rounding; "auto" takes the fast one if it applies, agrees with
             the bridge on a few masks, and would skip no hooks of others. If not, the reason is
             printed once on standard error.
     """

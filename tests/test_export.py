@@ -90,7 +90,14 @@ def check_like_hooks(
     return str(name)
 
 
-@pytest.fixture(scope="module", params=["random", "tiny", "stories260k"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "random",
+        pytest.param("tiny", marks=pytest.mark.slow),
+        pytest.param("stories260k", marks=pytest.mark.slow),
+    ],
+)
 def model(request: pytest.FixtureRequest) -> str:
     """A random model, the shipped one, and one that this project did not train."""
     if request.param == "tiny":

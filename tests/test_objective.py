@@ -13,7 +13,7 @@ from test_pairs import drawn
 
 import headspex
 from headspex.errors import UsageError
-from headspex.tasks.pairs import pairs
+from headspex.tasks.pairs import Pair, pairs
 from headspex.tasks.scoring import FREE_NATS, free_loss
 
 SMALL: dict[str, Any] = {"budget": 1_200, "verify_budget": 2_500, "keep": 0.7, "threads": 1}
@@ -34,6 +34,7 @@ def curve_of(run: Any, metric: str) -> list[float]:
     return [p.score for p in run.curve if p.method == "proxyspex" and p.metric == metric]
 
 
+@pytest.mark.slow
 def test_a_schedule_that_matches_stays_nearer_than_one_that_scores_best(
     llama_bridge: Any, tmp_path: Path
 ) -> None:
@@ -89,3 +90,19 @@ def test_every_task_but_ones_own_metric_has_the_divergence(llama_bridge: Any) ->
         _ = headspex.Study(llama_bridge, task, metric="kl").task
     with pytest.raises(UsageError, match=r"objective must be best or match, but .*worst"):
         headspex.Study("tiny", "mini", **wrong)
+
+
+def test_pairs_are_evaluated_without_lm_eval_and_a_task_hardly_done_is_said(
+    llama_bridge: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headspex.evaluation.evaluate import evaluation
+
+    # A random model answers few of them, as thirty tokens are wrong.
+    hard = [Pair.of(pair.clean, [300], range(3, 33)) for pair in drawn(24)]
+    task = pairs("made", hard)
+    study = headspex.Study(llama_bridge, task, tokenizer=NoTokenizer(), **SMALL, refine=0)
+    found = evaluation(study, study.questions_of("heldout"))
+    assert found.metric == "logit-diff"
+    assert len(found.to_dict()["log_likelihoods"][0]) == 31
+    study.run(tmp_path / "run")
+    assert "of the prompts right, so it hardly does this task" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_metrics_follow_their_definitions(llama_bridge: Any, task: Task) -> None
         assert found == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("family", ["Llama", "GPT-2", "Gemma 2", "Qwen 3 MoE"])
+@pytest.mark.parametrize("family", ["Llama", "GPT-2", "Gemma 2"])
 @pytest.mark.parametrize("layers", [range(LAYERS), [2]], ids=["all", "last"])
 @pytest.mark.parametrize("how", ["zero", "resample"])
 def test_kl_and_answers_are_those_of_plain_hooks_on_both_paths(

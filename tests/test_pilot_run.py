@@ -10,6 +10,8 @@ from run_files import passes_of
 from headspex.cli.main import main
 from headspex.study import Study
 
+pytestmark = pytest.mark.slow
+
 BUDGET = 6_400  # the least that has a pilot is 6,144
 
 
@@ -68,7 +70,6 @@ def test_a_run_that_is_told_again_says_the_same_and_scores_nothing(
     assert f"{allocation['pilot_passes']:,} of them pilot" in told
 
 
-@pytest.mark.slow
 def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
     run: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +88,6 @@ def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
     assert (out / "spectrum.json").read_bytes() == (run / "spectrum.json").read_bytes()
 
 
-@pytest.mark.slow
 def test_compare_plot_and_export_take_such_a_run(run: Path, tmp_path: Path) -> None:
     assert main(["compare", str(run), "--budgets", "2000", "--to", str(tmp_path / "c")]) == 0
     found = json.loads((tmp_path / "c" / "compare.json").read_text())

@@ -52,6 +52,7 @@ def test_shards_are_joined_and_the_run_goes_on_with_what_they_measured(
     assert left == 16 * (8 * identity["n_heldout"] + 42 * identity["n_compared"])
 
 
+@pytest.mark.slow
 def test_shards_of_another_run_are_refused_with_what_differs(
     whole: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_shards_of_another_run_are_refused_with_what_differs(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_shards_leave_out_is_said_and_one_that_is_named_twice_is_refused(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -57,6 +57,7 @@ def test_an_untrained_model_is_said_to_be_at_chance(
     assert json.loads((run / "run.json").read_text())["results"]["at_chance"] is True
 
 
+@pytest.mark.slow
 def test_the_same_run_again_gives_the_same_bytes(
     run: Path, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_plot_draws_each_figure_of_a_run(run: Path, tmp_path: Path, name: str) -
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_mean_ablation_runs_and_its_masks_carry_their_means(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,7 +129,8 @@ def evaluation(
         setup: model, task and settings.
         questions: of the task.
         mask, mask_path: the mask, and the file it was read from.
-        batch_size: to score in lm-eval's order and batches; None: as in a search.
+        batch_size: to score in lm-eval's order and batches; None: as in a search, and so are
+            questions of a kind that lm-eval does not have.
 
     Raises:
         UsageError: a mask of another model, or with an ablation that the task does not allow.
@@ -146,7 +147,9 @@ def evaluation(
     metric = setup.metric
     encoded = setup.encode(questions)
     say_what_is_cut(encoded, model.n_ctx)
-    if batch_size is None or are_prompts(encoded):
+    # lm-eval has neither prompts with a metric, nor divergences, nor corrupted prompts.
+    beyond = are_prompts(encoded) or any(one.kl or one.corrupted for one in encoded)
+    if batch_size is None or beyond:
         with progress(len(encoded), "questions") as tell:
             values = measure(
                 prepare(model, encoded),
@@ -173,7 +176,7 @@ def evaluation(
         questions=questions,
         scores=setup.task.scores(metric, values, questions, encoded),
         values=None if are_prompts(encoded) else values,
-        widths=[one.width for one in encoded],
+        widths=[one.width - one.kl for one in encoded],
         summary=None if summary is None else summary(questions, values),
         model=model.described(),
     )

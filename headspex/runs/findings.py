@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,8 @@ from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
 from headspex.tasks import Task, free_loss, interval
 from headspex.tasks.scoring import DISTANCE
+
+HARDLY = 0.7  # of paired prompts answered right; with fewer a model hardly does the task
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -285,9 +287,11 @@ def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
 def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
     """Whether the whole model is not shown to beat guessing; warns before the search."""
     own, chance = task.metric, task.chance
+    whole = np.ones((1, len(judge.players)), dtype=bool)
+    if task.kind.objective == "match":
+        _say_if_hardly_done(judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model"))
     if chance is None:
         return False
-    whole = np.ones((1, len(judge.players)), dtype=bool)
     correct = judge.ask_all(whole, heldout, metrics=[own], what="whole model")[own]
     score, (low, _) = float(correct.mean()), interval(own, correct[0])
     at_chance = low <= chance
@@ -298,3 +302,13 @@ def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
             file=sys.stderr,
         )
     return at_chance
+
+
+def _say_if_hardly_done(scores: Mapping[str, np.ndarray]) -> None:
+    """Warn if the whole model answers few paired prompts right."""
+    if (share := float(scores["accuracy"].mean())) < HARDLY:
+        print(
+            f"headspex: the model answers {share:.0%} of the prompts right, so it hardly does this "
+            "task; the search continues, but may describe something else",
+            file=sys.stderr,
+        )
