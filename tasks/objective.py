@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headspex.tasks.scoring import KL, SHARES
+from headspex.tasks.scoring import DISTANCE, DISTANCES, KL, SHARES
 from headspex.tasks.task import Task
 
 
@@ -27,6 +27,16 @@ class Objective:
     judged_in: str
     curve: tuple[str, ...]
     measures_kl: bool
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """`judged_in`, and if that is a distance the metric, of which a distance says nothing."""
+        return (self.judged_in, self.metric) if self.judged_in in DISTANCES else (self.judged_in,)
+
+    @property
+    def scale(self) -> str:
+        """The metric whose score of the whole model says how large a loss is free."""
+        return self.metric if self.judged_in == DISTANCE else self.judged_in
 
 
 def objective_of(task: Task, *, metric: str, wanted: str | None) -> Objective:

@@ -377,4 +377,5 @@ def test_a_study_refuses_an_unknown_metric() -> None:
 
 def test_an_editor_is_given_every_setting() -> None:
     settings = {field.name for field in fields(Settings)}
-    assert SettingsArguments.__annotations__.keys() == settings - {"model", "task"}
+    # `prompts` is an argument of its own, which also takes a metric's prompts.
+    assert SettingsArguments.__annotations__.keys() == settings - {"model", "task", "prompts"}

@@ -40,7 +40,6 @@ from headspex.support.files import read_text, write_json, write_text
 from headspex.support.intervals import mean_interval
 from headspex.support.new_folder import new_folder
 from headspex.tasks import free_loss
-from headspex.tasks.scoring import DISTANCE
 from headspex.units import counted, plural
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players kept at the points of a keep-only curve
@@ -163,23 +162,21 @@ def _judged(
     setup = setup_to_judge(path, content["identity"])
     # Few masks are judged here, so each can be asked all held-out questions.
     setup.plan = replace(setup.plan, n_heldout=len(setup.halves[1]))
-    search, heldout = setup.questions
+    objective, (search, heldout) = setup.objective, setup.questions
     asked = np.arange(len(search), len(search) + len(heldout))
     own = Schedule.from_json(read_text(run.schedule), setup.players)
     ablation = setup.settings.ablation
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
-        judge, metrics = setup.judge(store, fill=fill), setup.objective.curve
+        judge, metrics = setup.judge(store, fill=fill), list(dict.fromkeys(objective.shown))
         curve, whole = verify_whole(judge, asked, metrics=metrics)
         points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points
     scores.unlink()
     mine, theirs = verified[request.method][0], verified[RUNS_OWN][0]
-    judged = setup.metric if setup.objective.judged_in == DISTANCE else setup.objective.judged_in
-    may_cost = free_loss(
-        setup.settings.may_cost, setup.objective.judged_in, whole_model(curve, judged).score
-    )
+    unpruned = whole_model(curve, objective.scale).score
+    may_cost = free_loss(setup.settings.may_cost, objective.judged_in, unpruned)
     if request.text is not None:
         curve += _text_points(setup, request.text, schedules, sizes, fill)
     return HeldoutResult(

@@ -32,7 +32,6 @@ from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
 from headspex.tasks import Task, free_loss, interval
-from headspex.tasks.scoring import DISTANCE
 
 HARDLY = 0.7  # of paired prompts answered right; with fewer a model hardly does the task
 
@@ -202,9 +201,7 @@ def find(
                 points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
                 curve += points
                 verified |= scored
-    unpruned = whole_model(
-        curve, metric if setup.objective.judged_in == DISTANCE else setup.objective.judged_in
-    )
+    unpruned = whole_model(curve, setup.objective.scale)
     may_cost = free_loss(settings.may_cost, setup.objective.judged_in, unpruned.score)
     losses = tuple(loss_bound(whole, row) for row in verified["proxyspex"][0]) if verified else ()
     return Findings(
