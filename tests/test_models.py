@@ -256,7 +256,7 @@ def test_where_the_hub_has_no_model_an_installed_package_serves(
     (tmp_path / "made_package/__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(packaged, "PACKAGED", {"org/made": ("made_package", "made.gguf")})
-    monkeypatch.setattr(packaged, "fetched", lambda source, name: None)
+    monkeypatch.setattr(packaged, "_on_hub", lambda name: False)
     found = packaged.or_packaged(find_source("org/made"))
     assert (found.location, found.gguf) == (str(tmp_path / "made_package"), "made.gguf")
     assert not found.on_hub
@@ -265,5 +265,5 @@ def test_where_the_hub_has_no_model_an_installed_package_serves(
     # A revision is asked of the Hub, and so is a model that no package has.
     assert packaged.or_packaged(find_source("org/made", "v1")).on_hub
     assert packaged.or_packaged(find_source("org/other")).on_hub
-    monkeypatch.setattr(packaged, "fetched", lambda source, name: "config.json")
+    monkeypatch.setattr(packaged, "_on_hub", lambda name: True)
     assert packaged.or_packaged(find_source("org/made")).on_hub
