@@ -38,7 +38,7 @@ from headspex.runs.curve import (
     whole_model,
 )
 from headspex.runs.layer_ranges import default_ranges
-from headspex.tasks.scoring import DISTANCES
+from headspex.tasks.objective import shown_with
 from headspex.units import plural, singular
 
 
@@ -124,8 +124,8 @@ def _curve(run: RunView) -> Picture:
         sentence = f"{best.n_pruned} of {total} {run.heads} gone: {best.score:.3f}"
         note = (best.sparsity, best.score, sentence)
     shown, chance = _curves(points, own), run.results["chance"]
-    metrics = [own] if own == run.metric or own not in DISTANCES else [own, run.metric]
-    if len(metrics) > 1:  # a distance alone does not say what the score does
+    metrics = shown_with(own, run.metric)
+    if len(metrics) > 1:
         panels = [
             Panel(f"What is left when {run.heads} go", shown, own, whole.score),
             Panel(

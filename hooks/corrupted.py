@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from headspex.errors import UsageError
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.kept import Kept, limit_of
 
@@ -33,24 +32,14 @@ class Corrupted:
         self._kept: Kept[int, Float[Tensor, "pos layers head d_head"]] = Kept(limit_of(device))
 
     def fill(self, indices: Sequence[int]) -> Outputs:
-        """The outputs for some inputs, padded on the right.
-
-        Raises:
-            UsageError: an input has no corrupted prompt.
-        """
+        """The outputs for some inputs, padded on the right."""
         found = self._kept.all(indices, self._computed)
         padded = pad_sequence([found[index] for index in indices], batch_first=True)
         return padded.permute(2, 0, 1, 3, 4)
 
     def _computed(self, indices: list[int]) -> list[Float[Tensor, "pos layers head d_head"]]:
-        rows = [self._inputs.passes[index].corrupted for index in indices]
-        if None in rows:
-            raise UsageError(
-                "resample ablation needs a corrupted prompt for every prompt, but one has none; "
-                "give each its corrupted prompt, or use zero or mean ablation"
-            )
-        # Attention is causal: padding on the right changes nothing before it.
-        lengths = [len(row) for row in rows if row is not None]
-        tokens = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-        outputs = self._outputs(tokens).permute(1, 2, 0, 3, 4)
-        return [own[:length] for own, length in zip(outputs, lengths, strict=True)]
+        # `check_corrupted` has seen that every prompt has one. Attention is causal: padding on the
+        # right changes nothing before it.
+        rows = [torch.tensor(self._inputs.passes[index].corrupted) for index in indices]
+        outputs = self._outputs(pad_sequence(rows, batch_first=True)).permute(1, 2, 0, 3, 4)
+        return [own[: len(row)] for own, row in zip(outputs, rows, strict=True)]

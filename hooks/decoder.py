@@ -148,10 +148,6 @@ class Decoder:
         call = Call(queries, known=known, **vars(edit))
         return self._through(x, index, call, self._frame(queries))
 
-    def log_probs(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
-        """Log-probabilities of the whole vocabulary after the last layer, in the model's dtype."""
-        return torch.log_softmax(self.logits(x), dim=-1)
-
     def logits(self, x: States) -> Float[Tensor, "states pos vocabulary"]:
         """Logits after the last layer."""
         given = torch.zeros(*x.shape[:2], self._width, dtype=x.dtype, device=self.device)

@@ -82,7 +82,7 @@ class FastPath:
                 how = ablation
                 if ablation.resample:
                     how = Ablation(fill=self._corrupted.fill(question.inputs.tolist()))
-                states = Batch(question.inputs, question.of_item, question.places)
+                states = BatchInputs(question.inputs, question.of_item, question.places)
                 x, state = final_states(
                     self._decoder, self._trunk, work, batch, states, how, shared
                 )
@@ -138,7 +138,7 @@ class FastPath:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class BatchInputs:
     """The distinct inputs of a batch of items.
 
     Attributes:
@@ -157,7 +157,7 @@ def final_states(
     trunk: Trunk,
     work: Work,
     items: Int[np.ndarray, " items"],
-    batch: Batch,
+    batch: BatchInputs,
     ablation: Ablation,
     shared: Shared | None = None,
 ) -> tuple[States, Int[np.ndarray, " items"]]:
@@ -170,7 +170,7 @@ def final_states(
         items: some of its items.
         batch: their inputs.
         ablation: a fill of resample ablation has one row for each distinct input.
-        shared: the prefix of all these inputs under the masks of the items; None: there is none.
+        shared: the prefix of all these inputs under the masks of the items, if they share one.
 
     Returns:
         The states at the wanted places, and the state of each item.
@@ -276,5 +276,6 @@ def _read(
             own, of_state = np.unique(input_of[start : start + size], return_inverse=True)
             expected = exact_log_probs(decoder.logits(whole[torch.from_numpy(own).to(x.device)]))
             of = torch.from_numpy(of_state).to(found.device)
-            divergences.append(divergence(expected[of], exact_log_probs(logits)).cpu())
+            masked = found if logits.dtype == torch.float32 else exact_log_probs(logits)
+            divergences.append(divergence(expected[of], masked).cpu())
     return values, torch.cat(divergences)[torch.from_numpy(state)] if divergences else None

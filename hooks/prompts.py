@@ -15,15 +15,14 @@ from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.decoder import Decoder
-from headspex.hooks.fast import Batch, final_states, outputs_of_heads
+from headspex.hooks.fast import BatchInputs, final_states, outputs_of_heads
 from headspex.hooks.inputs import Inputs, Pass, plan_inputs
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.prefix import Trunk
 from headspex.hooks.switches import check_switches
 from headspex.hooks.token_budget import TokenBudget, out_of_memory, scores, tokens_of
 from headspex.hooks.trust import say_slower, trusted_decoder
-from headspex.tasks.game import Batch as MetricBatch
-from headspex.tasks.game import EncodedPrompt
+from headspex.tasks.game import Batch, EncodedPrompt
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -88,7 +87,12 @@ class MetricPath:
         if self._decoder is not None:
             places = None if last is None else torch.full((len(inputs), 1), last)
             x, state = final_states(
-                self._decoder, self._trunk, work, items, Batch(inputs, of_item, places), ablation
+                self._decoder,
+                self._trunk,
+                work,
+                items,
+                BatchInputs(inputs, of_item, places),
+                ablation,
             )
             logits = self._decoder.logits(x)[torch.from_numpy(state).to(device)]
         else:
@@ -97,7 +101,7 @@ class MetricPath:
             logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
             logits = logits if last is None else logits[:, last:]
         index = torch.tensor([one.index for one in asked], device=device)
-        asks = MetricBatch(index, tokens, corrupted, asked[0].tokenizer)
+        asks = Batch(index, tokens, corrupted, asked[0].tokenizer)
         return _called(asked, logits, asks)
 
     def _outputs(self, tokens: Tensor) -> Tensor:
@@ -190,7 +194,7 @@ class PreparedPrompts:
         return decoder
 
 
-def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: MetricBatch) -> Tensor:
+def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: Batch) -> Tensor:
     """Call the metric and check what it returns."""
     called, shape = asked[0].called, list(logits.shape)
     rule = f"{called} must return finite floats of shape [{len(asked)}] (batch)"

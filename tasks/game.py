@@ -7,12 +7,12 @@ import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from headspex.errors import UsageError, argument
-from headspex.tasks.prompts import EncodedQuestion
+from headspex.tasks.prompts import EncodedQuestion, Prompt, tokens_of, written
 from headspex.tasks.questions import Question
 from headspex.tasks.scoring import DISTANCE
 from headspex.tasks.task import Task, checked
@@ -108,7 +108,7 @@ def game(
         )
     pairs = list(zip(clean, other, strict=True))
     questions = [
-        Question("", _shown(one), () if two is None else (_shown(two),)) for one, two in pairs
+        Question("", written(one), () if two is None else (written(two),)) for one, two in pairs
     ]
     number = {id(question): index for index, question in enumerate(questions)}
 
@@ -128,8 +128,8 @@ def game(
     def _encoded(
         index: int, one: Prompt, two: Prompt | None, tokenizer: Any, n_ctx: int | None
     ) -> EncodedPrompt:
-        tokens = _tokens(one, tokenizer)
-        against = None if two is None else _tokens(two, tokenizer)
+        tokens = tokens_of(one, tokenizer)
+        against = None if two is None else tokens_of(two, tokenizer)
         if not tokens or (n_ctx is not None and len(tokens) > n_ctx):
             raise UsageError(
                 f"a prompt must have 1 to {n_ctx} tokens, but prompt {index} of {called} has "
@@ -163,9 +163,6 @@ def game(
     return checked(called, (), (), questions, kind=kind)
 
 
-Prompt = str | tuple[int, ...]
-
-
 def _prompt(given: Any) -> Prompt:
     if isinstance(given, str):
         return given
@@ -173,16 +170,6 @@ def _prompt(given: Any) -> Prompt:
     if not isinstance(ids, list | tuple) or not all(isinstance(token, int) for token in ids):
         raise UsageError(f"a prompt is a text or a list of token ids, but got {str(given)[:40]!r}")
     return tuple(ids)
-
-
-def _shown(one: Prompt) -> str:
-    return one if isinstance(one, str) else json.dumps(one)
-
-
-def _tokens(one: Prompt, tokenizer: Any) -> tuple[int, ...]:
-    if not isinstance(one, str):
-        return one
-    return tuple(cast("list[int]", tokenizer(one, verbose=False)["input_ids"]))
 
 
 def _score(

@@ -67,6 +67,10 @@ def _after(clean: str, answer: str) -> str:
 def _counterfactual(rows: Sequence[tuple[str, Row]], own: Sequence[str | None]) -> str:
     """The first counterfactual that can be used in every row."""
     names = [key for key in rows[0][1] if key.endswith(COUNTERFACTUAL)]
+    if not names:
+        raise UsageError(
+            f"{rows[0][0]}: a row of MIB needs a counterfactual, but this one has none; add one"
+        )
     first: str | None = None  # why the first one cannot be used
     for name in names:
         why = next(
@@ -80,11 +84,9 @@ def _counterfactual(rows: Sequence[tuple[str, Row]], own: Sequence[str | None]) 
         if why is None:
             return name
         first = first or why
-    place = rows[0][0]
-    why = first or f"{place}: there is none"
     raise UsageError(
-        f"{why}, but every row must give one and the same counterfactual with a prompt and another "
-        "answer than its own; leave such rows out"
+        f"{first}, but every row must give one and the same counterfactual with a prompt and "
+        "another answer than its own; leave such rows out"
     )
 
 

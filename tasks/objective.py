@@ -29,14 +29,14 @@ class Objective:
     measures_kl: bool
 
     @property
-    def shown(self) -> tuple[str, ...]:
-        """`judged_in`, and if that is a distance the metric, of which a distance says nothing."""
-        return (self.judged_in, self.metric) if self.judged_in in DISTANCES else (self.judged_in,)
-
-    @property
     def scale(self) -> str:
         """The metric whose score of the whole model says how large a loss is free."""
         return self.metric if self.judged_in == DISTANCE else self.judged_in
+
+
+def shown_with(judged_in: str, metric: str) -> list[str]:
+    """The metrics to show schedules in: a distance says nothing of the metric, so both."""
+    return list(dict.fromkeys([judged_in, metric])) if judged_in in DISTANCES else [judged_in]
 
 
 def objective_of(task: Task, *, metric: str, wanted: str | None) -> Objective:

@@ -5,7 +5,8 @@ from typing import Any, TypeGuard
 
 from headspex.errors import UsageError
 from headspex.tasks.characters import check_whole
-from headspex.tasks.pairs import Prompt, Token
+from headspex.tasks.pairs import Token
+from headspex.tasks.prompts import Prompt
 from headspex.tasks.rows import shown
 
 HALVES = ("search", "heldout")

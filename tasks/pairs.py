@@ -12,13 +12,12 @@ from jaxtyping import Bool
 from scipy.special import logsumexp
 
 from headspex.errors import UsageError, argument
-from headspex.tasks.prompts import EncodedQuestion
+from headspex.tasks.prompts import EncodedQuestion, Prompt, tokens_of, written
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
 
 Chosen = Bool[np.ndarray, "rows width"]
-Prompt = str | tuple[int, ...]
 Token = str | int  # a text must be a single token after the prompt, such as " Mary"
 
 
@@ -28,7 +27,7 @@ class Pair(Question):
 
     Attributes:
         clean: text or token ids.
-        corrupted: as many tokens as `clean`, for resample ablation; None: there is none.
+        corrupted: as many tokens as `clean`, for resample ablation, or None.
         answers: right next tokens.
         wrong: wrong next tokens, none of them right.
         place: file and line, or the task's name and a number, for errors.
@@ -63,10 +62,9 @@ class Pair(Question):
                 f"{place}: a token is right or wrong, but {min(map(repr, both))} is in answers and "
                 "in wrong; remove it from one"
             )
-        identity = [None if corrupted is None else corrupted, list(answers), list(wrong)]
-        shown = clean if isinstance(clean, str) else json.dumps(clean)
+        identity = [corrupted, list(answers), list(wrong)]
         return cls(
-            "", shown, (json.dumps(identity),), clean=clean, corrupted=corrupted,
+            "", written(clean), (json.dumps(identity),), clean=clean, corrupted=corrupted,
             answers=tuple(answers), wrong=tuple(wrong), place=place,
         )  # fmt: skip
 
@@ -134,13 +132,6 @@ def encode_pair(pair: Pair, tokenizer: Any, n_ctx: int | None = None) -> Encoded
     right, wrong = tuple(dict.fromkeys(right)), tuple(dict.fromkeys(wrong))
     continuations = tuple((token,) for token in right + wrong)
     return EncodedPair(context, continuations, corrupted=corrupted, n_right=len(right))
-
-
-def tokens_of(prompt: Prompt, tokenizer: Any) -> tuple[int, ...]:
-    """Token ids of a prompt, with what the tokenizer puts first."""
-    if not isinstance(prompt, str):
-        return prompt
-    return tuple(cast("list[int]", tokenizer(prompt, verbose=False)["input_ids"]))
 
 
 def next_token(pair: Pair, token: Token, tokenizer: Any) -> int:

@@ -1,8 +1,9 @@
 """From a question to token ids, exactly as lm-eval 0.4.13 does for its tasks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from headspex.errors import UsageError, argument
 from headspex.support.notice import say_once
@@ -10,6 +11,7 @@ from headspex.tasks.characters import check_whole
 from headspex.tasks.chat import in_chat
 from headspex.tasks.questions import LETTERS, Question
 
+Prompt = str | tuple[int, ...]  # a text, or token ids
 SHOWN = 60  # characters of a prompt that an error quotes
 
 
@@ -86,6 +88,18 @@ STYLES = {
     # As lm-eval's tasks that score texts, such as arc_easy.
     "cloze": Style(lettered=False),
 }
+
+
+def tokens_of(prompt: Prompt, tokenizer: Any) -> tuple[int, ...]:
+    """Token ids of a prompt; of a text with what the tokenizer puts first."""
+    if not isinstance(prompt, str):
+        return prompt
+    return tuple(cast("list[int]", tokenizer(prompt, verbose=False)["input_ids"]))
+
+
+def written(prompt: Prompt) -> str:
+    """A prompt as a text: token ids as a JSON list."""
+    return prompt if isinstance(prompt, str) else json.dumps(prompt)
 
 
 def header(subject: str, style: str = "lm-eval") -> str:

@@ -28,7 +28,7 @@ SPLITS = ("dev", "validation", "test", "search", "heldout")
 class Task:
     """Questions of one benchmark, in file order; `dev` holds the worked examples (shots).
 
-    `heldout` are the questions that results are judged on; if there are none, a part of the others.
+    Results are judged on `heldout`; where it is empty, on a part of the other questions.
     `kind` defines how questions are encoded and scored, by default as multiple choice.
 
     Raises:

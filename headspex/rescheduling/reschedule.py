@@ -40,6 +40,7 @@ from headspex.support.files import read_text, write_json, write_text
 from headspex.support.intervals import mean_interval
 from headspex.support.new_folder import new_folder
 from headspex.tasks import free_loss
+from headspex.tasks.objective import shown_with
 from headspex.units import counted, plural
 
 KEPT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # players kept at the points of a keep-only curve
@@ -169,7 +170,8 @@ def _judged(
     fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
     schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
-        judge, metrics = setup.judge(store, fill=fill), list(dict.fromkeys(objective.shown))
+        judge = setup.judge(store, fill=fill)
+        metrics = shown_with(objective.judged_in, objective.metric)
         curve, whole = verify_whole(judge, asked, metrics=metrics)
         points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points

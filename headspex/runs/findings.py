@@ -16,6 +16,7 @@ from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.methods.baselines import BASELINES
+from headspex.engine.observations import Observations
 from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
@@ -28,6 +29,7 @@ from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
 from headspex.scores.store import ScoreStore
+from headspex.settings import Settings
 from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
@@ -153,13 +155,7 @@ def find(
         scores, by_aim = found[metric], found[aim]
         data = sample.observed(scores)
     with setup.timed("fit the spectrum"):
-        spectrum = fit_spectrum(
-            data.masks, data.values, keep=keep, weights=data.weights,
-            seed=settings.seed, threads=settings.threads,
-        )  # fmt: skip
-        # BLAS sums in an order that depends on its thread count, which the environment sets.
-        with threadpool_limits(1):
-            lasso = BASELINES["lasso"](data, seed=settings.seed)
+        spectrum, lasso = _fitted(data, keep, settings)
     with setup.timed("intervals of the interactions"):
         bounds = intervals(
             data.masks, data.values, spectrum.terms, keep=keep, weights=data.weights,
@@ -171,13 +167,7 @@ def find(
     steering = spectrum
     if settings.prune and aim != metric:
         with setup.timed("fit the spectrum"):
-            data = sample.observed(by_aim)
-            steering = fit_spectrum(
-                data.masks, data.values, keep=keep, weights=data.weights,
-                seed=settings.seed, threads=settings.threads,
-            )  # fmt: skip
-            with threadpool_limits(1):
-                lasso = BASELINES["lasso"](data, seed=settings.seed)
+            steering, lasso = _fitted(sample.observed(by_aim), keep, settings)
     best = prune_schedule(steering, setup.players)
     refinement = None
     if settings.refine:
@@ -231,6 +221,17 @@ def find(
         losses=losses,
         free=free_size(losses, plan.sizes, may_cost=may_cost),
     )  # fmt: skip
+
+
+def _fitted(data: Observations, keep: float, settings: Settings) -> tuple[Spectrum, Spectrum]:
+    """Our spectrum, and the LASSO's."""
+    spectrum = fit_spectrum(
+        data.masks, data.values, keep=keep, weights=data.weights,
+        seed=settings.seed, threads=settings.threads,
+    )  # fmt: skip
+    # BLAS sums in an order that depends on its thread count, which the environment sets.
+    with threadpool_limits(1):
+        return spectrum, BASELINES["lasso"](data, seed=settings.seed)
 
 
 def search_scores(

@@ -11,7 +11,7 @@ from headspex.units import plural
 
 TOP = 10  # interactions that are printed
 # Distances to the whole model, and their units.
-DISTANCES = {KL: ("KL divergence", " nats"), DISTANCE: ("mean squared distance", "")}
+_DISTANCES = {KL: ("KL divergence", " nats"), DISTANCE: ("mean squared distance", "")}
 
 
 def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
@@ -44,7 +44,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
 
 def _scores_of_whole(results: dict[str, Any], curve: list[CurvePoint]) -> str:
     """Its score in every metric but distances to itself; the judged one first."""
-    points = [p for p in curve if p.n_pruned == 0 and p.metric not in DISTANCES]
+    points = [p for p in curve if p.n_pruned == 0 and p.metric not in _DISTANCES]
     return ", ".join(f"{p.metric} {p.score:.3f} [{p.low:.3f}, {p.high:.3f}]" for p in points)
 
 
@@ -54,7 +54,7 @@ def _what_can_go(results: dict[str, Any], curve: list[CurvePoint], heads: str) -
     points = {point.n_pruned: point for point in of_method(curve, "proxyspex", own)}
     bounds, allowed = results["loss_at_most"], results["may_cost"]
     free = results["free"]
-    if own in DISTANCES:
+    if own in _DISTANCES:
         return _what_can_go_by_distance(results, points, heads)
     if free is not None:
         score, whole = points[free].score, results["unpruned"]
@@ -79,7 +79,7 @@ def _what_can_go_by_distance(
     results: dict[str, Any], points: dict[int, CurvePoint], heads: str
 ) -> str:
     """How many heads can be removed with the model's behaviour kept."""
-    noun, unit = DISTANCES[results["own_metric"]]
+    noun, unit = _DISTANCES[results["own_metric"]]
     bounds, total, free = results["loss_at_most"], results["players"], results["free"]
     allowed = f"{results['may_cost']:.2g}{unit}"
     if free is not None:

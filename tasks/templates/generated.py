@@ -17,7 +17,7 @@ from headspex.tasks.templates.template import Template
 PROMPTS = 200  # of a task by default
 _ROUND = 64  # candidates that are tokenized together
 _PROBED = 16  # candidates that tell which way fits a tokenizer
-_DRY = 8  # rounds in a row without a new pair, after which there are none
+_DRY = 8  # give up after so many rounds in a row without a new pair
 _COUNT = whole_number(2, 100_000)
 
 
