@@ -217,13 +217,27 @@ class Players:
         """
         return self._over_model(masks, [(0, "mlp") if "mlp" in self.units else None])[..., 0]
 
+    def gates(
+        self, values: Float[np.ndarray, "rows players"]
+    ) -> Float[np.ndarray, "rows n_layers switches"]:
+        """Each player's value at all its switches, and 1 at switches that belong to no player.
+
+        A layer's switches are its heads, then its MLP.
+        """
+        switched = self._switched
+        return np.asarray(1.0 + np.einsum("rp,pls->rls", values - 1.0, switched))
+
     def sums(
         self, by_switch: Float[np.ndarray, "rows n_layers switches"]
     ) -> Float[np.ndarray, "rows players"]:
-        """Sums over the switches of each player; a layer's switches are its heads, then its MLP."""
+        """Sums over the switches of each player."""
+        return np.asarray(np.einsum("rls,pls->rp", by_switch, self._switched))
+
+    @property
+    def _switched(self) -> Bool[np.ndarray, "players n_layers switches"]:
+        """The switches of each player."""
         alone = ~np.eye(len(self), dtype=np.bool_)
-        switched = np.append(~self.grid(alone), ~self.mlps(alone)[..., None], axis=-1)
-        return np.asarray(np.einsum("rls,pls->rp", by_switch, switched))
+        return np.append(~self.grid(alone), ~self.mlps(alone)[..., None], axis=-1)
 
     def _at(self, column: int) -> tuple[int, int, str]:
         if not 0 <= column < len(self):

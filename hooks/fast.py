@@ -63,7 +63,7 @@ class FastPath:
     """
 
     def __init__(self, decoder: Decoder, inputs: Inputs, batch_tokens: int) -> None:
-        self._decoder, self._inputs = decoder, inputs
+        self.decoder, self._inputs = decoder, inputs
         self._corrupted = Corrupted(
             inputs, lambda tokens: outputs_of_heads(decoder, tokens), decoder.device
         )
@@ -83,24 +83,22 @@ class FastPath:
                 if ablation.resample:
                     how = Ablation(fill=self._corrupted.fill(question.inputs.tolist()))
                 states = BatchInputs(question.inputs, question.of_item, question.places)
-                x, state = final_states(
-                    self._decoder, self._trunk, work, batch, states, how, shared
-                )
+                x, state = final_states(self.decoder, self._trunk, work, batch, states, how, shared)
                 whole = None
                 if question.kl is not None:
                     whole = self._whole(question.inputs.tolist(), beginning)
-                values, kl = _read(x, state, question, self._decoder, whole)
+                values, kl = _read(x, state, question, self.decoder, whole)
                 rows = torch.from_numpy(work.rows[batch])
                 yield batch, Answers.of(rows, question, values, kl)
 
     def forget(self, batch_tokens: int) -> None:
         """Empty the cache between calls; later batches of it hold `batch_tokens` tokens."""
-        self._trunk = Trunk(self._decoder, self._inputs, batch_tokens)
-        self._final: Kept[int, Tensor] = Kept(limit_of(self._decoder.device))
+        self._trunk = Trunk(self.decoder, self._inputs, batch_tokens)
+        self._final: Kept[int, Tensor] = Kept(limit_of(self.decoder.device))
 
     def _whole(self, indices: list[int], beginning: tuple[int, ...]) -> States:
         """The last residual stream of the whole model where inputs are read, padded."""
-        decoder = self._decoder
+        decoder = self.decoder
 
         def computed(new: list[int]) -> list[Tensor]:
             x = self._trunk.states(new, decoder.last)
@@ -109,7 +107,7 @@ class FastPath:
             past = None
             if beginning:
                 past = self._trunk.beginning(beginning, decoder.last).kv[decoder.last]
-            y = _last_layer(decoder, x, at, decoder.keys_values(x, decoder.last, past))
+            y = last_layer(decoder, x, at, decoder.keys_values(x, decoder.last, past))
             return [own[: len(one)] for own, one in zip(y, places, strict=True)]
 
         found = self._final.all(indices, computed)
@@ -118,7 +116,7 @@ class FastPath:
     def _shared(
         self, beginning: tuple[int, ...], work: Work, chunk: np.ndarray, ablation: Ablation
     ) -> Shared:
-        decoder = self._decoder
+        decoder = self.decoder
         ranks, sample = np.unique(work.ranks[work.rows[chunk]], return_index=True)
         rows = work.rows[chunk][sample]  # one row of each mask
         prefix = self._trunk.beginning(beginning, work.first)
@@ -193,19 +191,27 @@ def final_states(
         else:
             k, v = decoder.keys_values(x, index, past)
             known = _rows(k, fork.parent), _rows(v, fork.parent)
-            x = _last_layer(decoder, _rows(x, fork.parent), at, known, edit)
+            x = last_layer(decoder, _rows(x, fork.parent), at, known, edit)
         before = fork.member
     return x, parted[-1].of_item
 
 
-def _last_layer(
+def last_layer(
     decoder: Decoder,
     x: States,
     places: Int[Tensor, "states places"],
     known: KeysValues,
     edit: Edit = UNCHANGED,
 ) -> States:
-    """The last layer at some places of `x`, with keys and values of all tokens."""
+    """The residual stream after the last layer, at some places of `x`.
+
+    Args:
+        decoder: the model.
+        x: the residual stream before the layer, at all tokens after a shared prefix.
+        places: of `x`.
+        known: the layer's keys and values of all tokens.
+        edit: what is changed in it.
+    """
     start = known[0].shape[2] - x.shape[1]
     own = x.gather(1, places.to(x.device)[..., None].expand(-1, -1, x.shape[-1]))
     return decoder.layer_at(own, decoder.last, places + start, known, edit)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from headspex.errors import UsageError
 from headspex.hooks.ablation import Ablation, check_ablation
 from headspex.hooks.batching import plan_work
+from headspex.hooks.decoder import Decoder
 from headspex.hooks.fast import FastPath
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.plain import PlainPath, has_hooks
@@ -100,6 +101,12 @@ class Prepared:
                 rounded[row, question.width - 1] = result[row, question.width - 1] / places[row]
             rounded[row, question.width :] = -torch.inf
         return rounded.numpy()
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The model in parts, where it replaces the bridge."""
+        path = self._chosen()
+        return path.decoder if isinstance(path, FastPath) else None
 
     def _chosen(self) -> Path:
         if self._path == "bridge":

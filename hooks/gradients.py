@@ -1,128 +1,210 @@
 """Gradients of scores with respect to gates on heads and MLPs."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from headspex.errors import RoomError, argument
+from headspex.errors import RoomError, UsageError, argument
+from headspex.hooks.answers import divergence, exact_log_probs
+from headspex.hooks.gated import GatedModel, Gates, Logits
 from headspex.hooks.inputs import Pass, passes
-from headspex.hooks.switches import as_tensor, check_switches, hook_name, mlp_hook_name
+from headspex.hooks.kept import Kept, limit_of
+from headspex.hooks.own_metric import metric_values
 from headspex.hooks.token_budget import out_of_memory
+from headspex.tasks.game import EncodedPrompt, are_prompts
 from headspex.tasks.prompts import EncodedQuestion
 
-BATCH = 8  # questions per backward pass, at most
-TOKENS = 8_192  # per backward pass, to begin with: it needs all activations
+TOKENS = 2_048  # per backward pass, to begin with: it needs all activations
 
-# (log-probabilities of some questions' choices, slice of these questions among all) -> derivatives
-# of their scores with respect to the log-probabilities.
-Derivatives = Callable[
-    [Float[np.ndarray, "questions choices"], slice], Float[np.ndarray, "questions choices"]
-]
+Values = Float[np.ndarray, "questions width"]
+# (measured values of some questions, which these are among all) -> derivatives of their scores
+# with respect to the values.
+Derivatives = Callable[[Values, Int[np.ndarray, " questions"]], Values]
 
 
-def gate_gradients(
-    bridge: Any,
-    encoded: Sequence[EncodedQuestion],
-    derivatives: Derivatives,
-    *,
-    keep_masks: Any = None,
-    keep_mlps: Any = None,
-    fill: Any = None,
-) -> Float[np.ndarray, "questions layers switches"]:
-    """d score / d gate of every head and, as the last switch, of the layer's MLP.
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Measured values, and the gradients of scores that are computed from them.
 
-    With gate g the head's output becomes g * output + (1 - g) * fill (Michel, Levy & Neubig 2019,
-    eq. 4, without the absolute value). g is 1 where a mask keeps the head, else 0.
+    Attributes:
+        values: as `headspex.hooks.measuring.measure` returns them.
+        by_gate: d score / d gate of every head and, as the last switch, of the layer's MLP.
+    """
+
+    values: Values
+    by_gate: Float[np.ndarray, "questions layers switches"]
+
+
+class GateGradients:
+    """Gradients of questions' scores; what no gate changes is kept between calls.
 
     Args:
-        bridge: a TransformerBridge.
-        encoded: questions, none of them `greedy`.
-        derivatives: of scores with respect to log-probabilities of choices; absent ones are -inf.
-        keep_masks, keep_mlps: as in `headspex.hooks.ablation_hooks`, one for each question or all.
-        fill: float [n_layers, n_heads, d_head], replaces the head's output; None: zeros.
-
-    Raises:
-        RoomError: a single question does not fit into memory.
+        model: whose parts are scaled.
+        fill: float [layers, heads, d_head], replaces heads' outputs; None: zeros.
+        resample: outputs on the corrupted prompts replace them.
     """
-    n_ctx = int(bridge.original_model.config.max_position_embeddings)
-    masks = check_switches(bridge, keep_masks, keep_mlps).float().expand(len(encoded), -1, -1)
-    asked = [passes(one, n_ctx) for one in encoded]
-    longest = max((len(one.tokens) for some in asked for one in some), default=1)
-    batch = max(1, min(BATCH, TOKENS // longest))
-    found, done = [np.zeros((0, *masks.shape[1:]))], 0
-    while done < len(asked):
-        part = slice(done, done + batch)
-        gates = masks[part].clone().requires_grad_()
-        try:
-            answers, log_probs = _log_probs(bridge, asked[part], gates, as_tensor(fill))
-            rows, choices = map(list, zip(*answers, strict=True))
-            values = np.full((len(gates), max(choices) + 1), -np.inf)
-            values[rows, choices] = log_probs.detach().double().cpu().numpy()
-            weights = torch.from_numpy(derivatives(values, part)[rows, choices]).to(log_probs)
-            (gradient,) = torch.autograd.grad(log_probs @ weights, gates)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            if batch == 1:
-                raise RoomError(
-                    "the gradient of a single prompt does not fit into memory beside the model; "
-                    f"take a smaller dtype ({argument('dtype')} bfloat16), another device, or "
-                    "shorter prompts"
-                ) from error
-            batch //= 2
-        else:
-            found.append(gradient.double().cpu().numpy())
-            done += batch
-    return np.concatenate(found)
 
+    def __init__(
+        self, model: GatedModel, *, fill: Tensor | None = None, resample: bool = False
+    ) -> None:
+        self._model, self._fill, self._resample = model, fill, resample
+        self._whole: Kept[Pass, Tensor] = Kept(limit_of(model.device))
+        self._corrupted: Kept[Pass, Tensor] = Kept(limit_of(model.device))
+        self._tokens = TOKENS
 
-def _log_probs(
-    bridge: Any,
-    asked: Sequence[Sequence[Pass]],
-    gates: Float[torch.Tensor, "questions layers switches"],
-    fill: torch.Tensor | None,
-) -> tuple[list[tuple[int, int]], Float[torch.Tensor, " answers"]]:
-    """(question, choice) of every answer, and its log-probability.
+    def of(
+        self,
+        encoded: Sequence[EncodedQuestion],
+        gates: Float[np.ndarray, "questions layers switches"],
+        derivatives: Derivatives,
+    ) -> Gradients:
+        """The gradient of each question's score under its gates.
 
-    Rows of a batch are independent, and so are their gates.
-    """
-    inputs = [(row, one) for row, some in enumerate(asked) for one in some]
-    tokens = torch.zeros(len(inputs), max(len(one.tokens) for _, one in inputs), dtype=torch.long)
-    for line, (_, one) in zip(tokens, inputs, strict=True):
-        line[: len(one.tokens)] = torch.tensor(one.tokens)  # attention is causal: no mask needed
-    own = gates[[row for row, _ in inputs]]
-    hooks = []
-    for layer in range(gates.shape[1]):
-        layer_fill = None if fill is None else fill[layer]
-        hooks += [
-            (hook_name(layer), _gate(own[:, layer, None, :-1, None], layer_fill)),
-            (mlp_hook_name(layer), _gate(own[:, layer, None, -1:], None)),
+        Args:
+            encoded: questions, none of them `greedy`; all of them ask for the KL divergence, or
+                none.
+            gates: 1 keeps a part, 0 ablates it.
+            derivatives: of scores with respect to measured values; absent ones are -inf.
+
+        Raises:
+            UsageError: a metric of one's own that torch cannot differentiate.
+            RoomError: a single question does not fit into memory.
+        """
+        width = max((one.width for one in encoded), default=0)
+        found = Gradients(np.full((len(encoded), width), -np.inf), np.zeros(gates.shape))
+        lengths = np.array([_length(one) for one in encoded], dtype=np.int64)
+        left = np.argsort(-lengths, kind="stable")
+        while len(left):
+            rows = left[: max(1, self._tokens // int(lengths[left[0]]))]
+            if are_prompts(encoded):  # a metric of one's own gets prompts of one length
+                rows = rows[lengths[rows] == lengths[rows[0]]]
+            try:
+                self._fill_in(found, rows, [encoded[row] for row in rows], gates, derivatives)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                if len(rows) == 1:
+                    raise RoomError(
+                        "the gradient of a single prompt does not fit into memory beside the "
+                        f"model; take a smaller dtype ({argument('dtype')} bfloat16), another "
+                        "device, or shorter prompts"
+                    ) from error
+                self._tokens = len(rows) // 2 * int(lengths[rows[0]])
+            else:
+                left = left[len(rows) :]
+        return found
+
+    def _fill_in(
+        self,
+        found: Gradients,
+        rows: Int[np.ndarray, " rows"],
+        asked: Sequence[EncodedQuestion],
+        gates: Float[np.ndarray, "questions layers switches"],
+        derivatives: Derivatives,
+    ) -> None:
+        own = torch.from_numpy(gates[rows]).float().to(self._model.device).requires_grad_()
+        values = self._measured(asked, own)
+        known = values.detach().double().cpu().numpy()
+        for row, one, numbers in zip(rows, asked, known, strict=True):
+            found.values[row, : one.width] = numbers[: one.width]
+        weights = derivatives(found.values[rows], rows)[:, : values.shape[1]]
+        present = np.where(np.isfinite(found.values[rows][:, : values.shape[1]]), weights, 0.0)
+        total = (values * torch.from_numpy(present).to(values)).sum()
+        (gradient,) = torch.autograd.grad(total, own)
+        found.by_gate[rows] = gradient.double().cpu().numpy()
+
+    def _measured(
+        self, asked: Sequence[EncodedQuestion], gates: Gates
+    ) -> Float[Tensor, "questions width"]:
+        if are_prompts(asked):
+            return self._metric(cast("Sequence[EncodedPrompt]", asked), gates)
+        lines = [(row, one) for row, question in enumerate(asked) for one in self._passes(question)]
+        inputs = [one for _, one in lines]
+        places = [torch.tensor(one.positions) for one in inputs]
+        of_row = torch.tensor([row for row, _ in lines], device=self._model.device)
+        logits = self._logits(inputs, gates[of_row], pad_sequence(places, batch_first=True))
+        log_probs = exact_log_probs(logits)
+        where, what = zip(*_reads(lines), strict=True)
+        line, column, token = torch.tensor(what).T.to(log_probs.device)
+        at = tuple(torch.tensor(where).T.to(log_probs.device))
+        values = torch.zeros(len(asked), max(one.width for one in asked), device=log_probs.device)
+        values = values.index_put(at, log_probs[line, column, token], accumulate=True)
+        if not asked[0].kl:
+            return values
+        read = pad_sequence([torch.ones(len(at)) for at in places], batch_first=True).to(values)
+        apart = divergence(self._log_probs(inputs), log_probs) * read
+        sums, counts = (
+            torch.zeros(len(asked)).to(values).index_add(0, of_row, one.sum(dim=1))
+            for one in (apart, read)
+        )
+        at = torch.arange(len(asked)), torch.tensor([one.width - 1 for one in asked])
+        return values.index_put(tuple(one.to(values.device) for one in at), sums / counts)
+
+    def _metric(self, asked: Sequence[EncodedPrompt], gates: Gates) -> Float[Tensor, "questions 1"]:
+        inputs = [Pass(one.context, (), corrupted=one.corrupted) for one in asked]
+        last = torch.full((len(asked), 1), len(asked[0].context) - 1)
+        logits = self._logits(inputs, gates, last if asked[0].last_only else None)
+        values = metric_values(asked, logits)
+        if not values.requires_grad:
+            raise UsageError(
+                f"gradients need a metric that torch can differentiate, but {asked[0].called} "
+                "returns numbers without a gradient; compute it by torch operations"
+            )
+        return values[:, None]
+
+    def _logits(
+        self,
+        inputs: Sequence[Pass],
+        gates: Gates | None,
+        places: Int[Tensor, "lines places"] | None,
+    ) -> Logits:
+        tokens = pad_sequence([torch.tensor(one.tokens) for one in inputs], batch_first=True)
+        fill = self._fill
+        if self._resample and gates is not None:
+            found = self._corrupted.all(inputs, self._outputs)
+            padded = pad_sequence([found[one] for one in inputs], batch_first=True)
+            fill = padded.permute(2, 0, 1, 3, 4)
+        return self._model.logits(tokens, gates, places, fill)
+
+    def _log_probs(self, inputs: Sequence[Pass]) -> Float[Tensor, "lines places vocabulary"]:
+        """The whole model's, at the places that are read."""
+
+        def computed(new: list[Pass]) -> list[Tensor]:
+            places = [torch.tensor(one.positions) for one in new]
+            with torch.no_grad():
+                logits = self._logits(new, None, pad_sequence(places, batch_first=True))
+            return [own[: len(at)] for own, at in zip(exact_log_probs(logits), places, strict=True)]
+
+        found = self._whole.all(inputs, computed)
+        return pad_sequence([found[one] for one in inputs], batch_first=True)
+
+    def _outputs(self, inputs: list[Pass]) -> list[Float[Tensor, "pos layers head d_head"]]:
+        rows = [torch.tensor(one.corrupted) for one in inputs]
+        outputs = self._model.outputs_of_heads(pad_sequence(rows, batch_first=True))
+        return [
+            own[: len(row)] for own, row in zip(outputs.permute(1, 2, 0, 3, 4), rows, strict=True)
         ]
-    with bridge.hooks(fwd_hooks=hooks):
-        logits = bridge(tokens.to(bridge.original_model.device))
-    # Several answers may be read at one position: normalize each position once.
-    places = sorted({(line, at) for line, (_, one) in enumerate(inputs) for _, at, _ in one.reads})
-    number = {place: i for i, place in enumerate(places)}
-    lines, positions = map(list, zip(*places, strict=True))
-    log_probs = logits[lines, positions].float().log_softmax(dim=-1)
-    reads = sorted(
-        ((row, choice), number[line, at], token)
-        for line, (row, one) in enumerate(inputs)
-        for choice, at, token in one.reads
-    )
-    answers, of_place, targets = map(list, zip(*reads, strict=True))
-    lengths = Counter(answers)  # in sorted order
-    sums = [part.sum() for part in log_probs[of_place, targets].split(list(lengths.values()))]
-    return list(lengths), torch.stack(sums)
+
+    def _passes(self, question: EncodedQuestion) -> tuple[Pass, ...]:
+        return passes(question, self._model.n_ctx)
 
 
-def _gate(gate: torch.Tensor, fill: torch.Tensor | None) -> Any:
-    def apply(value: torch.Tensor, hook: Any) -> torch.Tensor:
-        own = gate.to(value)
-        return value * own if fill is None else value * own + fill.to(value) * (1 - own)
+def _reads(
+    lines: Sequence[tuple[int, Pass]],
+) -> list[tuple[tuple[int, int], tuple[int, int, int]]]:
+    """((row, choice), (line, column, token)) of every token that is read."""
+    return [
+        ((row, choice), (line, one.positions.index(position), token))
+        for line, (row, one) in enumerate(lines)
+        for choice, position, token in one.reads
+    ]
 
-    return apply
+
+def _length(question: EncodedQuestion) -> int:
+    return len(question.context) + max(map(len, question.continuations), default=1)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from headspex.hooks.forward import Prepared, answer_log_probs
 from headspex.hooks.prompts import PreparedPrompts
-from headspex.tasks.game import EncodedPrompt
+from headspex.tasks.game import EncodedPrompt, are_prompts
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -39,8 +39,3 @@ def measure(
     if isinstance(prepared, PreparedPrompts):
         return prepared.values(cast("Sequence[EncodedPrompt]", encoded), keep_masks, **how)
     return answer_log_probs(prepared, encoded, keep_masks, **how)
-
-
-def are_prompts(encoded: Sequence[EncodedQuestion]) -> bool:
-    """Whether questions are prompts with a metric of their own."""
-    return bool(encoded) and isinstance(encoded[0], EncodedPrompt)

@@ -17,12 +17,13 @@ from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.decoder import Decoder
 from headspex.hooks.fast import BatchInputs, final_states, outputs_of_heads
 from headspex.hooks.inputs import Inputs, Pass, plan_inputs
+from headspex.hooks.own_metric import metric_values
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.prefix import Trunk
 from headspex.hooks.switches import check_switches
-from headspex.hooks.token_budget import TokenBudget, out_of_memory, scores, tokens_of
+from headspex.hooks.token_budget import TokenBudget, scores, tokens_of
 from headspex.hooks.trust import say_slower, trusted_decoder
-from headspex.tasks.game import Batch, EncodedPrompt
+from headspex.tasks.game import EncodedPrompt
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -77,9 +78,6 @@ class MetricPath:
         device = self._bridge.original_model.device
         asked = [self._prompts[number] for number in work.inputs[items]]
         tokens = torch.tensor([one.context for one in asked], device=device)
-        corrupted = None
-        if all(one.corrupted is not None for one in asked):
-            corrupted = torch.tensor([one.corrupted for one in asked], device=device)
         inputs, of_item = np.unique(work.inputs[items], return_inverse=True)
         if ablation.resample:
             ablation = Ablation(fill=self._corrupted.fill(inputs.tolist()))
@@ -100,9 +98,7 @@ class MetricPath:
             hooks = hooks_of(masks, ablation.of_rows(of_item))
             logits = self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
             logits = logits if last is None else logits[:, last:]
-        index = torch.tensor([one.index for one in asked], device=device)
-        asks = Batch(index, tokens, corrupted, asked[0].tokenizer)
-        return _called(asked, logits, asks)
+        return metric_values(asked, logits).detach().float().cpu()
 
     def _outputs(self, tokens: Tensor) -> Tensor:
         """Every head's output on some prompts."""
@@ -129,11 +125,11 @@ class PreparedPrompts:
         batch_tokens: int | None = None,
         path: str = "auto",
     ) -> None:
-        self._bridge, self._path = getattr(model, "bridge", model), path
+        self.bridge, self._path = getattr(model, "bridge", model), path
         self._prompts = list({id(one): one for one in prompts}.values())
         self._number = {id(one): number for number, one in enumerate(self._prompts)}
         self._paths: dict[bool, MetricPath] = {}
-        self._budget = TokenBudget(batch_tokens or tokens_of(self._bridge.original_model.device))
+        self._budget = TokenBudget(batch_tokens or tokens_of(self.bridge.original_model.device))
 
     @torch.no_grad()
     def values(
@@ -153,8 +149,8 @@ class PreparedPrompts:
             UsageError: the metric raises or returns anything but [batch] finite floats, or
                 resample ablation lacks corrupted prompts.
         """
-        masks = check_switches(self._bridge, keep_masks, keep_mlps)
-        how = check_ablation(self._bridge, masks, ablation, fill, rescale, prompts)
+        masks = check_switches(self.bridge, keep_masks, keep_mlps)
+        how = check_ablation(self.bridge, masks, ablation, fill, rescale, prompts)
         for row, one in enumerate(prompts):
             if id(one) not in self._number:
                 raise UsageError(
@@ -169,11 +165,16 @@ class PreparedPrompts:
         return found.double().numpy()
 
     def _path_of_call(self) -> MetricPath:
-        decoder = None if has_hooks(self._bridge) else self._decoder
+        decoder = self.decoder
         if (key := decoder is None) not in self._paths:
             tokens = self._budget.batch_tokens
-            self._paths[key] = MetricPath(self._bridge, decoder, self._prompts, tokens)
+            self._paths[key] = MetricPath(self.bridge, decoder, self._prompts, tokens)
         return self._paths[key]
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The model in parts, where it replaces the bridge."""
+        return None if has_hooks(self.bridge) else self._decoder
 
     @cached_property
     def _decoder(self) -> Decoder | None:
@@ -186,34 +187,9 @@ class PreparedPrompts:
         questions = [EncodedQuestion(tokens[:-1], (tokens[-1:],)) for tokens in short]
         if not questions:
             return None
-        n_ctx = int(self._bridge.original_model.config.max_position_embeddings)
+        n_ctx = int(self.bridge.original_model.config.max_position_embeddings)
         inputs = plan_inputs(questions, n_ctx)
-        decoder, reason = trusted_decoder(self._bridge, inputs, self._budget.batch_tokens)
+        decoder, reason = trusted_decoder(self.bridge, inputs, self._budget.batch_tokens)
         if decoder is None:
             say_slower(reason)
         return decoder
-
-
-def _called(asked: Sequence[EncodedPrompt], logits: Tensor, batch: Batch) -> Tensor:
-    """Call the metric and check what it returns."""
-    called, shape = asked[0].called, list(logits.shape)
-    rule = f"{called} must return finite floats of shape [{len(asked)}] (batch)"
-    try:
-        values = asked[0].metric(logits, batch)
-    except Exception as error:  # whatever the user's own code raises
-        if isinstance(error, RuntimeError | MemoryError) and out_of_memory(error):
-            raise
-        raise UsageError(
-            f"{rule} for logits {shape} (batch, pos, vocab), but it raised "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    values = torch.as_tensor(values) if isinstance(values, np.ndarray | list) else values
-    if not isinstance(values, Tensor):
-        raise UsageError(f"{rule}, but it returned {type(values).__name__}")
-    if tuple(values.shape) != (len(asked),):
-        raise UsageError(f"{rule} for logits {shape}, but it returned shape {list(values.shape)}")
-    values = values.detach().float().cpu()
-    if not bool(values.isfinite().all()):
-        row = int((~values.isfinite()).nonzero()[0])
-        raise UsageError(f"{rule}, but it returned {values[row]:g} for prompt {asked[row].index}")
-    return values

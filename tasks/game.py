@@ -55,6 +55,11 @@ class EncodedPrompt(EncodedQuestion):
     last_only: bool = False
 
 
+def are_prompts(encoded: Sequence[EncodedQuestion]) -> bool:
+    """Whether questions are prompts with a metric of their own."""
+    return bool(encoded) and isinstance(encoded[0], EncodedPrompt)
+
+
 def game(
     metric: Metric,
     prompts: Sequence[str | Sequence[int]],

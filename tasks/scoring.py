@@ -60,7 +60,7 @@ METRICS: dict[str, Callable[[LogLikelihoods, Answers], Scores]] = {
 
 
 SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 per question
-SMOOTH = ("margin", "logprob", "logit-diff", "prob-diff")  # continuous in the log-likelihoods
+SMOOTH = ("margin", "logprob", "logit-diff", "prob-diff", KL)  # continuous in what is measured
 FREE = 0.01  # one percentage point of a share; of other scores, this part of the whole model's
 FREE_NATS = 0.1  # of KL divergence
 FREE_ERROR = 0.1  # root mean square difference from the whole model's score, as a part of it

@@ -16,7 +16,7 @@ from headspex.tasks.characters import check_whole
 from headspex.tasks.choice import CHOICE
 from headspex.tasks.prompts import EncodedQuestion
 from headspex.tasks.questions import Question
-from headspex.tasks.scoring import KL, kl_scores
+from headspex.tasks.scoring import DISTANCE, KL, SMOOTH, kl_scores
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values
 
 HALF = Fraction(1, 2)
@@ -145,6 +145,13 @@ class Task:
             moved[:, column] += _STEP
             found[:, column] = self.scores(metric, moved, questions, encoded) - scores
         return found / _STEP
+
+    def has_gradient(self, metric: str) -> bool:
+        """Whether a metric is continuous in the model's log-probabilities or logits.
+
+        What a metric of one's own does with logits shows when its gradient is taken.
+        """
+        return metric in SMOOTH or self.kind.closeness == DISTANCE
 
     def check_metric(self, metric: str) -> None:
         """Refuse a metric that the task does not have.

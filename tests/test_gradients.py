@@ -1,6 +1,7 @@
 """Gradients by gates: against finite differences of the plain model, in double precision."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import torch
 from run_files import slopes_of
 
 from headspex.errors import RoomError, UsageError
-from headspex.hooks import gradients
-from headspex.hooks.gradients import gate_gradients
+from headspex.hooks.decoder import Decoder
+from headspex.hooks.gated import GatedModel
+from headspex.hooks.gradients import GateGradients
 from headspex.scores.judge import Judge, mean_fill
 from headspex.scores.store import ScoreStore
 from headspex.study import Study
-from headspex.tasks import Question, Task
+from headspex.tasks import Question, Task, game
 from headspex.tasks.prompts import EncodedQuestion
 
 QUESTIONS = [
@@ -28,15 +30,21 @@ PLACES = [(0, 1), (1, 3), (2, 0), (1, 4), (2, 4)]  # (layer, switch); switch 4 i
 TASK = Task("made", test=())
 
 
-def right(values: np.ndarray, part: slice) -> np.ndarray:
-    """Derivatives of the right answers' log-probabilities, of up to four times the questions."""
-    return np.asarray(np.eye(3)[np.tile(ANSWERS, 4)[part]][:, : values.shape[1]])
+QUESTION_OF = [Question("", "", tuple("xyz"), answer) for answer in ANSWERS.tolist()]
 
 
-def log_probs(
+def right(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Derivatives of the right answers' log-probabilities, of any number of times the questions."""
+    return np.asarray(np.eye(3)[ANSWERS[rows % 3]][:, : values.shape[1]])
+
+
+def measured(
     model: Any, question: EncodedQuestion, gates: np.ndarray, fill: torch.Tensor
 ) -> list[float]:
-    """Of the choices; gates [layers, switches] stand where the plain model's weights read."""
+    """Log-probabilities of the choices, and the KL divergence if it is asked.
+
+    Gates [layers, switches] stand where the plain model's weights read.
+    """
 
     def scaled(layer: int) -> list[Any]:
         block, own = model.model.layers[layer], torch.from_numpy(gates[layer])
@@ -51,82 +59,165 @@ def log_probs(
         hooked = block.self_attn.o_proj.register_forward_pre_hook(before)
         return [hooked, block.mlp.register_forward_hook(after)]
 
-    hooks = [hook for layer in range(len(gates)) for hook in scaled(layer)]
-    found = []
+    found, apart = [], {}
     for continuation in question.continuations:
         tokens = torch.tensor([(*question.context, *continuation)])
         with torch.no_grad():
+            whole = model(tokens).logits.double().log_softmax(-1)[0]
+            hooks = [hook for layer in range(len(gates)) for hook in scaled(layer)]
             values = model(tokens).logits.double().log_softmax(-1)[0]
+        for hook in hooks:
+            hook.remove()
         start = len(question.context) - 1
         found.append(sum(values[start + i, token] for i, token in enumerate(continuation)))
-    for hook in hooks:
-        hook.remove()
-    return list(map(float, found))
+        for i in range(len(continuation)):  # places with the same tokens before them are one place
+            before = (*question.context, *continuation[:i])
+            own = whole[start + i].exp() * (whole[start + i] - values[start + i])
+            apart[before] = own.sum()
+    kl = [sum(apart.values()) / len(apart)] if question.kl else []
+    return list(map(float, [*found, *kl]))
 
 
-@pytest.mark.parametrize("metric", ["logprob", "margin"])
+def gated(bridge: Any, path: str) -> GatedModel:
+    """By the bridge's hooks, or by the model's own layers."""
+    return GatedModel(bridge, Decoder(bridge) if path == "fast" else None)
+
+
+def some_gates(seed: int, count: int = 3) -> np.ndarray:
+    """Gates of three layers: 0, 1, or anything between."""
+    rng = np.random.default_rng(seed)
+    gates = rng.random((count, 3, 5))
+    return np.where(rng.random(gates.shape) < 0.5, (gates < 0.6).astype(float), gates)
+
+
+@pytest.mark.parametrize("path", ["fast", "bridge"])
+@pytest.mark.parametrize("metric", ["logprob", "margin", "kl"])
 @pytest.mark.parametrize("filled", [False, True])
-def test_gate_gradients_are_finite_differences_of_the_score_under_each_mask(
-    plain_llama: Any, llama_bridge: Any, metric: str, filled: bool
+def test_gate_gradients_are_finite_differences_of_the_score_at_the_gates(
+    plain_llama: Any, llama_bridge: Any, metric: str, filled: bool, path: str
 ) -> None:
-    rng = np.random.default_rng(0)
-    keep = rng.random((3, 3, 4)) < 0.6
-    keep[0] = True
-    mlps = np.array([[True] * 3, [True] * 3, [True, False, True]])
-    fill = rng.normal(size=(3, 4, 8)).astype(np.float32) * 0.1 * filled
-    questions = [Question("", "", tuple("xyz"), answer) for answer in ANSWERS.tolist()]
+    gates = some_gates(0)
+    fill = np.random.default_rng(1).normal(size=(3, 4, 8)).astype(np.float32) * 0.1 * filled
+    asked = [replace(one, kl=metric == "kl") for one in QUESTIONS]
 
-    def derivatives(values: np.ndarray, part: slice) -> np.ndarray:
-        return TASK.derivatives(metric, values, questions[part], QUESTIONS[part])
+    def derivatives(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        own = [QUESTION_OF[row] for row in rows], [asked[row] for row in rows]
+        return TASK.derivatives(metric, values, *own)
 
-    found = gate_gradients(
-        llama_bridge, QUESTIONS, derivatives, keep_masks=keep, keep_mlps=mlps,
-        fill=fill if filled else None,
-    )  # fmt: skip
-    assert found.shape == (3, 3, 5)
+    found = GateGradients(
+        gated(llama_bridge, path), fill=torch.from_numpy(fill) if filled else None
+    ).of(asked, gates, derivatives)
+    assert found.by_gate.shape == (3, 3, 5)
     model = copy.deepcopy(plain_llama).double()
     step = 2e-3  # norms and softmax stay in float32: much smaller ones measure rounding
-    for number, question in enumerate(QUESTIONS):
-        gates = np.concatenate([keep[number], mlps[number, :, None]], axis=1).astype(float)
+    for number, question in enumerate(asked):
+
+        def score(gates: np.ndarray, number: int = number, question: Any = question) -> float:
+            values = measured(model, question, gates, torch.from_numpy(fill).double())
+            values += [-np.inf] * (found.values.shape[1] - len(values))
+            return float(
+                TASK.scores(metric, np.array([values]), [QUESTION_OF[number]], [question])[0]
+            )
+
         for place in PLACES:
-            scores = []
-            for moved in (step, -step):
-                there = gates.copy()
-                there[place] += moved
-                values = log_probs(model, question, there, torch.from_numpy(fill).double())
-                values += [-np.inf] * (3 - len(values))
-                asked = [questions[number]], [question]
-                scores.append(TASK.scores(metric, np.array([values]), *asked)[0])
-            expected = (scores[0] - scores[1]) / (2 * step)
-            assert found[number][place] == pytest.approx(expected, abs=2e-3, rel=3e-3)
+            moved = [gates[number].copy() for _ in range(2)]
+            moved[0][place] += step
+            moved[1][place] -= step
+            expected = (score(moved[0]) - score(moved[1])) / (2 * step)
+            assert found.by_gate[number][place] == pytest.approx(expected, abs=2e-3, rel=3e-3)
+        values = found.values[number, : question.width]
+        exact = measured(model, question, gates[number], torch.from_numpy(fill).double())
+        np.testing.assert_allclose(values, exact, atol=1e-4)
 
 
 def test_a_batch_changes_no_gradient(llama_bridge: Any) -> None:
-    together = gate_gradients(llama_bridge, QUESTIONS * 4, right)
-    assert together.shape == (12, 3, 5)
-    np.testing.assert_allclose(together.reshape(4, 3, 3, 5).std(axis=0), 0, atol=1e-5)
+    gates = np.tile(some_gates(2), (4, 1, 1))
+    together = GateGradients(gated(llama_bridge, "fast")).of(QUESTIONS * 4, gates, right)
+    assert together.by_gate.shape == (12, 3, 5)
+    np.testing.assert_allclose(together.by_gate.reshape(4, 3, 3, 5).std(axis=0), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["fast", "bridge"])
+def test_resampled_heads_have_gradients_toward_the_corrupted_prompt(
+    llama_bridge: Any, path: str
+) -> None:
+    context, other = (1, 5, 9, 30, 7), (1, 6, 9, 31, 7)
+    question = EncodedQuestion(context, ((11,), (12,)), corrupted=other)
+    model = gated(llama_bridge, path)
+    fill = model.outputs_of_heads(torch.tensor([other]))
+
+    def difference(gates: np.ndarray) -> float:
+        tensor = torch.from_numpy(gates[None]).float()
+        with torch.no_grad():
+            logits = model.logits(torch.tensor([context]), tensor, torch.tensor([[4]]), fill)
+        found = logits[0, 0].double().log_softmax(-1)
+        return float(found[11] - found[12])
+
+    gates = some_gates(3)[:1]
+    found = GateGradients(model, resample=True).of(
+        [question], gates, lambda values, rows: np.array([[1.0, -1.0]])
+    )
+    for place in [(0, 1), (1, 3), (2, 0)]:
+        moved = [gates[0].copy() for _ in range(2)]
+        moved[0][place] += 1e-2
+        moved[1][place] -= 1e-2
+        expected = (difference(moved[0]) - difference(moved[1])) / 2e-2
+        assert found.by_gate[0][place] == pytest.approx(expected, abs=2e-3, rel=2e-2)
+
+
+@pytest.mark.parametrize("positions", ["all", "last"])
+def test_a_metric_of_ones_own_has_gradients(llama_bridge: Any, positions: str) -> None:
+    def difference(logits: Any, batch: Any) -> Any:
+        return logits[:, -1, 11] - logits[:, -1, 12]
+
+    prompts = [(1, 5, 9, 30, 7), (2, 8), (3, 4, 5, 6, 9)]
+    task = game(difference, prompts, positions=positions)
+    own = task.encode(task.pool, None)
+    pairs = [EncodedQuestion(one.context, ((11,), (12,))) for one in own]
+    model, gates = gated(llama_bridge, "fast"), some_gates(4)
+    found = GateGradients(model).of(own, gates, lambda values, rows: np.ones_like(values))
+    expected = GateGradients(model).of(
+        pairs, gates, lambda values, rows: np.tile([1.0, -1.0], (len(rows), 1))
+    )
+    np.testing.assert_allclose(found.by_gate, expected.by_gate, atol=1e-5)
+    np.testing.assert_allclose(found.values[:, 0], -np.diff(expected.values)[:, 0], atol=1e-5)
+
+
+def test_a_metric_that_torch_cannot_differentiate_is_refused(llama_bridge: Any) -> None:
+    task = game(lambda logits, batch: logits[:, -1, 3].detach().numpy(), [(1, 5)], name="mine")
+    with pytest.raises(UsageError, match="torch can differentiate, but mine returns"):
+        GateGradients(gated(llama_bridge, "fast")).of(
+            task.encode(task.pool, None), some_gates(5)[:1], lambda values, rows: values
+        )
 
 
 def test_where_memory_runs_out_fewer_questions_go_together(
     llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = gate_gradients(llama_bridge, QUESTIONS * 4, right)
-    whole, sizes = gradients._log_probs, list[int]()
+    gates = np.tile(some_gates(6), (4, 1, 1))
+    model = gated(llama_bridge, "fast")
+    expected = GateGradients(model).of(QUESTIONS * 4, gates, right).by_gate
+    whole, sizes = GatedModel.logits, list[int]()
 
-    def small(bridge: Any, asked: Any, *more: Any) -> Any:
-        sizes.append(len(asked))
-        if len(asked) > room:
+    def small(self: Any, tokens: Any, *more: Any) -> Any:
+        sizes.append(len(tokens))
+        if len(tokens) > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(bridge, asked, *more)
+        return whole(self, tokens, *more)
 
-    monkeypatch.setattr(gradients, "_log_probs", small)
-    room = 2
-    found = gate_gradients(llama_bridge, QUESTIONS * 4, right)
+    monkeypatch.setattr(GatedModel, "logits", small)
+    room = 4
+    found = GateGradients(model).of(QUESTIONS * 4, gates, right).by_gate
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert max(sizes) > 4
     room = 0
     with pytest.raises(RoomError, match="does not fit into memory"):
-        gate_gradients(llama_bridge, QUESTIONS, right)
+        GateGradients(model).of(QUESTIONS, some_gates(6), right)
+
+
+def test_no_questions_have_no_gradients(llama_bridge: Any) -> None:
+    found = GateGradients(gated(llama_bridge, "fast")).of([], np.zeros((0, 3, 5)), right)
+    assert found.by_gate.shape == (0, 3, 5)
 
 
 @pytest.mark.slow
@@ -140,7 +231,7 @@ def test_a_run_without_room_for_slopes_says_so_and_goes_on(
     def none(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(gradients, "_log_probs", none)
+    monkeypatch.setattr(GatedModel, "logits", none)
     (tmp_path / "short.txt").write_text(story.read_text()[:30_000])
     text = f"text:{tmp_path / 'short.txt'}"
     study = Study(model_folder, text, budget=400, verify_budget=2640, threads=1)
@@ -148,10 +239,6 @@ def test_a_run_without_room_for_slopes_says_so_and_goes_on(
     assert "headspex: refining without slopes, as the gradient" in capsys.readouterr().err
     assert findings.refinement is not None
     assert not slopes_of(tmp_path / "run")
-
-
-def test_no_questions_have_no_gradients(llama_bridge: Any) -> None:
-    assert gate_gradients(llama_bridge, [], lambda values, part: values).shape == (0, 3, 5)
 
 
 def test_derivatives_of_a_score_are_those_of_its_metric() -> None:

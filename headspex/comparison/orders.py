@@ -60,7 +60,7 @@ def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
     Raises:
         UsageError: the task's answers have no log-probability, or heads are resampled.
     """
-    whole = np.ones((len(known.search), len(known.judge.players)), dtype=np.bool_)
+    whole = np.ones((len(known.search), len(known.judge.players)))
     found = known.judge.gate_gradients(whole, known.search, metric="logprob")
     return np.asarray(np.abs(found).mean(axis=0))
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.hooks.inputs import plan_inputs
-from headspex.hooks.measuring import are_prompts
 from headspex.hooks.token_budget import tokens_of
 from headspex.setup import Setup
+from headspex.tasks.game import are_prompts
 
 _ROWS, _COLUMNS = 256, 4_096  # of the product that is timed: large enough for a core's full speed
 _TIMES = 5  # it is taken, so that a moment's other work does not count for all

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from headspex.errors import UsageError, argument
 from headspex.hooks.lm_eval_order import harness_log_probs
-from headspex.hooks.measuring import are_prompts, measure, prepare
+from headspex.hooks.measuring import measure, prepare
 from headspex.mask_file import MaskFile
 from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.fill import read_fill
@@ -20,6 +20,7 @@ from headspex.scores.judge import say_what_is_cut
 from headspex.setup import Setup
 from headspex.support.progress import progress
 from headspex.tasks import Question, averages, interval
+from headspex.tasks.game import are_prompts
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,18 +10,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from headspex.errors import UsageError
 from headspex.hooks import LoadedModel, mean_activations
-from headspex.hooks.measuring import are_prompts, measure, prepare
+from headspex.hooks.gated import GatedModel
+from headspex.hooks.gradients import GateGradients
+from headspex.hooks.measuring import measure, prepare
+from headspex.hooks.switches import as_tensor
 from headspex.players import Players
 from headspex.scores.block import SLOPE_PASSES, Block
 from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
 from headspex.scores.store import ScoreStore
 from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
-from headspex.tasks.scoring import DISTANCE, SMOOTH
+from headspex.tasks.game import are_prompts
+from headspex.tasks.scoring import DISTANCE, KL, SMOOTH
 
 
 class Judge:
@@ -64,7 +68,7 @@ class Judge:
         self._metric = metric or task.metric
         self._ablation = {"ablation": ablation, "fill": fill, "rescale": rescale}
         self._workers = workers or InProcess(self)
-        self._progress = progress
+        self.progress = progress
 
     def __call__(
         self, masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
@@ -130,7 +134,7 @@ class Judge:
             total: passes in all blocks.
             what: for the progress bar.
         """
-        with self._progress(total, what) as report:
+        with self.progress(total, what) as report:
             return evaluate(self._workers, blocks, store=self._store, progress=report)
 
     def ask_all(
@@ -158,7 +162,7 @@ class Judge:
 
         Args:
             masks, questions: row i is `questions[i]` under `masks[i]`.
-            metric: one of `headspex.tasks.scoring.SMOOTH`.
+            metric: of the score.
             store: a store for slopes only.
             what: for the progress bar, where a slope counts as `SLOPE_PASSES`.
         """
@@ -166,56 +170,98 @@ class Judge:
         def rows(
             masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
         ) -> Float[np.ndarray, "rows players"]:
-            return -self.gate_gradients(masks, questions, metric=metric)
+            return -self.gate_gradients(masks.astype(float), questions, metric=metric)
 
         passes = Passes.of_each(masks, questions[:, None])
-        with self._progress(SLOPE_PASSES * len(questions), what) as report:
+        with self.progress(SLOPE_PASSES * len(questions), what) as report:
             return evaluate(
                 InProcess(rows), passes, store=store,
                 progress=lambda done: report(SLOPE_PASSES * done),
             )  # fmt: skip
 
+    def stored_gradients(
+        self,
+        levels: UInt8[np.ndarray, "rows players"],
+        questions: Int[np.ndarray, " rows"],
+        *,
+        metric: str,
+        store: ScoreStore,
+    ) -> Float[np.ndarray, "rows players"]:
+        """As `gate_gradients`, for gates in 255ths, taken from the store where they are known.
+
+        Args:
+            levels: the gates. A store keeps the eight bits of each as columns of a mask.
+            questions: by their position in the judge.
+            metric: of the score.
+            store: a store for these gradients only.
+        """
+
+        def rows(
+            masks: Bool[np.ndarray, "rows bits"], questions: Int[np.ndarray, " rows"]
+        ) -> Float[np.ndarray, "rows players"]:
+            return self.gate_gradients(np.packbits(masks, axis=1) / 255, questions, metric=metric)
+
+        passes = Passes.of_each(np.unpackbits(levels, axis=1).astype(bool), questions[:, None])
+        return evaluate(InProcess(rows), passes, store=store)
+
     def gate_gradients(
         self,
-        masks: Bool[np.ndarray, "rows players"],
+        gates: Float[np.ndarray, "rows players"],
         questions: Int[np.ndarray, " rows"],
         *,
         metric: str,
     ) -> Float[np.ndarray, "rows players"]:
-        """d score / d gate, summed over a player's parts.
+        """d score / d gate, summed over a player's parts; row i is `questions[i]` under `gates[i]`.
 
-        See `headspex.hooks.gradients.gate_gradients`; row i is `questions[i]` under `masks[i]`.
+        Args:
+            gates: 1 keeps a player, 0 ablates it; see `headspex.hooks.gated`.
+            questions: by their position in the judge.
+            metric: of the score.
 
         Raises:
-            UsageError: the task has no such metric, the metric is not smooth, or heads are
-                resampled.
+            UsageError: the metric has no gradient, or some gradients are not finite.
         """
-        from headspex.hooks.gradients import gate_gradients
-
-        if metric not in SMOOTH or metric not in self._task.kind.metrics:
+        if not self._task.has_gradient(metric):
             raise UsageError(
-                f"gradients need a smooth metric ({', '.join(SMOOTH)}), but the task "
-                f"{self._task.name} is scored in {', '.join(self._task.kind.metrics)}"
+                f"gradients need a smooth metric ({', '.join(SMOOTH)}), but this one is {metric}; "
+                "choose another"
             )
-        if self._ablation["ablation"] == "resample":
-            raise UsageError("gradients by gates go with zero or mean ablation, not with resample")
-        # Gradients are of the answers alone.
-        asked = [replace(self._encoded[number], kl=False) for number in questions]
-        rows = [self._questions[number] for number in questions]
-
-        def derivatives(values: np.ndarray, part: slice) -> np.ndarray:
-            return self._task.derivatives(metric, values, rows[part], asked[part])
-
-        found = gate_gradients(
-            self._model.bridge, asked, derivatives, keep_masks=self.players.grid(masks),
-            keep_mlps=self.players.mlps(masks), fill=self._ablation["fill"],
-        )  # fmt: skip
-        if not np.isfinite(found).all():
+        found = self._gradients.of(
+            # Next tokens of the whole model are compared with only where they count.
+            [self._gated_question(number, metric) for number in questions.tolist()],
+            self.players.gates(np.asarray(gates, dtype=np.float64)),
+            lambda values, rows: self._derivatives(metric, values, questions[rows]),
+        )
+        if not np.isfinite(found.by_gate).all():
             raise UsageError(
                 f"gradients of the {metric} must be finite, but some are NaN or infinite; load the "
                 "model with dtype float32"
             )
-        return self.players.sums(found)
+        return self.players.sums(found.by_gate)
+
+    def _gated_question(self, number: int, metric: str) -> EncodedQuestion:
+        question = self._encoded[number]
+        return question if metric == KL or not question.kl else replace(question, kl=False)
+
+    def _derivatives(
+        self, metric: str, values: Float[np.ndarray, "rows width"], asked: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows width"]:
+        own = self._metric if metric == DISTANCE else metric
+        questions = [self._questions[number] for number in asked]
+        encoded = [self._gated_question(number, own) for number in asked.tolist()]
+        found = self._task.derivatives(own, values, questions, encoded)
+        if metric == DISTANCE:
+            apart = self._task.scores(own, values, questions, encoded) - self._whole[asked]
+            found = -2 * apart[:, None] * found
+        return found
+
+    @cached_property
+    def _gradients(self) -> GateGradients:
+        prepared = self._prepared
+        return GateGradients(
+            GatedModel(prepared.bridge, prepared.decoder), fill=as_tensor(self._ablation["fill"]),
+            resample=self._ablation["ablation"] == "resample",
+        )  # fmt: skip
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
         """As `headspex.hooks.output_weights.output_norms`."""

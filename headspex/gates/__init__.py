@@ -1,0 +1,1 @@
+"""Schedules from gates that are learned by gradient."""

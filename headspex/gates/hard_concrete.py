@@ -1,0 +1,53 @@
+"""Hard-concrete gates: random numbers in [0, 1], often exactly 0 or 1, that can be differentiated.
+
+Louizos, Welling & Kingma 2018 (arXiv 1712.01312), section 4 and equations 10 to 12: a sigmoid of
+logistic noise and a logit, stretched beyond [0, 1] and cut off there. Voita et al. 2019 pruned
+attention heads by them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy.special import expit, logit
+
+TEMPERATURE = 2 / 3
+LOW, HIGH = -0.1, 1.1  # of the stretched sigmoid
+_EDGE = 1e-3  # uniform noise keeps away from 0 and 1
+_SHIFT = TEMPERATURE * np.log(-LOW / HIGH)  # P(gate > 0) = sigmoid(logit - _SHIFT), equation 12
+
+Logits = Float[np.ndarray, " players"]
+Gates = Float[np.ndarray, "rows players"]
+Levels = UInt8[np.ndarray, "rows players"]  # gates in 255ths: what is asked can be stored exactly
+LEVELS = 255
+
+
+def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> tuple[Levels, Gates]:
+    """Independent gates for each row, in 255ths, and the derivatives of the gates by the logits."""
+    noise = logit(_EDGE + (1 - 2 * _EDGE) * rng.random((rows, len(logits))))
+    soft = expit((noise + logits) / TEMPERATURE)
+    stretched = LOW + (HIGH - LOW) * soft
+    slope = (HIGH - LOW) * soft * (1 - soft) / TEMPERATURE
+    levels = np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)).astype(np.uint8)
+    return levels, np.where((stretched > 0) & (stretched < 1), slope, 0.0)
+
+
+def expected_open(logits: Logits) -> float:
+    """Expected number of gates above 0."""
+    return float(expit(logits - _SHIFT).sum())
+
+
+def shifted(logits: Logits, n_open: float) -> Logits:
+    """The logits plus the constant with which so many gates are expected to be open.
+
+    Args:
+        n_open: above 0 and below the number of players.
+    """
+    low, high = -60.0, 60.0
+    for _ in range(60):  # halves the interval until floats end it
+        middle = (low + high) / 2
+        if expected_open(logits + middle) > n_open:
+            high = middle
+        else:
+            low = middle
+    return np.asarray(logits + low)

@@ -1,0 +1,99 @@
+"""Learned gates: their distribution, and what an annealed run makes of scores that are known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from headspex.gates.annealing import ROWS, learned_order, targets
+from headspex.gates.hard_concrete import LEVELS, drawn, expected_open, shifted
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-4, 4))
+def test_gates_are_open_as_often_as_expected(seed: int, logit: float) -> None:
+    levels, _ = drawn(np.full(4_000, logit), 5, rng=np.random.default_rng(seed))
+    # A gate of less than half a level is rounded to 0.
+    share = expected_open(np.full(1, logit))
+    assert (levels > 0).mean() == pytest.approx(share, abs=0.02)
+
+
+def test_gates_are_the_published_formula() -> None:
+    # Louizos et al. 2018, equations 10 and 11, at u = 1/2: the noise is 0.
+    class Half:
+        def random(self, shape: tuple[int, int]) -> np.ndarray:
+            return np.full(shape, 0.5)
+
+    logits = np.array([-3.0, -0.5, 0.0, 1.0, 3.0])
+    levels, _ = drawn(logits, 1, rng=Half())  # type: ignore[arg-type]
+    expected = np.clip(1.2 / (1 + np.exp(-logits / (2 / 3))) - 0.1, 0, 1)
+    np.testing.assert_allclose(levels[0] / LEVELS, expected, atol=0.5 / LEVELS)
+
+
+def test_slopes_are_those_of_the_gates() -> None:
+    logits, step = np.linspace(-2, 2, 200), 0.05
+    low, _ = drawn(logits - step, 50, rng=np.random.default_rng(3))
+    high, _ = drawn(logits + step, 50, rng=np.random.default_rng(3))
+    _, slopes = drawn(logits, 50, rng=np.random.default_rng(3))
+    rise = (high.astype(float) - low) / LEVELS / (2 * step)
+    inside = (low > 0) & (high < LEVELS)
+    assert np.abs(rise - slopes)[inside].max() < 0.06  # levels are rounded
+    assert not slopes[(low == LEVELS) | (high == 0)].any()
+
+
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=40), st.floats(0.02, 0.98))
+def test_a_shift_opens_exactly_so_many_gates(logits: list[float], share: float) -> None:
+    found = shifted(np.array(logits), share * len(logits))
+    assert expected_open(found) == pytest.approx(share * len(logits), abs=1e-6)
+    np.testing.assert_allclose(found - found[0], np.array(logits) - logits[0], atol=1e-9)
+
+
+@given(st.integers(4, 400), st.integers(10, 300))
+def test_targets_fall_from_all_to_a_twentieth(n_players: int, steps: int) -> None:
+    found = targets(n_players, steps)
+    assert len(found) == steps
+    assert (np.diff(found) < 0).all()
+    assert n_players > found[0]
+    assert found[-1] == pytest.approx(n_players / 20)
+
+
+def test_players_go_by_their_worth() -> None:
+    worth = np.random.default_rng(0).permutation(24) / 24
+
+    def gradient(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile(worth, (len(levels), 1))
+
+    found = learned_order(gradient, 24, 8, steps=150, rng=np.random.default_rng(1))
+    assert sorted(found.order) == list(range(24))
+    assert found.rows == 150 * ROWS
+    rank = np.empty(24)
+    rank[list(found.order)] = np.arange(24)
+    assert np.corrcoef(rank, worth)[0, 1] > 0.9
+
+
+def test_of_two_copies_one_goes_early_and_one_stays_to_the_last() -> None:
+    """Score: 1 if either copy is on, plus a little for each of ten others."""
+
+    def gradient(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        gates = levels / LEVELS
+        found = np.full(gates.shape, 0.05)
+        found[:, 0], found[:, 1] = 1 - gates[:, 1], 1 - gates[:, 0]
+        return found
+
+    for seed in range(3):
+        found = learned_order(gradient, 12, 8, steps=200, rng=np.random.default_rng(seed))
+        places = sorted(found.order.index(copy) for copy in (0, 1))
+        assert places[1] == 11
+        assert places[0] < 11
+
+
+def test_every_question_is_asked_about_equally_often() -> None:
+    asked: list[int] = []
+
+    def gradient(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        asked.extend(questions.tolist())
+        return np.asarray(expit(levels.astype(float)))
+
+    learned_order(gradient, 6, 7, steps=20, rng=np.random.default_rng(0))
+    counts = np.bincount(asked, minlength=7)
+    assert counts.max() - counts.min() <= 1
