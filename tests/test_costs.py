@@ -13,15 +13,12 @@ from run_files import files_of
 
 from headspex.budget.allocation import Allocation
 from headspex.cli.main import main
-from headspex.errors import UsageError
 from headspex.estimates import estimate as estimating
 from headspex.estimates.costs import (
-    HOUR,
     Budgets,
     Costs,
     Rates,
     Stage,
-    budgets_within,
     said_of,
     stages_of,
 )
@@ -29,7 +26,6 @@ from headspex.estimates.pace import pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
-from headspex.setup import Setup
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 
@@ -107,35 +103,6 @@ def test_all_is_said_in_lines_of_plain_words() -> None:
 )  # fmt: skip
 def test_times_are_said_in_two_digits(seconds: float, said: str) -> None:
     assert said_of(seconds) == said
-
-
-def test_the_budget_of_an_hour_is_found() -> None:
-    def cost(budget: int, verify_budget: int | None) -> float:
-        assert verify_budget is None
-        return 400 + budget / 10  # seconds; (3,600 - 400) x 10 passes are an hour
-
-    assert budgets_within(HOUR, 1_000_000, None, cost) == Budgets(32_000, None)
-
-
-def test_both_budgets_shrink_where_verification_alone_takes_too_long() -> None:
-    def cost(budget: int, verify_budget: int | None) -> float:
-        assert verify_budget is not None
-        return (budget + verify_budget) / 10
-
-    found = budgets_within(HOUR, 600_000, 300_000, cost)
-    assert found is not None
-    assert found.verify_budget is not None
-    assert 34_000 <= found.budget + found.verify_budget <= 36_000
-    assert found.budget == pytest.approx(2 * found.verify_budget, rel=0.1)
-
-
-def test_no_budget_is_named_where_the_least_run_takes_longer() -> None:
-    def cost(budget: int, verify_budget: int | None) -> float:
-        if budget < 50_000:
-            raise UsageError("too small")
-        return budget / 10
-
-    assert budgets_within(HOUR, 1_000_000, None, cost) is None
 
 
 class _Machine:
@@ -252,58 +219,3 @@ def test_a_model_that_is_very_slow_is_not_asked_at_all(
     monkeypatch.setattr(Judge, "__call__", never)
     assert main(["prune", "--model", str(model_folder), "--dry-run", *QUICK]) == 0
     assert "days on this machine, reckoned roughly" in capsys.readouterr().out
-
-
-def test_minutes_may_buy_more_than_the_default_budgets() -> None:
-    def cost(budget: int, verify_budget: int | None) -> float:
-        return 100 + 0.01 * budget + 0.01 * (verify_budget or 0)
-
-    found = budgets_within(1_300, 10_000, 5_000, cost, most=1_000)
-    assert found == Budgets(80_000, 40_000)
-    assert budgets_within(50, 10_000, 5_000, cost, most=1_000) is None
-
-
-@pytest.mark.slow
-def test_minutes_become_budgets_that_a_run_keeps(
-    model_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    # A machine's real pace would make another run every time.
-    monkeypatch.setattr(estimating, "budgets_of", lambda *_, **__: Budgets(400, 2640))
-    words = ["prune", "--model", str(model_folder), "--out", str(tmp_path / "run"), "--json"]
-    assert main([*words, "--minutes", "2"]) == 0
-    said = capsys.readouterr()
-    first = json.loads(said.out)
-    assert "--minutes 2 buy --budget 400 --verify-budget 2640 on this machine" in said.err
-    assert "--budget 400 --verify-budget 2640" in first["command"]
-    assert main([*words, "--minutes", "5"]) == 0
-    assert json.loads(capsys.readouterr().out) == first
-
-
-@pytest.mark.slow
-def test_the_budgets_of_minutes_grow_with_them_and_too_few_are_refused(four_layers: Path) -> None:
-    setup = Setup(four_layers, "mini", threads=1)
-    few, many = (estimating.budgets_of(setup, minutes, start=0.0) for minutes in (5, 50))
-    assert few.budget < many.budget
-    assert few.verify_budget is not None
-    assert many.verify_budget is not None
-    assert few.verify_budget < many.verify_budget
-    with pytest.raises(UsageError, match=r"no run of this model and task is as short as"):
-        estimating.budgets_of(setup, 1e-3, start=0.0)
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--minutes", "5", "--budget", "400"], "--minutes chooses the budgets"),
-        (["--minutes", "0"], "--minutes must be above 0"),
-        (["--minutes", "nan"], "--minutes must be above 0"),
-    ],
-)
-def test_minutes_that_cannot_be_are_refused(
-    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["prune", *words, "--out", str(tmp_path / "run")]) == 2
-    assert sentence in capsys.readouterr().err

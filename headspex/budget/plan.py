@@ -137,13 +137,7 @@ def make_plan(
             f"a run needs at least {FEWEST_QUESTIONS} search questions and {FEWEST_QUESTIONS} "
             f"held-out ones, but the task has {n_search} and {n_heldout}; add {more}"
         )
-    shares = SPARSITIES if settings.prune else ()
-    sizes = tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))
-    look_step, n_watched = settings.look_every or 0, 0
-    if settings.stop_at_faithfulness is not None and not look_step:
-        look_step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)
-    if look_step:
-        n_watched = min(WATCHED, _possible(n_players) // 8)
+    sizes, (look_step, n_watched) = _sizes(settings, n_players), _looks(settings, n_players)
     if settings.protocol == "paper":
         return Plan(
             n_players=n_players, n_search=n_search, sizes=sizes,
@@ -152,28 +146,66 @@ def make_plan(
             fresh_heldout=n_heldout, n_fresh=min(FRESH_MASKS[0], _possible(n_players) // 4),
         )  # fmt: skip
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
-    room = {
-        "most_fresh": _possible(n_players) // 4, "n_watched": n_watched,
-        "n_search": n_search, "n_heldout": n_heldout, "n_sizes": len(sizes),
-    }  # fmt: skip
+    room = _room(settings, n_players, n_search, n_heldout)
     judged = spread(verify, **room)
     if judged is None:
         raise UsageError(
             f"{argument('verify_budget')} must be at least {least_budget(**room)} to judge "
             f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
-    asked = settings.questions_per_mask
-    least = {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
+    per_mask = _fewest_asked(settings, n_search)
     budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
-    if budget < FEWEST_MASKS * least:
+    if budget < FEWEST_MASKS * per_mask:
         raise UsageError(
-            f"{argument('budget')} must be at least {FEWEST_MASKS * least}, {FEWEST_MASKS} masks "
-            f"of {least} questions each, but is {budget}"
+            f"{argument('budget')} must be at least {FEWEST_MASKS * per_mask}, {FEWEST_MASKS} "
+            f"masks of {per_mask} questions each, but is {budget}"
         )
     return Plan(
         n_players=n_players, n_search=n_search, sizes=sizes, search_budget=budget,
         n_watched=n_watched, look_step=look_step, **asdict(judged),
     )  # fmt: skip
+
+
+def least_budgets(
+    settings: Settings, *, n_players: int, n_search: int, n_heldout: int
+) -> tuple[int, int]:
+    """The least budgets of a run: for pilot and search, and to verify.
+
+    Args:
+        settings: of the run; its budgets do not matter.
+        n_players, n_search, n_heldout: as in `make_plan`.
+    """
+    verify = least_budget(**_room(settings, n_players, n_search, n_heldout))
+    return FEWEST_MASKS * _fewest_asked(settings, n_search), verify
+
+
+def _sizes(settings: Settings, n_players: int) -> tuple[int, ...]:
+    """Numbers of removed heads to verify."""
+    shares = SPARSITIES if settings.prune else ()
+    return tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))
+
+
+def _looks(settings: Settings, n_players: int) -> tuple[int, int]:
+    """Passes between two looks at the search, and masks for them; zeros without looks."""
+    step = settings.look_every or 0
+    if settings.stop_at_faithfulness is not None and not step:
+        step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)
+    return step, min(WATCHED, _possible(n_players) // 8) if step else 0
+
+
+def _room(settings: Settings, n_players: int, n_search: int, n_heldout: int) -> dict[str, int]:
+    """What a verify budget is spread over: arguments of `spread`."""
+    return {
+        "most_fresh": _possible(n_players) // 4, "n_watched": _looks(settings, n_players)[1],
+        "n_search": n_search, "n_heldout": n_heldout,
+        "n_sizes": len(_sizes(settings, n_players)),
+    }  # fmt: skip
+
+
+def _fewest_asked(settings: Settings, n_search: int) -> int:
+    """Questions of a mask of the search, at least."""
+    asked = settings.questions_per_mask
+    return {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
 
 
 def _possible(n_players: int) -> int:

@@ -60,6 +60,11 @@ def study_of_minutes(study: Study, options: argparse.Namespace, out: Path, begin
 
     if options.budget is not None or options.verify_budget is not None:
         raise UsageError("--minutes chooses the budgets, but one was given too; leave one out")
+    if study.settings.protocol == "paper":
+        raise UsageError(
+            "--minutes chooses the budgets, but --protocol paper has budgets of its own; leave one "
+            "out"
+        )
     if not 0 < options.minutes < MOST_MINUTES:
         raise UsageError(f"--minutes must be above 0 and finite, but is {options.minutes:g}")
     if RunFolder(out).run.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from math import floor, log10
+from math import ceil, floor, log10
 from typing import Any
 
 from headspex.budget.allocation import KEEP, PER_MASK, Allocation, best_count, spend
@@ -12,7 +12,6 @@ from headspex.budget.flops import MaskCosts
 from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
 from headspex.budget.plan import Plan
 from headspex.budget.verification import RIVALS
-from headspex.errors import UsageError
 from headspex.estimates.engine_time import fit_seconds, interval_seconds
 from headspex.scores.block import BLOCK, SLOPE_PASSES
 from headspex.settings import Settings
@@ -226,37 +225,39 @@ def budgets_within(
     verify_budget: int | None,
     cost: Callable[[int, int | None], float],
     *,
+    least: tuple[int, int],
     most: float = 1.0,
 ) -> Budgets | None:
-    """The largest budgets whose run takes at most this long; None if the smallest takes longer.
+    """The largest budgets whose run takes at most this long; None if the least takes longer.
+
+    Both change by the same share, until one is at its least; the other goes on alone.
 
     Args:
         seconds: of the run.
         budget: of a run with other costs.
-        verify_budget: of it, where it changes by the same share; None: it stays.
+        verify_budget: of it, where it changes; None: it stays.
         cost: seconds of a run with these budgets.
+        least: budget and verify budget of the smallest run.
         most: the largest share of these budgets.
     """
 
     def part(share: float) -> Budgets:
-        verify = None if verify_budget is None else _rounded(share * verify_budget)
-        return Budgets(_rounded(share * budget), verify)
+        searched = max(least[0], _rounded(share * budget))
+        if verify_budget is None:
+            return Budgets(searched, None)
+        return Budgets(searched, max(least[1], _rounded(share * verify_budget)))
 
-    def fits(one: Budgets) -> bool:
-        try:
-            return cost(one.budget, one.verify_budget) <= seconds
-        except UsageError:  # too small for a run; a larger one may do
-            return True
+    def fits(share: float) -> bool:
+        one = part(share)
+        return cost(one.budget, one.verify_budget) <= seconds
 
     low, high = 0.0, most
+    if not fits(low):
+        return None
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if fits(part(middle)) else (low, middle)
-    found = part(low)
-    try:
-        return found if cost(found.budget, found.verify_budget) <= seconds else None
-    except UsageError:
-        return None
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return part(low)
 
 
 def with_budgets(settings: Settings, budget: int, verify_budget: int | None) -> Settings:
@@ -271,6 +272,12 @@ def _rounded(passes: float) -> int:
         return max(1, int(passes))
     unit = 10 ** (floor(log10(passes)) - 1)
     return int(passes // unit * unit)
+
+
+def rounded_up(number: float) -> float:
+    """To two digits; for a number above 0."""
+    unit = 10.0 ** (floor(log10(number)) - 1)
+    return round(ceil(number / unit) * unit, 12)
 
 
 def _two_digits(number: float) -> float:

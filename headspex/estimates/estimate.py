@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from headspex.budget.plan import Plan, make_plan
+from headspex.budget.plan import Plan, least_budgets, make_plan
 from headspex.errors import RoomError, UsageError, argument
 from headspex.estimates.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.estimates.costs import (
@@ -24,6 +25,7 @@ from headspex.estimates.costs import (
     Stage,
     budgets_within,
     expected,
+    rounded_up,
     stages_of,
     with_budgets,
 )
@@ -85,7 +87,8 @@ def budgets_of(
 ) -> Budgets:
     """The budgets of a run that takes about so many minutes on this machine.
 
-    Search and verification grow or shrink by the same share. Takes about `PATIENCE` seconds.
+    Search and verification grow or shrink by the same share, until one is at its least. Takes
+    about `PATIENCE` seconds.
 
     Args:
         setup: to be run.
@@ -100,11 +103,12 @@ def budgets_of(
         meter = Meter(setup, store, start, clock)
         rates = meter.fine(meter.rough(), PATIENCE)
         found = meter.budgets_within(60 * minutes, rates, verify=True, most=MOST)
-    if found is None:
-        raise UsageError(
-            f"no run of this model and task is as short as {argument('minutes')} {minutes:g} on "
-            "this machine; allow more"
-        )
+        if found is None:
+            least = rounded_up(meter.seconds(rates, *meter.least) / 60)
+            raise UsageError(
+                f"{argument('minutes')} must be at least {least:g} for this model and task on "
+                f"this machine, but is {minutes:g}; allow more, or switch fewer layers"
+            )
     return found
 
 
@@ -205,17 +209,29 @@ class Meter:
         self, seconds: float, rates: Rates, *, verify: bool, most: float = 1.0
     ) -> Budgets | None:
         """As `headspex.estimates.costs.budgets_within`, of this run."""
-        settings, plan, halves = self._settings, self._plan, self._setup.halves
+        plan = self._plan
+        return budgets_within(
+            seconds, plan.search_budget, plan.verify_passes if verify else None,
+            partial(self.seconds, rates), least=self.least, most=most,
+        )  # fmt: skip
 
-        def cost(budget: int, verify_budget: int | None) -> float:
-            asked = with_budgets(settings, budget, verify_budget)
-            smaller = make_plan(
-                asked, n_players=plan.n_players, n_search=len(halves[0]), n_heldout=len(halves[1])
-            )
-            return sum(stage.seconds for stage in self._stages(smaller, asked, rates))
+    @property
+    def least(self) -> tuple[int, int]:
+        """The least budgets of this run."""
+        search, heldout = self._setup.halves
+        return least_budgets(
+            self._settings, n_players=self._plan.n_players, n_search=len(search),
+            n_heldout=len(heldout),
+        )  # fmt: skip
 
-        verify_budget = plan.verify_passes if verify else None
-        return budgets_within(seconds, plan.search_budget, verify_budget, cost, most=most)
+    def seconds(self, rates: Rates, budget: int, verify_budget: int | None) -> float:
+        """Of this run with other budgets."""
+        asked = with_budgets(self._settings, budget, verify_budget)
+        search, heldout = self._setup.halves
+        plan = make_plan(
+            asked, n_players=self._plan.n_players, n_search=len(search), n_heldout=len(heldout)
+        )
+        return sum(stage.seconds for stage in self._stages(plan, asked, rates))
 
     def _parts(self, rates: Rates) -> dict[str, float]:
         """Seconds of what is worth blocks of its own, named as in `Rates`."""
