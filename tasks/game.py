@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headspex.errors import UsageError, argument
-from headspex.tasks.prompts import EncodedQuestion, Prompt, tokens_of, written
+from headspex.tasks.prompts import EncodedQuestion, Prompt, as_prompt, tokens_of, written
 from headspex.tasks.questions import Question
 from headspex.tasks.scoring import DISTANCE
 from headspex.tasks.task import Task, checked
@@ -100,10 +100,10 @@ def game(
             f"a metric is a function (logits, batch) -> [batch], but got {type(metric).__name__}"
         )
     called = str(name or getattr(metric, "__name__", type(metric).__name__))
-    clean = [_prompt(one) for one in prompts]
+    clean = [as_prompt(one) for one in prompts]
     other: list[Prompt | None] = [None] * len(clean)
     if corrupted is not None:
-        other = [_prompt(one) for one in corrupted]
+        other = [as_prompt(one) for one in corrupted]
     if not clean:
         raise UsageError(f"{called} has no prompts; give it at least 20")
     if len(other) != len(clean):
@@ -166,15 +166,6 @@ def game(
         closeness=DISTANCE,
     )
     return checked(called, (), (), questions, kind=kind)
-
-
-def _prompt(given: Any) -> Prompt:
-    if isinstance(given, str):
-        return given
-    ids = given.tolist() if hasattr(given, "tolist") else given
-    if not isinstance(ids, list | tuple) or not all(isinstance(token, int) for token in ids):
-        raise UsageError(f"a prompt is a text or a list of token ids, but got {str(given)[:40]!r}")
-    return tuple(ids)
 
 
 def _score(

@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from scipy.special import logsumexp
 
 from headspex.errors import UsageError, argument
-from headspex.tasks.prompts import EncodedQuestion, Prompt, tokens_of, written
+from headspex.tasks.prompts import EncodedQuestion, Prompt, as_prompt, tokens_of, written
 from headspex.tasks.questions import Question
 from headspex.tasks.task import Task, checked
 from headspex.tasks.task_types import Prompting, Scores, TaskType, Values, WorkedExamples
@@ -42,17 +42,18 @@ class Pair(Question):
     @classmethod
     def of(
         cls,
-        clean: Prompt,
+        clean: str | Sequence[int],
         answers: Sequence[Token],
         wrong: Sequence[Token],
         *,
-        corrupted: Prompt | None = None,
+        corrupted: str | Sequence[int] | None = None,
         place: str = "the pair",
     ) -> Self:
         """A pair, with what it is identified by.
 
         Raises:
-            UsageError: no right or no wrong token, or one that is both.
+            UsageError: no right or no wrong token, one that is both, or a prompt that is neither
+                a text nor token ids.
         """
         for name, tokens in (("answers", answers), ("wrong", wrong)):
             if not tokens:
@@ -62,9 +63,10 @@ class Pair(Question):
                 f"{place}: a token is right or wrong, but {min(map(repr, both))} is in answers and "
                 "in wrong; remove it from one"
             )
-        identity = [corrupted, list(answers), list(wrong)]
+        given, other = as_prompt(clean), None if corrupted is None else as_prompt(corrupted)
+        identity = [other, list(answers), list(wrong)]
         return cls(
-            "", written(clean), (json.dumps(identity),), clean=clean, corrupted=corrupted,
+            "", written(given), (json.dumps(identity),), clean=given, corrupted=other,
             answers=tuple(answers), wrong=tuple(wrong), place=place,
         )  # fmt: skip
 

@@ -90,6 +90,20 @@ STYLES = {
 }
 
 
+def as_prompt(given: Any) -> Prompt:
+    """A text or token ids, such as a list or a row of a tensor.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(given, str):
+        return given
+    ids = given.tolist() if hasattr(given, "tolist") else given
+    if not isinstance(ids, list | tuple) or not all(isinstance(token, int) for token in ids):
+        raise UsageError(f"a prompt is a text or a list of token ids, but got {str(given)[:40]!r}")
+    return tuple(ids)
+
+
 def tokens_of(prompt: Prompt, tokenizer: Any) -> tuple[int, ...]:
     """Token ids of a prompt; of a text with what the tokenizer puts first."""
     if not isinstance(prompt, str):

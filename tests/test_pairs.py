@@ -156,6 +156,13 @@ def test_answers_that_cannot_be_compared_are_refused(answers: Any, wrong: Any, s
         Pair.of((1, 2), answers, wrong, place="made 7")
 
 
+def test_prompts_are_texts_or_token_ids_in_any_row() -> None:
+    asked = Pair.of((1, 2), [3], [4], corrupted=(1, 5))
+    assert Pair.of([1, 2], [3], [4], corrupted=torch.tensor([1, 5])) == asked  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a prompt is a text or a list of token ids, but got '5'"):
+        Pair.of(5, [3], [4])  # type: ignore[arg-type]
+
+
 def test_what_a_tokenizer_makes_of_a_pair_is_checked() -> None:
     from made_models import byte_tokenizer
 
