@@ -178,6 +178,20 @@ class Settings:
         """Whether the prompt style is another one than that of the protocol."""
         return self.prompt_style != type(self)(protocol=self.protocol).prompt_style
 
+    def refuse_loading(self) -> None:
+        """Refuse what a task is loaded by, where it is an object.
+
+        Raises:
+            UsageError: one of these settings was given.
+        """
+        for name in ("prompts", "subjects", "data_dir"):
+            value = getattr(self, name)
+            if value not in (None, ()):
+                raise UsageError(
+                    f"{name} goes with a task given by its name, but task {self.task} is an object "
+                    f"and {name} is {value}; leave it out, or choose when you make the task"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as in run.json."""
         return {**asdict(self), "subjects": list(self.subjects)}

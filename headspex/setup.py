@@ -94,11 +94,8 @@ class Setup:
         self._given_model, self._given_task, self._tokenizer = model, task, tokenizer
         self.by_name = isinstance(model, str) and not isinstance(task, Task)
         known = [field.name for field in fields(Settings)]
-        for name in settings:
-            if name not in known:
-                raise UsageError(
-                    f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}"
-                )
+        if (name := next((one for one in settings if one not in known), None)) is not None:
+            raise UsageError(f"no setting {name!r}{near(name, known)}; known: {', '.join(known)}")
         named: dict[str, Any] = {
             "model": model if isinstance(model, str) else type(model).__name__,
             "task": task.name if isinstance(task, Task) else task,
@@ -106,6 +103,8 @@ class Setup:
             **settings,
         }
         self.settings = Settings(**named)
+        if isinstance(task, Task):
+            self.settings.refuse_loading()
         self.seconds: dict[str, float] = {}
         self.watch = Watch()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
@@ -87,18 +87,21 @@ def load_model(
         tokenizer: for objects; a bridge may bring its own.
         revision: branch, tag or commit of a Hub repository.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto" takes the first of cuda, mps and cpu that
-            the machine has. Objects stay where they are.
+            the machine has. Objects stay where they are; another device is refused.
         dtype: "float32", "bfloat16" or "float16"; "auto" is the checkpoint's own on an
-            accelerator, and float32 on a CPU with enough memory. Objects stay as they are.
+            accelerator, and float32 on a CPU with enough memory. Objects stay as they are; another
+            dtype is refused.
         adapter: folder of a PEFT adapter to merge into the weights; an adapter that merely lies
             beside them is ignored.
 
     Raises:
         UsageError: the name is unknown, or the model is absent, gated, broken, or not a decoder
-            that headspex knows.
+            that headspex knows; or an object is to be another one than it is.
     """
     if not isinstance(model, str | os.PathLike):
-        return _from_object(model, tokenizer, adapter)
+        found = _from_object(model, tokenizer, adapter)
+        _refuse_changes(found, revision=revision, device=device, dtype=dtype)
+        return found
     chosen_device = choose_device(device)
     if dtype != AUTO:
         check_dtype(dtype)
@@ -157,6 +160,21 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
             "pass load_model(model, tokenizer=...)"
         )
     return _loaded(bridge, tokenizer, architecture, adapter=folder)
+
+
+def _refuse_changes(found: LoadedModel, *, revision: str | None, device: str, dtype: str) -> None:
+    """Refuse what an object's loading has decided already, where something else was asked for."""
+    given = (
+        ("revision", revision, ""),
+        ("device", device, found.device),
+        ("dtype", dtype, found.dtype),
+    )
+    for name, value, own in given:
+        if value not in (None, AUTO) and not own.startswith(str(value)):  # cuda is cuda:0, too
+            raise UsageError(
+                f"a model given as an object stays as it is, but {argument(name)} is {value}; "
+                "leave it out, or load the model so"
+            )
 
 
 def _loaded(

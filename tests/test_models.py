@@ -12,6 +12,7 @@ from headspex.errors import UsageError
 from headspex.hooks import ALIASES, load_model
 from headspex.hooks.sources import find_source
 from headspex.support.notice import say_once
+from headspex.tiny.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +268,11 @@ def test_where_the_hub_has_no_model_an_installed_package_serves(
     assert packaged.or_packaged(find_source("org/other")).on_hub
     monkeypatch.setattr(packaged, "_on_hub", lambda name: True)
     assert packaged.or_packaged(find_source("org/made")).on_hub
+
+
+@pytest.mark.parametrize("asked", [{"revision": "main"}, {"device": "cuda"}, {"dtype": "bfloat16"}])
+def test_what_an_object_is_not_is_refused(asked: dict[str, str], llama_bridge: Any) -> None:
+    with pytest.raises(UsageError, match=f"stays as it is, but {next(iter(asked))} is"):
+        load_model(llama_bridge, tokenizer=build_tokenizer(), **asked)
+    loaded = load_model(llama_bridge, tokenizer=build_tokenizer(), device="cpu", dtype="float32")
+    assert loaded.bridge is llama_bridge

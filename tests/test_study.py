@@ -345,6 +345,24 @@ def test_a_study_refuses_what_is_no_such_setting(settings: dict[str, Any], sente
         headspex.Study("tiny", **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"prompts": 50}, "prompts goes with a task given by its name, but .* and prompts is 50"),
+        ({"subjects": ["copying"]}, "subjects goes with a task given by its name"),
+        ({"data_dir": "data"}, "data_dir goes with a task given by its name"),
+    ],
+)
+def test_what_a_task_is_loaded_by_is_refused_beside_one_that_is_loaded(
+    settings: dict[str, Any], sentence: str
+) -> None:
+    import headspex
+    from headspex.tasks import load_task
+
+    with pytest.raises(UsageError, match=sentence):
+        headspex.Study("tiny", load_task("mini"), **settings)
+
+
 def test_settings_of_numpy_are_kept_as_numbers_of_python() -> None:
     import headspex
 
