@@ -60,8 +60,8 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     base, revision = content.get("base_model_name_or_path"), content.get("revision")
     if not isinstance(base, str) or not base:
         raise UsageError(
-            f"{folder} is an adapter whose {CONFIG} names no base model; give it as "
-            f"{argument('model')} BASE {argument('adapter')} {folder}"
+            f"{folder} is an adapter whose {CONFIG} names no base model; give the base as "
+            f"{argument('model')}, and {folder} as {argument('adapter')}"
         )
     return base, revision if isinstance(revision, str) and revision else None
 

@@ -125,12 +125,12 @@ def _adapted(name: str, folder: Path) -> Source:
     except UsageError as error:
         raise UsageError(
             f"{name} is an adapter of {base}, which cannot be found ({error}); give the base as "
-            f"{argument('model')} BASE {argument('adapter')} {name}"
+            f"{argument('model')}, and {name} as {argument('adapter')}"
         ) from error
     if found.adapter is not None:
         raise UsageError(
             f"{name} is an adapter of {base}, which is itself an adapter; merge {base}, save the "
-            f"model, and give it as {argument('model')} BASE {argument('adapter')} {name}"
+            f"model, and give it as {argument('model')}, with {name} as {argument('adapter')}"
         )
     return replace(found, name=name, adapter=folder)
 

@@ -95,7 +95,10 @@ def test_it_is_merged_in_the_stored_type_whatever_type_is_asked_for(
             {"base_model_name_or_path": "./nowhere"},
             "is an adapter of ./nowhere, which cannot be found",
         ),
-        ({"base_model_name_or_path": None}, "names no base model; give it as model BASE"),
+        (
+            {"base_model_name_or_path": None},
+            "names no base model; give the base as model, and .* as adapter$",
+        ),
         ({"task_type": "SEQ_CLS"}, "adapter of a language model.*trained for SEQ_CLS"),
     ],
 )
