@@ -17,6 +17,10 @@ class RoomError(UsageError):
     """What was asked does not fit into memory; something smaller may."""
 
 
+class NoGradientError(UsageError):
+    """A score has no gradient by gates; something that asks for values only may do."""
+
+
 _OTHER_FLAGS = {"subjects": "subject"}  # where the flag is not the argument's name
 _as_flags: ContextVar[bool] = ContextVar("arguments are named as flags", default=False)
 

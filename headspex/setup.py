@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
+from headspex.budget.refinement import refined_by
 from headspex.errors import UsageError, argument
 from headspex.hooks import LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
@@ -42,7 +43,6 @@ from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.objective import Objective, objective_of
 from headspex.tasks.questions import near
-from headspex.tasks.scoring import KL
 from headspex.tasks.vocabulary import check_questions, vocabulary_of
 
 VERSIONS = ("headspex", "torch", "transformers", "transformer-lens", "xgboost", "numpy")
@@ -150,14 +150,9 @@ class Setup:
         return objective_of(self.task, metric=self.metric, wanted=self.settings.objective)
 
     @property
-    def has_slopes(self) -> bool:
-        """Whether a walk uses slopes of the score, which needs a smooth score.
-
-        With rescaling it is not. Nor is the log-probability of a single answer, which falls
-        abruptly: on `mini` with half of the heads removed (4 seeds), 88 % of the answers were right
-        after walks with its slopes, and 99 % without.
-        """
-        return self.task.kind.sloped and not self.settings.rescale and self.objective.aim != KL
+    def refined_by(self) -> str:
+        """How its schedule is refined; see `headspex.budget.refinement`."""
+        return refined_by(self.task, self.objective.aim, rescale=self.settings.rescale)
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from headspex.errors import RoomError, UsageError, argument
+from headspex.errors import NoGradientError, RoomError, argument
 from headspex.hooks.answers import divergence, exact_log_probs
 from headspex.hooks.gated import GatedModel, Gates, Logits
 from headspex.hooks.inputs import Pass, passes
@@ -73,7 +73,7 @@ class GateGradients:
             derivatives: of scores with respect to measured values; absent ones are -inf.
 
         Raises:
-            UsageError: a metric of one's own that torch cannot differentiate.
+            NoGradientError: a metric of one's own that torch cannot differentiate.
             RoomError: a single question does not fit into memory.
         """
         width = max((one.width for one in encoded), default=0)
@@ -152,7 +152,7 @@ class GateGradients:
         logits = self._logits(inputs, gates, last if asked[0].last_only else None)
         values = metric_values(asked, logits)
         if not values.requires_grad:
-            raise UsageError(
+            raise NoGradientError(
                 f"gradients need a metric that torch can differentiate, but {asked[0].called} "
                 "returns numbers without a gradient; compute it by torch operations"
             )

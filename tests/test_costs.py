@@ -43,7 +43,7 @@ RATES = Rates(
 
 
 def test_stages_have_the_passes_of_the_plan_at_the_pace_of_their_kind() -> None:
-    found = {s.name: s for s in stages_of(PLAN, Settings(), SPENT, RATES, by_slopes=False)}
+    found = {s.name: s for s in stages_of(PLAN, Settings(), SPENT, RATES, by="values")}
     assert (found["pilot"].passes, found["search"].passes) == (60, 940)
     assert found["pilot"].seconds == pytest.approx(6.0)
     assert found["search"].seconds == pytest.approx(94.0)
@@ -55,7 +55,7 @@ def test_stages_have_the_passes_of_the_plan_at_the_pace_of_their_kind() -> None:
     assert found["verify schedules"].seconds == pytest.approx(210 * 0.4)
     walked = PLAN.walking(by_slopes=False).passes
     assert found["refine the schedule"].seconds == pytest.approx(walked * 0.3)
-    assert sum(s.passes for s in found.values()) == PLAN.passes_total(1, by_slopes=False)
+    assert sum(s.passes for s in found.values()) == PLAN.passes_total(1, "values")
 
 
 def test_slopes_are_counted_apart_from_other_passes_of_a_walk() -> None:
@@ -64,7 +64,7 @@ def test_slopes_are_counted_apart_from_other_passes_of_a_walk() -> None:
     assert walking.slopes
     sloped = walking.slopes * 3 * 100  # three passes for each of 100 questions
     (walk,) = (
-        s for s in stages_of(plan, Settings(), SPENT, RATES, by_slopes=True) if "refine" in s.name
+        s for s in stages_of(plan, Settings(), SPENT, RATES, by="slopes") if "refine" in s.name
     )
     assert walk.seconds == pytest.approx((walking.passes - sloped) * 0.3 + sloped * 0.5)
 

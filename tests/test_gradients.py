@@ -309,8 +309,16 @@ def test_what_is_no_smooth_score_has_no_gradient(model_folder: Path) -> None:
             judge.gate_gradients(whole, np.zeros(1, dtype=int), metric="accuracy")
 
 
-def test_walks_take_slopes_of_texts(story: Path, model_folder: Path) -> None:
+def test_schedules_are_refined_by_gradients_where_the_score_has_useful_ones(
+    story: Path, model_folder: Path
+) -> None:
+    def refined_by(task: str, **settings: Any) -> str:
+        return Study(model_folder, task, **settings).refined_by
+
     text = f"text:{story}"
-    assert Study(model_folder, text).has_slopes
-    assert not Study(model_folder, text, rescale=True).has_slopes
-    assert not Study(model_folder, "mini", metric="logprob").has_slopes
+    assert refined_by(text) == "slopes"
+    assert refined_by(text, rescale=True) == "values"
+    assert refined_by(text, objective="match") == "gates"
+    assert refined_by("mini") == refined_by("mini", metric="logprob") == "values"
+    assert refined_by("mini", metric="kl") == "gates"
+    assert refined_by("mini", metric="kl", rescale=True) == "values"

@@ -17,7 +17,7 @@ LINKED = ("hooks", "tasks", "figures")  # that lie beside the package
 # Each room may import those above it. A name is a folder, or a module in the root.
 FLOORS = [
     "errors", "support", "units", "presets", "players", "mask_file", "settings", "tiny", "engine",
-    "schedules", "walk", "tasks", "hooks", "scores", "budget", "setup", "estimates", "runs",
+    "schedules", "gates", "walk", "tasks", "hooks", "scores", "budget", "setup", "estimates", "runs",
     "figures", "report", "study", "comparison", "evaluation", "export", "rescheduling",
     "features", "data", "cli",
 ]  # fmt: skip
@@ -96,7 +96,7 @@ def test_a_room_imports_only_what_it_stands_on() -> None:
     assert upward == []
 
 
-@pytest.mark.parametrize("room", ["engine", "schedules", "walk"])
+@pytest.mark.parametrize("room", ["engine", "schedules", "gates", "walk"])
 def test_the_engine_knows_numbers_only(room: str) -> None:
     below = {"errors", "support", "units", "players", "engine", "schedules", "walk"}
     for module in _modules():

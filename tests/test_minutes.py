@@ -95,7 +95,7 @@ def _of_ioi(budget: int, verify_budget: int | None) -> float:
     asked = with_budgets(IOI, budget, verify_budget)
     plan = make_plan(asked, n_players=HEADS, n_search=100, n_heldout=100)
     spent = expected(plan, asked, pytest.fail)  # everything was asked for: nothing is reckoned
-    return sum(s.seconds for s in stages_of(plan, asked, spent, RATES, by_slopes=True, fits=2))
+    return sum(s.seconds for s in stages_of(plan, asked, spent, RATES, by="slopes", fits=2))
 
 
 def _bought(seconds: float) -> Budgets | None:

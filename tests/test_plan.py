@@ -75,7 +75,8 @@ def test_a_walk_costs_at_most_its_share(
     if walking.questions > FEWEST_WALK_QUESTIONS:
         assert walking.passes <= WALK_SHARE * budget
     assert 2 <= walking.questions <= plan.n_search
-    total = plan.passes_total(2, by_slopes=by_slopes) - plan.passes_total(0, by_slopes=by_slopes)
+    by = "slopes" if by_slopes else "values"
+    total = plan.passes_total(2, by) - plan.passes_total(0, by)
     assert total == 2 * walking.passes
 
 

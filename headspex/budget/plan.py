@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from headspex.budget.refinement import GATES, SLOPES
 from headspex.budget.verification import (
     FEWEST_QUESTIONS,
     FRESH_MASKS,
@@ -14,11 +15,14 @@ from headspex.budget.verification import (
     spread,
 )
 from headspex.errors import UsageError, argument
+from headspex.gates.annealing import ROWS
+from headspex.gates.sizes import GateSizes, gate_sizes
 from headspex.presets import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
 from headspex.scores.block import SLOPE_PASSES
 from headspex.settings import Settings
 from headspex.units import plural
+from headspex.walk.gate_gradients import sloped_questions
 from headspex.walk.sizes import WalkSizes, walk_sizes
 
 SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
@@ -94,10 +98,34 @@ class Plan:
             slope_passes=SLOPE_PASSES if by_slopes else None,
         )
 
-    def passes_total(self, rounds: int, *, by_slopes: bool) -> int:
-        """Most passes of a whole run with this many rounds of refinement."""
-        walked = rounds * self.walking(by_slopes=by_slopes).passes if rounds else 0
-        return self.search_budget + self.verify_passes + walked
+    @property
+    def learning(self) -> GateSizes:
+        """The sizes of a round of refinement by learned gates."""
+        return gate_sizes(
+            n_questions=self.n_search, sizes=self.sizes, search_budget=self.search_budget,
+            slope_passes=SLOPE_PASSES,
+        )  # fmt: skip
+
+    def passes_total(self, rounds: int, by: str) -> int:
+        """Most passes of a whole run with this many rounds of refinement.
+
+        Args:
+            rounds: of refinement.
+            by: see `headspex.budget.refinement`.
+        """
+        return self.search_budget + self.verify_passes + rounds * self.refine_passes(by)
+
+    def refine_passes(self, by: str) -> int:
+        """Passes of a round of refinement, at most."""
+        return (self.learning if by == GATES else self.walking(by_slopes=by == SLOPES)).passes
+
+    def gradient_passes(self, by: str) -> int:
+        """How many of them are gradients."""
+        rows = self.learning.steps * ROWS
+        if by != GATES:
+            slopes = self.walking(by_slopes=by == SLOPES).slopes
+            rows = slopes * sloped_questions(self.n_search)
+        return SLOPE_PASSES * rows
 
     @property
     def verify_passes(self) -> int:

@@ -11,12 +11,12 @@ from headspex.budget.allocation import KEEP, PER_MASK, Allocation, best_count, s
 from headspex.budget.flops import MaskCosts
 from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
 from headspex.budget.plan import Plan
+from headspex.budget.refinement import GATES
 from headspex.budget.verification import RIVALS
 from headspex.estimates.engine_time import fit_seconds, interval_seconds
-from headspex.scores.block import BLOCK, SLOPE_PASSES
+from headspex.scores.block import BLOCK
 from headspex.settings import Settings
 from headspex.units import plural
-from headspex.walk.gate_gradients import sloped_questions
 
 # What the pilot of the shipped run sees where it settles. Another model's masks may differ less;
 # what depends on that is how many masks a budget is, and so only a part of the time.
@@ -168,7 +168,7 @@ def stages_of(
     spent: Allocation,
     rates: Rates,
     *,
-    by_slopes: bool,
+    by: str,
     fits: int = 1,
 ) -> tuple[Stage, ...]:
     """What a run does, in the order in which it is done.
@@ -178,7 +178,7 @@ def stages_of(
         settings: of the run.
         spent: how the search spends its budget.
         rates: of the machine.
-        by_slopes: whether the score has slopes.
+        by: how schedules are refined; see `headspex.budget.refinement`.
         fits: spectra of the search: 2 if schedules are found by another score than is explained.
     """
 
@@ -205,11 +205,10 @@ def stages_of(
         Stage("score fresh masks", n, n * rates.fresh),
     ]
     if rounds := settings.refine:
-        walking = plan.walking(by_slopes=by_slopes)
-        sloped = walking.slopes * SLOPE_PASSES * sloped_questions(plan.n_search)
-        walked = (walking.passes - sloped) * rates.walk + sloped * rates.slope
-        refits = (rounds - 1) * fit(spent.n_masks)
-        n = rounds * walking.passes
+        n, gradients = plan.refine_passes(by), plan.gradient_passes(by)
+        walked = (n - gradients) * rates.walk + gradients * rates.slope
+        refits = 0.0 if by == GATES else (rounds - 1) * fit(spent.n_masks)
+        n *= rounds
         found.append(Stage("refine the schedule", n, rounds * walked + refits))
     n = (1 + len(plan.sizes)) * plan.n_heldout + len(plan.sizes) * RIVALS * plan.n_compared
     found += [

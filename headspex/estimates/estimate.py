@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from headspex.budget.plan import Plan, least_budgets, make_plan
-from headspex.errors import RoomError, UsageError, argument
+from headspex.budget.refinement import GATES, SLOPES
+from headspex.errors import NoGradientError, RoomError, UsageError, argument
 from headspex.estimates.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.estimates.costs import (
     HOUR,
@@ -175,7 +176,7 @@ class Meter:
         """All that these rates say of the run."""
         setup, plan = self._setup, self._plan
         weights = list(setup.model.bridge.original_model.parameters())
-        passes_total = plan.passes_total(self._settings.refine, by_slopes=setup.has_slopes)
+        passes_total = plan.passes_total(self._settings.refine, setup.refined_by)
         found = Costs(
             players=plan.n_players,
             unit=self._settings.unit,
@@ -196,7 +197,7 @@ class Meter:
             spent = expected(plan, settings, lambda: self._work.masks)
         objective = self._setup.objective
         return stages_of(
-            plan, settings, spent, rates, by_slopes=self._setup.has_slopes,
+            plan, settings, spent, rates, by=self._setup.refined_by,
             fits=len({objective.metric, objective.aim}),
         )  # fmt: skip
 
@@ -238,14 +239,16 @@ class Meter:
         stages = self._stages(self._plan, self._settings, rates)
         walk = sum(stage.seconds for stage in stages if stage.name == "refine the schedule")
         search = sum(stage.seconds for stage in stages if stage.passes) - walk
-        if self._plan.walking(by_slopes=self._setup.has_slopes).slopes:
+        if self._plan.gradient_passes(self._setup.refined_by):
             return {"search": search, "walk": walk / 2, "slope": walk / 2}
         return {"search": search, "walk": walk}
 
     def _rates(self, search: float, *, measured: bool = True) -> Rates:
         """All from the pace of the search, by arithmetic."""
         plan, work, per_mask = self._plan, self._work, self._spent.questions_per_mask
-        walking = plan.walking(by_slopes=self._setup.has_slopes)
+        by = self._setup.refined_by
+        walking = plan.walking(by_slopes=by == SLOPES)
+        together = plan.learning.questions if by == GATES else walking.questions
 
         def alike(count: int) -> float:
             return search * work.of_pass(count) / work.of_pass(per_mask)
@@ -256,7 +259,7 @@ class Meter:
             once=self._warm + search * (work.below / work.of_pass(per_mask) + means),
             search=search,
             fresh=alike(plan.fresh_search + plan.fresh_heldout),
-            walk=alike(walking.questions),
+            walk=alike(together),
             schedules=alike(plan.n_compared),
             slope=alike(1),
             slowness=1.0,
@@ -267,7 +270,7 @@ class Meter:
         """Seconds of a pass of a part."""
         most = BLOCK
         if part == "walk":
-            walking = self._plan.walking(by_slopes=self._setup.has_slopes)
+            walking = self._plan.walking(by_slopes=self._setup.refined_by == SLOPES)
             most = min(BLOCK, CANDIDATES * walking.questions)
         if part == "slope":
             most = SLOPED
@@ -276,15 +279,15 @@ class Meter:
                 lambda block: self._ask(part, block), self._pairs(part), most=most,
                 patience=patience, clock=self._clock,
             )  # fmt: skip
-        except RoomError:  # the run will say so, and go on without slopes
+        except (RoomError, NoGradientError):  # the run will say so, and go on without gradients
             return 0.0
         return found / SLOPE_PASSES if part == "slope" else found
 
     def _ask(self, part: str, block: Block) -> None:
         raise_if_interrupted()  # a block may take seconds
         if part == "slope":
-            metric = self._setup.metric
-            self._judge.gate_gradients(block.masks, block.questions, metric=metric)
+            aim = self._setup.objective.aim
+            self._judge.gate_gradients(block.masks, block.questions, metric=aim)
         else:
             self._judge(block.masks, block.questions)
 

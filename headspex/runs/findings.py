@@ -11,6 +11,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from headspex.budget.allocation import Allocation
+from headspex.budget.refinement import GATES
 from headspex.budget.sample import Sample, draw_sample
 from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
@@ -20,8 +21,10 @@ from headspex.engine.observations import Observations
 from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
+from headspex.errors import NoGradientError, RoomError
 from headspex.runs.curve import CurvePoint, whole_model
 from headspex.runs.interactions_table import Interaction, interaction_table
+from headspex.runs.learning import learned
 from headspex.runs.refinement import Refined, refined
 from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import Schedule, prune_schedule, random_schedule
@@ -172,10 +175,7 @@ def find(
     refinement = None
     if settings.refine:
         with setup.timed("refine the schedule"):
-            refinement = refined(
-                judge, sample, by_aim, steering, plan=plan, rounds=settings.refine,
-                metric=aim, slopes=slopes, seed=settings.seed, threads=settings.threads,
-            )  # fmt: skip
+            refinement = _refined(setup, judge, sample, by_aim, steering, best, slopes)
         best = refinement.schedule
     own = {"proxyspex": [best]}
     others = {
@@ -220,6 +220,32 @@ def find(
         may_cost=may_cost,
         losses=losses,
         free=free_size(losses, plan.sizes, may_cost=may_cost),
+    )  # fmt: skip
+
+
+def _refined(
+    setup: Setup,
+    judge: Judge,
+    sample: Sample,
+    scores: Float[np.ndarray, " passes"],
+    spectrum: Spectrum,
+    proposed: Schedule,
+    slopes: ScoreStore | None,
+) -> Refined:
+    """The schedule by learned gates where the score has a gradient, else by a walk."""
+    settings, aim = setup.settings, setup.objective.aim
+    if slopes is not None and setup.refined_by == GATES:
+        try:
+            return learned(
+                judge, sample, proposed, spectrum, plan=setup.plan, rounds=settings.refine,
+                metric=aim, gradients=slopes, seed=settings.seed,
+            )  # fmt: skip
+        except (RoomError, NoGradientError) as error:
+            print(f"headspex: refining by a walk on the model, as {error}", file=sys.stderr)
+        slopes = None
+    return refined(
+        judge, sample, scores, spectrum, plan=setup.plan, rounds=settings.refine, metric=aim,
+        slopes=slopes, seed=settings.seed, threads=settings.threads,
     )  # fmt: skip
 
 

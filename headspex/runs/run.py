@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
+from headspex.budget.refinement import GATES, SLOPES, VALUES
 from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
 from headspex.runs.finished_run import FinishedRun
@@ -108,7 +109,7 @@ def open_run(
         earlier = folder.begin(setup.identity)
         plan = setup.plan
         rounds = setup.settings.refine
-        passes_total = plan.passes_total(rounds, by_slopes=setup.has_slopes)
+        passes_total = plan.passes_total(rounds, setup.refined_by)
         setup.watch = Watch(folder.status, passes_total)
         fill, fill_entry = None, None
         if setup.settings.ablation == "mean":
@@ -119,8 +120,9 @@ def open_run(
             workers = ray_workers(setup, fill, address=ray, cpus_per_worker=cpus_per_worker)
         scored_by = setup.scored_by(fill)
         sloped: Any = nullcontext()
-        if rounds and setup.has_slopes:
-            sloped = ScoreStore(folder.slopes, {**scored_by, "slopes_of": setup.metric})
+        if rounds and setup.refined_by != VALUES:
+            of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
+            sloped = ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})
         with ScoreStore(folder.scores, scored_by) as store, sloped as slopes, workers as measuring:
             judge = setup.judge(store, fill=fill, workers=measuring)
             yield OpenRun(folder, judge, slopes, fill_entry, earlier)

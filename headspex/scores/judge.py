@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from headspex.errors import UsageError
+from headspex.errors import NoGradientError, UsageError
 from headspex.hooks import LoadedModel, mean_activations
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
@@ -219,10 +219,11 @@ class Judge:
             metric: of the score.
 
         Raises:
-            UsageError: the metric has no gradient, or some gradients are not finite.
+            NoGradientError: the metric has none.
+            UsageError: some gradients are not finite.
         """
         if not self._task.has_gradient(metric):
-            raise UsageError(
+            raise NoGradientError(
                 f"gradients need a smooth metric ({', '.join(SMOOTH)}), but this one is {metric}; "
                 "choose another"
             )

@@ -1,0 +1,49 @@
+"""How many gradient steps learned gates take, decided before the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headspex.gates.annealing import ROWS
+
+SHARE = 1.5  # of the search budget: what gates may spend on top of it
+MOST_STEPS = 400  # more made schedules no better
+FEWEST_STEPS = 30
+CHOSEN = 1 / 16  # of that: for the choice between the schedules that are proposed
+
+
+@dataclass(frozen=True)
+class GateSizes:
+    """The sizes of one run of learned gates.
+
+    Attributes:
+        steps: of `ROWS` questions each.
+        questions: on which each proposed schedule is scored, at every size.
+        passes: in all, at most.
+    """
+
+    steps: int
+    questions: int
+    passes: int
+
+
+def gate_sizes(
+    *, n_questions: int, sizes: Sequence[int], search_budget: int, slope_passes: int
+) -> GateSizes:
+    """Divide the passes between the steps and the choice.
+
+    Args:
+        n_questions: of the search.
+        sizes: numbers of players removed that are judged.
+        search_budget: passes of pilot and search.
+        slope_passes: cost of one question's gradient.
+    """
+    if not sizes:
+        return GateSizes(0, 0, 0)
+    step = ROWS * slope_passes
+    budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHOSEN))
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, int((1 - CHOSEN) * budget) // step))
+    proposed = 2 * len(sizes)
+    questions = min(n_questions, max(1, int(CHOSEN * budget) // proposed))
+    return GateSizes(steps, questions, steps * step + proposed * questions)
