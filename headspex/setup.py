@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self, Unpack
@@ -201,6 +201,7 @@ class Setup:
         return make_plan(
             self.settings, n_players=len(self.players), n_search=len(search),
             n_heldout=len(heldout), more=self.task.kind.more,
+            circuits=self.objective.circuits_in is not None,
         )  # fmt: skip
 
     def replanned(self, settings: Settings, plan: Plan | None = None) -> Self:
@@ -240,8 +241,7 @@ class Setup:
             **settings,
             "metric": self.metric,
             "objective": self.objective.name,
-            **asdict(self.plan),
-            "sizes": list(self.plan.sizes),
+            **self.plan.to_dict(),
             "device": self.model.device,
             "dtype": self.model.dtype,
             "versions": {name: version(name) for name in VERSIONS},

@@ -19,6 +19,8 @@ class Objective:
         judged_in: that schedules are judged in, on held-out questions.
         curve: all metrics of the curve, `judged_in` first.
         measures_kl: whether the whole model's next tokens are compared with.
+        circuits_in: the metric of `curve` that MIB's faithfulness is a ratio of; None for answers
+            that are right or wrong.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Objective:
     judged_in: str
     curve: tuple[str, ...]
     measures_kl: bool
+    circuits_in: str | None
 
     @property
     def scale(self) -> str:
@@ -55,4 +58,8 @@ def objective_of(task: Task, *, metric: str, wanted: str | None) -> Objective:
     measures_kl = paired or KL in (metric, aim)
     more = [KL] * measures_kl + [share for share in SHARES if share in task.metrics]
     curve = tuple(dict.fromkeys([judged_in, task.metric, metric, *more]))
-    return Objective(name, metric, aim, judged_in, curve, measures_kl)
+    circuits_in = None
+    if task.chance is None:
+        numbers = (m for m in (metric, task.metric) if m not in (*DISTANCES, *SHARES))
+        circuits_in = next(numbers, None)
+    return Objective(name, metric, aim, judged_in, curve, measures_kl, circuits_in)

@@ -17,8 +17,8 @@ LINKED = ("hooks", "tasks", "figures")  # that lie beside the package
 # Each room may import those above it. A name is a folder, or a module in the root.
 FLOORS = [
     "errors", "support", "units", "presets", "players", "mask_file", "settings", "tiny", "engine",
-    "schedules", "gates", "walk", "tasks", "hooks", "scores", "budget", "setup", "estimates", "runs",
-    "figures", "report", "study", "comparison", "evaluation", "export", "rescheduling",
+    "schedules", "gates", "walk", "tasks", "hooks", "scores", "budget", "setup", "estimates",
+    "runs", "figures", "report", "study", "comparison", "evaluation", "export", "rescheduling",
     "features", "data", "cli",
 ]  # fmt: skip
 NUMBERS = {"numpy", "scipy", "sklearn", "xgboost", "jaxtyping", "threadpoolctl", "shapiq"}

@@ -17,11 +17,17 @@ from headspex.walk.gate_gradients import LOOK
 from headspex.walk.sizes import FEWEST_WALK_QUESTIONS, WALK_SHARE, WalkSizes
 from headspex.walk.slope_field import MOST
 
+SIZES = (st.integers(4, 200), st.integers(10, 500), st.integers(10, 500))  # players, questions
 
-@given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(100, 10**6))
-def test_no_budget_is_ever_exceeded(players: int, search: int, heldout: int, budget: int) -> None:
+
+@given(*SIZES, st.integers(100, 10**6), st.booleans())
+def test_no_budget_is_ever_exceeded(
+    players: int, search: int, heldout: int, budget: int, circuits: bool
+) -> None:
     settings = Settings(budget=budget, verify_budget=10**6)
-    plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+    plan = make_plan(
+        settings, n_players=players, n_search=search, n_heldout=heldout, circuits=circuits
+    )
     assert plan.search_budget == budget
     assert plan.verify_passes <= 10**6
     assert plan.n_search == search
@@ -80,19 +86,22 @@ def test_a_walk_costs_at_most_its_share(
     assert total == 2 * walking.passes
 
 
-@given(st.integers(4, 200), st.integers(10, 500), st.integers(10, 500), st.integers(1, 10**5))
-@example(10, 10, 10, 2_123)  # where rounding once left too few held-out questions
+@given(*SIZES, st.integers(1, 10**5), st.booleans())
+@example(10, 10, 10, 2_123, False)  # where rounding once left too few held-out questions
 def test_no_verify_budget_is_ever_exceeded_or_leaves_a_mask_without_answers(
-    players: int, search: int, heldout: int, verify: int
+    players: int, search: int, heldout: int, verify: int, circuits: bool
 ) -> None:
     settings = Settings(verify_budget=verify, look_every=1_000)
+    sizes: dict[str, Any] = {
+        "n_players": players, "n_search": search, "n_heldout": heldout, "circuits": circuits,
+    }  # fmt: skip
     try:
-        plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+        plan = make_plan(settings, **sizes)
     except UsageError as error:
         least = int(re.findall(r"at least (\d+)", str(error))[0])
         assert least > verify
         settings = replace(settings, verify_budget=least)
-        plan = make_plan(settings, n_players=players, n_search=search, n_heldout=heldout)
+        plan = make_plan(settings, **sizes)
         verify = least
     assert plan.verify_passes <= verify
     assert 2 <= plan.fresh_search <= search

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from headspex.budget.verification import (
     least_budget,
     spread,
 )
+from headspex.engine.circuit_faithfulness import kept_sizes
 from headspex.errors import UsageError, argument
 from headspex.gates.annealing import ROWS
 from headspex.gates.sizes import GateSizes, gate_sizes
@@ -50,6 +51,8 @@ class Plan:
         n_compared: held-out questions on which other methods' schedules are judged.
         n_watched: masks for looks at the search, neither searched nor fresh.
         look_step: passes of the search between two looks; 0 means no looks.
+        circuit_sizes: numbers of removed heads at which the run's own schedule is verified too,
+            for MIB's faithfulness alone: ascending, all heads the last; () where that is not asked.
     """
 
     n_players: int
@@ -63,6 +66,7 @@ class Plan:
     n_compared: int
     n_watched: int = 0
     look_step: int = 0
+    circuit_sizes: tuple[int, ...] = ()
 
     @classmethod
     def of_run(cls, identity: Mapping[str, Any]) -> Plan:
@@ -70,14 +74,22 @@ class Plan:
 
         Runs of 0.1 asked fresh masks and all schedules every question.
         """
-        asked_all = {
+        earlier = {
             "fresh_search": identity["n_search"],
             "fresh_heldout": identity["n_heldout"],
             "n_compared": identity["n_heldout"],
+            "circuit_sizes": (),
         }
-        known = {**asked_all, **identity}
+        known = {**earlier, **identity}
         planned = {field.name: known[field.name] for field in fields(cls)}
-        return cls(**{**planned, "sizes": tuple(identity["sizes"])})
+        return cls(**{name: _tuple(value) for name, value in planned.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the identity of a run; what is not asked is not named."""
+        plan = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        if not self.circuit_sizes:
+            del plan["circuit_sizes"]
+        return plan
 
     @property
     def most_masks(self) -> int:
@@ -132,8 +144,13 @@ class Plan:
         """Passes of the fresh masks, the looks, and the schedules."""
         fresh = self.n_fresh * (self.fresh_search + self.fresh_heldout)
         watched = self.n_watched * self.fresh_search
-        own = (1 + len(self.sizes)) * self.n_heldout
-        return fresh + watched + own + len(self.sizes) * RIVALS * self.n_compared
+        return fresh + watched + self.schedule_passes
+
+    @property
+    def schedule_passes(self) -> int:
+        """Passes of the whole model and of all schedules, on held-out questions."""
+        own = (1 + len(self.sizes) + len(self.circuit_sizes)) * self.n_heldout
+        return own + len(self.sizes) * RIVALS * self.n_compared
 
 
 def make_plan(
@@ -143,6 +160,7 @@ def make_plan(
     n_search: int,
     n_heldout: int,
     more: str = "questions or subjects",
+    circuits: bool = False,
 ) -> Plan:
     """Spread both budgets.
 
@@ -151,6 +169,7 @@ def make_plan(
         n_players: number of switched heads.
         n_search, n_heldout: questions in each half of the task.
         more: what to add when the task has too few questions, for the error.
+        circuits: whether MIB's faithfulness is measured of the run's schedule.
 
     Raises:
         UsageError: a budget or the task is too small.
@@ -166,15 +185,17 @@ def make_plan(
             f"held-out ones, but the task has {n_search} and {n_heldout}; add {more}"
         )
     sizes, (look_step, n_watched) = _sizes(settings, n_players), _looks(settings, n_players)
+    circuit_sizes = _circuit_sizes(sizes, n_players) if circuits else ()
     if settings.protocol == "paper":
         return Plan(
             n_players=n_players, n_search=n_search, sizes=sizes,
             search_budget=PAPER_MASKS * n_search, n_watched=n_watched, look_step=look_step,
             n_heldout=n_heldout, n_compared=n_heldout, fresh_search=n_search,
             fresh_heldout=n_heldout, n_fresh=min(FRESH_MASKS[0], _possible(n_players) // 4),
+            circuit_sizes=circuit_sizes,
         )  # fmt: skip
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
-    room = _room(settings, n_players, n_search, n_heldout)
+    room = _room(settings, n_players, n_search, n_heldout, circuits=circuits)
     judged = spread(verify, **room)
     if judged is None:
         raise UsageError(
@@ -190,20 +211,20 @@ def make_plan(
         )
     return Plan(
         n_players=n_players, n_search=n_search, sizes=sizes, search_budget=budget,
-        n_watched=n_watched, look_step=look_step, **asdict(judged),
+        n_watched=n_watched, look_step=look_step, circuit_sizes=circuit_sizes, **asdict(judged),
     )  # fmt: skip
 
 
 def least_budgets(
-    settings: Settings, *, n_players: int, n_search: int, n_heldout: int
+    settings: Settings, *, n_players: int, n_search: int, n_heldout: int, circuits: bool = False
 ) -> tuple[int, int]:
     """The least budgets of a run: for pilot and search, and to verify.
 
     Args:
         settings: of the run; its budgets do not matter.
-        n_players, n_search, n_heldout: as in `make_plan`.
+        n_players, n_search, n_heldout, circuits: as in `make_plan`.
     """
-    verify = least_budget(**_room(settings, n_players, n_search, n_heldout))
+    verify = least_budget(**_room(settings, n_players, n_search, n_heldout, circuits=circuits))
     return FEWEST_MASKS * _fewest_asked(settings, n_search), verify
 
 
@@ -211,6 +232,14 @@ def _sizes(settings: Settings, n_players: int) -> tuple[int, ...]:
     """Numbers of removed heads to verify."""
     shares = SPARSITIES if settings.prune else ()
     return tuple(sorted({n_pruned(s, n_players) for s in shares} - {0}))
+
+
+def _circuit_sizes(sizes: Sequence[int], n_players: int) -> tuple[int, ...]:
+    """Further sizes at which MIB judges a schedule; all players off is one of them."""
+    if not sizes:
+        return ()
+    kept = {0, *kept_sizes(n_players)}
+    return tuple(sorted({n_players - k for k in kept} - {0, *sizes}))
 
 
 def _looks(settings: Settings, n_players: int) -> tuple[int, int]:
@@ -221,12 +250,15 @@ def _looks(settings: Settings, n_players: int) -> tuple[int, int]:
     return step, min(WATCHED, _possible(n_players) // 8) if step else 0
 
 
-def _room(settings: Settings, n_players: int, n_search: int, n_heldout: int) -> dict[str, int]:
+def _room(
+    settings: Settings, n_players: int, n_search: int, n_heldout: int, *, circuits: bool
+) -> dict[str, int]:
     """What a verify budget is spread over: arguments of `spread`."""
+    sizes = _sizes(settings, n_players)
     return {
         "most_fresh": _possible(n_players) // 4, "n_watched": _looks(settings, n_players)[1],
         "n_search": n_search, "n_heldout": n_heldout,
-        "n_sizes": len(_sizes(settings, n_players)),
+        "n_sizes": len(sizes), "n_own": len(_circuit_sizes(sizes, n_players)) if circuits else 0,
     }  # fmt: skip
 
 
@@ -234,6 +266,10 @@ def _fewest_asked(settings: Settings, n_search: int) -> int:
     """Questions of a mask of the search, at least."""
     asked = settings.questions_per_mask
     return {"auto": 1, "all": n_search}.get(str(asked)) or min(int(asked), n_search)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _possible(n_players: int) -> int:

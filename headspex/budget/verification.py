@@ -42,7 +42,14 @@ class Verification:
 
 
 def spread(
-    passes: int, *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+    passes: int,
+    *,
+    most_fresh: int,
+    n_watched: int,
+    n_search: int,
+    n_heldout: int,
+    n_sizes: int,
+    n_own: int,
 ) -> Verification | None:
     """Spread a budget; None if it is too small.
 
@@ -55,17 +62,25 @@ def spread(
         n_watched: masks for looks at the search, each asked `fresh_search` questions.
         n_search, n_heldout: questions in each half.
         n_sizes: how many sizes are judged; 0 judges the whole model only.
+        n_own: at how many further sizes the run's own schedule alone is judged.
     """
     room = {
         "most_fresh": most_fresh, "n_watched": n_watched, "n_search": n_search,
-        "n_heldout": n_heldout, "n_sizes": n_sizes,
+        "n_heldout": n_heldout, "n_sizes": n_sizes, "n_own": n_own,
     }  # fmt: skip
     budgets = range(passes, max(0, passes - ROUNDED), -1)
     return next((found for some in budgets if (found := _all_of(some, **room))), None)
 
 
 def _all_of(
-    passes: int, *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+    passes: int,
+    *,
+    most_fresh: int,
+    n_watched: int,
+    n_search: int,
+    n_heldout: int,
+    n_sizes: int,
+    n_own: int,
 ) -> Verification | None:
     """All of a budget, in shares; None if a part is too small."""
     fewest, most = FRESH_MASKS
@@ -79,8 +94,8 @@ def _all_of(
     fresh_heldout = min(n_heldout, left // n_fresh)
     left = passes - (n_fresh + n_watched) * fresh_search - n_fresh * fresh_heldout
     own = int((OWN_SHARE if n_sizes else 1) * left)
-    n_heldout = min(n_heldout, own // (1 + n_sizes))
-    left -= n_heldout * (1 + n_sizes)
+    n_heldout = min(n_heldout, own // (1 + n_sizes + n_own))
+    left -= n_heldout * (1 + n_sizes + n_own)
     n_compared = min(n_heldout, MOST_COMPARED, left // max(1, n_sizes * RIVALS))
     few = min(fresh_search, fresh_heldout) < FEWEST_ANSWERS
     if few or min(n_heldout, n_compared) < FEWEST_QUESTIONS:
@@ -89,7 +104,7 @@ def _all_of(
 
 
 def least_budget(
-    *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int
+    *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int, n_own: int
 ) -> int:
     """The smallest budget that `spread` can spread."""
 
@@ -101,6 +116,7 @@ def least_budget(
             n_search=n_search,
             n_heldout=n_heldout,
             n_sizes=n_sizes,
+            n_own=n_own,
         )
         return found is not None
 

@@ -150,7 +150,10 @@ def _pruned(
         )
         curve += points
         shared = np.isin(asked, sample.compared)
-        scores |= {method: found.mean(axis=0)[:, shared] for method, found in verified.items()}
+        scores |= {
+            method: found.mean(axis=0)[:, shared]
+            for method, found in verified[setup.objective.judged_in].items()
+        }
     return curve, {method: scores[method] for method in schedules}
 
 

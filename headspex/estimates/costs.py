@@ -12,7 +12,6 @@ from headspex.budget.flops import MaskCosts
 from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
 from headspex.budget.plan import Plan
 from headspex.budget.refinement import GATES
-from headspex.budget.verification import RIVALS
 from headspex.estimates.engine_time import fit_seconds, interval_seconds
 from headspex.scores.block import BLOCK
 from headspex.settings import Settings
@@ -210,7 +209,7 @@ def stages_of(
         refits = 0.0 if by == GATES else (rounds - 1) * fit(spent.n_masks)
         n *= rounds
         found.append(Stage("refine the schedule", n, rounds * walked + refits))
-    n = (1 + len(plan.sizes)) * plan.n_heldout + len(plan.sizes) * RIVALS * plan.n_compared
+    n = plan.schedule_passes
     found += [
         Stage("verify schedules", n, n * rates.schedules),
         Stage("write the results", 0, rates.slowness * WRITING),

@@ -222,7 +222,7 @@ class Meter:
         search, heldout = self._setup.halves
         return least_budgets(
             self._settings, n_players=self._plan.n_players, n_search=len(search),
-            n_heldout=len(heldout),
+            n_heldout=len(heldout), circuits=bool(self._plan.circuit_sizes),
         )  # fmt: skip
 
     def seconds(self, rates: Rates, budget: int, verify_budget: int | None) -> float:
@@ -230,8 +230,9 @@ class Meter:
         asked = with_budgets(self._settings, budget, verify_budget)
         search, heldout = self._setup.halves
         plan = make_plan(
-            asked, n_players=self._plan.n_players, n_search=len(search), n_heldout=len(heldout)
-        )
+            asked, n_players=self._plan.n_players, n_search=len(search), n_heldout=len(heldout),
+            circuits=bool(self._plan.circuit_sizes),
+        )  # fmt: skip
         return sum(stage.seconds for stage in self._stages(plan, asked, rates))
 
     def _parts(self, rates: Rates) -> dict[str, float]:

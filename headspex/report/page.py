@@ -15,6 +15,8 @@ from headspex.figures.style import LIGHT
 from headspex.players import format_layers
 from headspex.report.drawings import drawing, palette
 from headspex.report.tables import Cell, Row, table
+from headspex.runs.circuits import said_of_circuits
+from headspex.runs.curve import MIB
 from headspex.runs.interactions_table import Interaction
 from headspex.support.files import read_text, write_text
 from headspex.tasks.scoring import title_of
@@ -53,6 +55,7 @@ def write_report(run: RunView, *, to: Path | None = None) -> Path:
         _section(f"{_heads(run)} and interactions", _interactions(run)),
         _section("Schedule", _schedule(run)),
         _section("Held-out scores", _scores(run)),
+        *_circuits(run),
         _section("How to read this", _list(_caveats(run))),
         _section("Repeat it", f"<pre><code>{escape(_command(run))}</code></pre>"),
         '</main><p id="told" role="status"></p>',
@@ -189,7 +192,7 @@ def _schedule(run: RunView) -> str:
 
 
 def _scores(run: RunView) -> str:
-    points = run.curve
+    points = [point for point in run.curve if point.metric != MIB]
     looks = dict(looks_of(dict.fromkeys(p.method for p in points), run.heads))
     return table(
         "scores",
@@ -207,6 +210,29 @@ def _scores(run: RunView) -> str:
             for p in points
         ),
     )  # fmt: skip
+
+
+def _circuits(run: RunView) -> list[str]:
+    """MIB's measures, where the run has them."""
+    said = "".join(f'<p class="note">{escape(one)}</p>' for one in said_of_circuits(run.results))
+    rows = run.results.get("mib", {}).get("f", [])
+    if not rows:
+        return [_section("Circuits as MIB judges them", said)] if said else []
+    faithfulness = table(
+        "circuits",
+        "Faithfulness f of circuits, with 95 % intervals",
+        ("share kept", f"{run.heads} kept", "f", "low", "high"),
+        (
+            Row(
+                (
+                    Cell(f"{row['share']:.1%}", row["share"]), Cell(str(row["kept"]), row["kept"]),
+                    *(Cell(f"{x:.3f}", x) for x in (row["value"], row["low"], row["high"])),
+                )
+            )
+            for row in rows
+        ),
+    )  # fmt: skip
+    return [_section("Circuits as MIB judges them", said, faithfulness)]
 
 
 def _caveats(run: RunView) -> list[str]:

@@ -172,10 +172,11 @@ def _judged(
     with ScoreStore(scores, setup.scored_by(fill)) as store:
         judge = setup.judge(store, fill=fill)
         metrics = shown_with(objective.judged_in, objective.metric)
-        curve, whole = verify_whole(judge, asked, metrics=metrics)
-        points, verified = verify(judge, schedules, sizes, asked, metrics=metrics)
+        curve, wholes = verify_whole(judge, asked, metrics=metrics)
+        points, scored = verify(judge, schedules, sizes, asked, metrics=metrics)
         curve += points
     scores.unlink()
+    whole, verified = wholes[objective.judged_in], scored[objective.judged_in]
     mine, theirs = verified[request.method][0], verified[RUNS_OWN][0]
     unpruned = whole_model(curve, objective.scale).score
     may_cost = free_loss(setup.settings.may_cost, objective.judged_in, unpruned)

@@ -50,6 +50,8 @@ class FaithfulnessPoint:
     n_fresh: int
 
 
+MIB = "mib-faithfulness"  # among the metrics: f of `headspex.engine.circuit_faithfulness`
+
 CURVE = Table(CurvePoint, again="repeat the run")
 RANGED_CURVE = Table(RangedPoint, again="remove it, and plot again")
 FAITHFULNESS = Table(FaithfulnessPoint, again="repeat the comparison")

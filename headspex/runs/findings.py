@@ -22,11 +22,12 @@ from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
 from headspex.errors import NoGradientError, RoomError
+from headspex.runs.circuits import Circuits
 from headspex.runs.curve import CurvePoint, whole_model
 from headspex.runs.interactions_table import Interaction, interaction_table
+from headspex.runs.judging import judged_schedules
 from headspex.runs.learning import learned
 from headspex.runs.refinement import Refined, refined
-from headspex.runs.verification import verify, verify_whole
 from headspex.schedules.schedule import Schedule, prune_schedule, random_schedule
 from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
@@ -65,6 +66,7 @@ class Findings:
         task_metric: the metric that schedules are judged in: with "best" the task's own, with
             "match" the distance to the whole model.
         refinement: of the schedule; None if there was none.
+        circuits: MIB's measures of the schedule; None for answers that are right or wrong.
         chance: score of guessing; None for tasks without guessing.
         at_chance: whether the whole model is not shown to do better than guessing.
         may_cost: the allowed loss in the task's own metric.
@@ -88,6 +90,7 @@ class Findings:
     objective: str
     task_metric: str
     refinement: Refined | None
+    circuits: Circuits | None
     chance: float | None
     at_chance: bool
     may_cost: float
@@ -177,32 +180,25 @@ def find(
         with setup.timed("refine the schedule"):
             refinement = _refined(setup, judge, sample, by_aim, steering, best, slopes)
         best = refinement.schedule
-    own = {"proxyspex": [best]}
     others = {
         "lasso": [prune_schedule(lasso, setup.players)],
         "random": random_schedules(plan.n_players, seed=settings.seed),
     }
     with setup.timed("verify schedules"):
-        metrics = setup.objective.curve
-        curve, whole = verify_whole(judge, sample.heldout, metrics=metrics)
-        verified: dict[str, np.ndarray] = {}
-        if plan.sizes:
-            for some, asked in ((own, sample.heldout), (others, sample.compared)):
-                points, scored = verify(judge, some, plan.sizes, asked, metrics=metrics)
-                curve += points
-                verified |= scored
-    unpruned = whole_model(curve, setup.objective.scale)
+        judged = judged_schedules(setup, judge, sample, best, others)
+    unpruned = whole_model(judged.curve, setup.objective.scale)
     may_cost = free_loss(settings.may_cost, setup.objective.judged_in, unpruned.score)
-    losses = tuple(loss_bound(whole, row) for row in verified["proxyspex"][0]) if verified else ()
+    own = judged.verified["proxyspex"][0] if judged.verified else ()
+    losses = tuple(loss_bound(judged.whole, row) for row in own)
     return Findings(
         spectrum=spectrum,
         metric=metric,
         steering=steering if refinement is None else refinement.spectrum,
         interactions=interaction_table(spectrum, bounds, setup.players),
-        schedules=own | others,
-        curve=curve,
-        whole=whole,
-        verified=verified,
+        schedules={"proxyspex": [best], **others},
+        curve=judged.curve,
+        whole=judged.whole,
+        verified=judged.verified,
         faithfulness=faithfulness(searched, predicted, seed=settings.seed),
         transfer=faithfulness(
             heldout, predicted, remove_mean_difference=True, seed=settings.seed
@@ -215,6 +211,7 @@ def find(
         objective=setup.objective.name,
         task_metric=setup.objective.judged_in,
         refinement=refinement,
+        circuits=judged.circuits,
         chance=task.chance,
         at_chance=at_chance,
         may_cost=may_cost,

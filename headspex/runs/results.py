@@ -126,6 +126,7 @@ def results_of(setup: Setup, findings: Findings) -> dict[str, Any]:
         "unpruned_high": whole.high,
         "chance": findings.chance,
         "at_chance": findings.at_chance,
+        **({} if findings.circuits is None else {"mib": findings.circuits.to_dict()}),
         "curve": [
             {
                 "method": p.method, "n_pruned": p.n_pruned, "sparsity": p.sparsity,

@@ -19,6 +19,17 @@ TEXT = text()
 _PASSES = whole_number(0, LARGEST_BUDGET)
 _COUNT = whole_number(0, 1 << 24)  # of players, layers, questions, judged masks
 _R2 = record({"r2": NUMBER, "low": NUMBER, "high": NUMBER})
+_BOUNDS = {"value": NUMBER, "low": NUMBER, "high": NUMBER}
+_MIB = record(
+    {
+        "metric": TEXT,
+        "none": NUMBER,
+        "whole": NUMBER,
+        "cpr": optional(record(_BOUNDS)),
+        "cmd": optional(record(_BOUNDS)),
+        "f": rows(record({"share": NUMBER, "kept": _COUNT, **_BOUNDS})),
+    }
+)
 
 IDENTITY = record(
     {
@@ -67,6 +78,7 @@ IDENTITY = record(
         "fresh_search": _COUNT,
         "fresh_heldout": _COUNT,
         "n_compared": _COUNT,
+        "circuit_sizes": rows(_COUNT),
     },
 )
 
@@ -136,7 +148,7 @@ RESULTS = record(
         "at_chance": TRUTH,
         "energy": record({"linear": NUMBER, "within": NUMBER, "across": NUMBER, "basis": TEXT}),
     },
-    later={"may_cost": NUMBER, "loss_at_most": table(NUMBER), "objective": TEXT},
+    later={"may_cost": NUMBER, "loss_at_most": table(NUMBER), "objective": TEXT, "mib": _MIB},
 )
 
 PARTS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headspex.runs.curve import CurvePoint, of_method
+from headspex.runs.circuits import said_of_circuits
+from headspex.runs.curve import MIB, CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
 from headspex.tasks.scoring import DISTANCE, KL, title_of
 from headspex.units import plural
@@ -44,7 +45,7 @@ def answer(results: dict[str, Any], curve: list[CurvePoint]) -> list[str]:
 
 def _scores_of_whole(results: dict[str, Any], curve: list[CurvePoint]) -> str:
     """Its score in every metric but distances to itself; the judged one first."""
-    points = [p for p in curve if p.n_pruned == 0 and p.metric not in _DISTANCES]
+    points = [p for p in curve if p.n_pruned == 0 and p.metric not in (*_DISTANCES, MIB)]
     return ", ".join(f"{p.metric} {p.score:.3f} [{p.low:.3f}, {p.high:.3f}]" for p in points)
 
 
@@ -120,6 +121,7 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
         ]
         if of_method(curve, "proxyspex", results["own_metric"]):
             lines += ["", *curve_table(curve, unit, results["own_metric"])]
+            lines += said_of_circuits(results)
     lines += ["", *spent(results)]
     return "\n".join(lines)
 

@@ -26,12 +26,12 @@ WHOLE = "whole model"  # its name among the methods
 
 def verify_whole(
     judge: Judge, questions: Int[np.ndarray, " questions"], *, metrics: Sequence[str]
-) -> tuple[list[CurvePoint], Float[np.ndarray, " questions"]]:
-    """Score of the whole model: a point in each metric, and each question's in the first."""
+) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, " questions"]]]:
+    """Score of the whole model in each metric: its point, and that of each question."""
     whole = np.ones((1, len(judge.players)), dtype=bool)
     scores = judge.ask_all(whole, questions, metrics=metrics, what="whole model")
     points = [_point(WHOLE, 0, len(judge.players), metric, scores[metric]) for metric in metrics]
-    return points, scores[metrics[0]][0]
+    return points, {metric: found[0] for metric, found in scores.items()}
 
 
 def verify(
@@ -41,7 +41,7 @@ def verify(
     questions: Int[np.ndarray, " questions"],
     *,
     metrics: Sequence[str],
-) -> tuple[list[CurvePoint], dict[str, Float[np.ndarray, "schedules sizes questions"]]]:
+) -> tuple[list[CurvePoint], dict[str, dict[str, Float[np.ndarray, "schedules sizes questions"]]]]:
     """Scores of every schedule at every size.
 
     Args:
@@ -49,24 +49,23 @@ def verify(
         schedules: method -> its schedules; the score of several is their mean.
         sizes: numbers of players removed.
         questions: held-out ones, by their position in the judge.
-        metrics: the first is also returned question by question.
+        metrics: of the scores.
 
     Returns:
-        The points of the curve, and the scores of each method in the first metric.
+        The points of the curve, and by metric and method the score of each question.
     """
     n_players = len(judge.players)
     masks = [s.masks(sizes) for several in schedules.values() for s in several]
     scores = judge.ask_all(np.concatenate(masks), questions, metrics=metrics, what="schedules")
     points: list[CurvePoint] = []
-    verified: dict[str, np.ndarray] = {}
+    verified: dict[str, dict[str, np.ndarray]] = {metric: {} for metric in scores}
     for metric, values in scores.items():
         row = 0
         for method, several in schedules.items():
             last = row + len(several) * len(sizes)
             block = values[row:last].reshape(len(several), len(sizes), len(questions))
             row = last
-            if metric == metrics[0]:
-                verified[method] = block
+            verified[metric][method] = block
             points += [
                 _point(method, size, n_players, metric, block[:, i]) for i, size in enumerate(sizes)
             ]
