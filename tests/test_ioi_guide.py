@@ -57,8 +57,9 @@ def test_planted_copies_show_up_as_redundant_pairs_and_nothing_else_does(
 def test_the_guide_prints_what_it_says(ioi: Any) -> None:
     said = re.findall(r"```text\n(.*?)```", (GUIDES / "ioi.md").read_text(), re.DOTALL)
     printed = [out for out in ioi[1] if out]
-    assert len(said) == len(printed) == 2
-    for there, here in zip(map(effects, said), map(effects, printed), strict=True):
+    assert len(said) == len(printed) == 3
+    assert printed[2] == said[2]
+    for there, here in zip(map(effects, said[:2]), map(effects, printed[:2]), strict=True):
         # Whole numbers of a search: another engine rounds some to their neighbours.
         assert here == pytest.approx(there, abs=1)
 
@@ -97,3 +98,9 @@ def test_matching_the_model_leaves_the_planted_circuit_until_last(
                 and p.metric == "kl"}  # fmt: skip
     assert distance[4] == pytest.approx(0, abs=1e-5)
     assert distance[max(distance)] > 1
+    # Four of eight heads do all, one does nothing: a rise from 20 to 50 % kept, and 1 from there.
+    assert findings.circuits is not None
+    measures = findings.circuits.measures
+    assert measures is not None
+    assert measures.cpr.value == pytest.approx(0.3 / 2 + 0.5, abs=0.01)
+    assert measures.cmd.value == pytest.approx(0.199 + 0.3 / 2, abs=0.01)
