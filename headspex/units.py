@@ -1,10 +1,15 @@
-"""The kinds of players: query heads, KV groups, a layer's attention, and a layer's MLP."""
+"""Kinds of players, query heads, KV groups, a layer's attention, its MLP; how they are ablated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from headspex.errors import UsageError, argument
+
+# What takes the place of the output of an ablated part.
+MEANS = ("mean", "mean-position")  # its mean over all tokens, or over those at the same position
+RESAMPLINGS = ("resample", "resample-other")  # its output on a corrupted, or on another prompt
+ABLATIONS = ("zero", *MEANS, *RESAMPLINGS)
 
 
 @dataclass(frozen=True)

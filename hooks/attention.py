@@ -33,7 +33,7 @@ class Call:
         past: keys and values of the tokens before, per state or one for all.
         known: keys and values of all tokens; those of the call itself are ignored.
         replaced: what replaces the heads' outputs.
-        with_mlp: the states that go through the layer's MLP; None: all.
+        replaced_mlp: what replaces the MLP's output.
         only_keys: stop before the attention.
         found: keys and values of the call itself, as it leaves them here.
     """
@@ -42,7 +42,7 @@ class Call:
     past: KeysValues | None = None
     known: KeysValues | None = None
     replaced: Callable[[Heads], Heads] | None = None
-    with_mlp: Bool[Tensor, " states"] | None = None
+    replaced_mlp: Callable[[States], States] | None = None
     only_keys: bool = False
     found: KeysValues | None = None
 
@@ -117,14 +117,14 @@ def joined(past: KeysValues, own: KeysValues) -> KeysValues:
     )
 
 
-def without_mlp(module: Any, inputs: Any, output: Any) -> Any:
-    """Forward hook of an MLP: zeros for the states that do not go through it."""
-    kept = _call.get().with_mlp
-    if kept is None:
+def edited_mlp(module: Any, inputs: Any, output: Any) -> Any:
+    """Forward hook of an MLP: its output as the call wants it."""
+    replaced = _call.get().replaced_mlp
+    if replaced is None:
         return None
     if isinstance(output, tuple):
-        return (output[0] * kept.to(output[0])[:, None, None], *output[1:])
-    return output * kept.to(output)[:, None, None]
+        return (replaced(output[0]), *output[1:])
+    return replaced(output)
 
 
 def _seen(

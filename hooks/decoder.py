@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headspex.hooks.attention import (
@@ -21,9 +21,9 @@ from headspex.hooks.attention import (
     KeysValues,
     States,
     attending,
+    edited_mlp,
     joined,
     register,
-    without_mlp,
 )
 from headspex.hooks.stock import Stock
 from headspex.support.notice import first_line
@@ -42,11 +42,11 @@ class Edit:
 
     Attributes:
         replaced: what replaces the heads' outputs; None: nothing.
-        with_mlp: the states that go through the MLP; None: all.
+        replaced_mlp: what replaces the MLP's output; None: nothing.
     """
 
     replaced: Callable[[Heads], Heads] | None = None
-    with_mlp: Bool[Tensor, " states"] | None = None
+    replaced_mlp: Callable[[States], States] | None = None
 
 
 UNCHANGED = Edit()
@@ -80,7 +80,7 @@ class Decoder:
         self._width = int(bridge.cfg.d_model)
         for layer in range(len(self._layers)):
             if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
-                stock.copy_of(mlp.original_component).register_forward_hook(without_mlp)
+                stock.copy_of(mlp.original_component).register_forward_hook(edited_mlp)
         if len({weight.device for weight in self._model.parameters()}) > 1:
             _move_inputs(self._model, self._layers)
         self._recorders = [_Recorder(layer) for layer in self._layers]

@@ -8,6 +8,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from headspex.hooks.attention import Heads, KeysValues, States
 from headspex.hooks.batching import Work, batches, chunks, forks
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.decoder import UNCHANGED, Decoder, Edit
+from headspex.hooks.fill import Fill, Parts
 from headspex.hooks.inputs import Inputs
 from headspex.hooks.kept import Kept, limit_of
 from headspex.hooks.prefix import Trunk
@@ -42,6 +44,12 @@ class Shared:
     kv: dict[int, KeysValues]
     state: dict[int, Int[np.ndarray, " masks"]]  # the row of `kv` of each mask
     mask_of_rank: dict[int, int]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prefix."""
+        k, _ = next(iter(self.kv.values()))
+        return k.shape[2]
 
     def past(self, index: int, ranks: Int[np.ndarray, " states"]) -> KeysValues:
         """Keys and values of a layer under the masks with these ranks."""
@@ -64,9 +72,7 @@ class FastPath:
 
     def __init__(self, decoder: Decoder, inputs: Inputs, batch_tokens: int) -> None:
         self.decoder, self._inputs = decoder, inputs
-        self._corrupted = Corrupted(
-            inputs, lambda tokens: outputs_of_heads(decoder, tokens), decoder.device
-        )
+        self._corrupted = Corrupted(partial(decoder_outputs, decoder), decoder.device)
         self.forget(batch_tokens)
 
     def run(
@@ -80,8 +86,9 @@ class FastPath:
             for batch in batches(work, chunk, lengths, batch_tokens, merged=True):
                 question = asked(work, self._inputs, batch)
                 how = ablation
-                if ablation.resample:
-                    how = Ablation(fill=self._corrupted.fill(question.inputs.tolist()))
+                if ablation.resampled is not None:
+                    own = [self._inputs.passes[index] for index in question.inputs]
+                    how = Ablation(self._corrupted.fill(own, ablation.resampled))
                 states = BatchInputs(question.inputs, question.of_item, question.places)
                 x, state = final_states(self.decoder, self._trunk, work, batch, states, how, shared)
                 whole = None
@@ -183,7 +190,7 @@ def final_states(
         at = None
         if index == decoder.last and batch.places is not None:
             at = batch.places[source]
-        edit = _edit(masks, own, index, at)
+        edit = _edit(masks, own, index, _absolute(at, x, shared))
         ranks = work.ranks[rows[fork.member if at is None else before]]
         past = None if shared is None else shared.past(index, ranks)
         if at is None:
@@ -223,13 +230,26 @@ def _edit(
     index: int,
     places: Int[Tensor, "states places"] | None = None,
 ) -> Edit:
-    """What the masks of a layer do to states, at some places or at all."""
+    """What the masks of a layer do to states, at some places or, in order, at all."""
     heads, mlp = torch.from_numpy(masks[:, :-1]), torch.from_numpy(masks[:, -1])
 
     def replaced(z: Heads) -> Heads:
         return ablation.replaced(z, heads, index, places)
 
-    return Edit(None if heads.all() else replaced, None if mlp.all() else mlp)
+    def replaced_mlp(out: States) -> States:
+        return ablation.replaced_mlp(out, mlp, index, places)
+
+    return Edit(None if heads.all() else replaced, None if mlp.all() else replaced_mlp)
+
+
+def _absolute(
+    places: Int[Tensor, "states places"] | None, x: States, shared: Shared | None
+) -> Int[Tensor, "rows places"] | None:
+    """Places counted from the first token of the input; None: all of an input, in order."""
+    if shared is None:
+        return places
+    own = torch.arange(x.shape[1])[None] if places is None else places
+    return own + shared.length
 
 
 def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
@@ -239,20 +259,28 @@ def _rows(x: Tensor, parent: Int[np.ndarray, " states"]) -> Tensor:
     return x[torch.from_numpy(parent).to(x.device)]
 
 
-def outputs_of_heads(
-    decoder: Decoder, tokens: Int[Tensor, "batch pos"]
-) -> Float[Tensor, "layers batch pos head d_head"]:
-    """As `headspex.hooks.head_outputs`."""
-    found: list[Heads] = []
+def decoder_outputs(decoder: Decoder, tokens: Int[Tensor, "batch pos"], parts: Parts) -> Fill:
+    """As `headspex.hooks.part_outputs`."""
+    heads: list[Heads] = []
+    mlps: list[States] = []
 
     def recorded(z: Heads) -> Heads:
-        found.append(z)
+        heads.append(z)
         return z
 
+    def recorded_mlp(out: States) -> States:
+        mlps.append(out)
+        return out
+
+    edit = Edit(recorded if parts.heads else None, recorded_mlp if parts.mlps else None)
     x = decoder.embedded(tokens)
     for index in range(decoder.last + 1):
-        x, _ = decoder.layer(x, index, Edit(recorded))
-    return torch.stack([z.to(found[0].device) for z in found])
+        x, _ = decoder.layer(x, index, edit)
+    return Fill(_stacked(heads), _stacked(mlps))
+
+
+def _stacked(found: list[Tensor]) -> Tensor | None:
+    return torch.stack([one.to(found[0].device) for one in found]) if found else None
 
 
 def _read(

@@ -11,14 +11,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headspex.hooks.ablation import Hook, head_outputs
-from headspex.hooks.attention import Heads
+from headspex.hooks.ablation import Hook
 from headspex.hooks.decoder import UNCHANGED, Decoder, Edit
-from headspex.hooks.fast import last_layer, outputs_of_heads
+from headspex.hooks.fast import decoder_outputs, last_layer
+from headspex.hooks.fill import Fill, Parts, at_places
+from headspex.hooks.outputs import part_outputs
 from headspex.hooks.switches import hook_name, mlp_hook_name
 
 Gates = Float[Tensor, "rows layers switches"]  # each layer's heads, then its MLP
 Logits = Float[Tensor, "rows places vocabulary"]
+Change = Callable[[Tensor], Tensor]
 
 
 class GatedModel:
@@ -39,7 +41,7 @@ class GatedModel:
         tokens: Int[Tensor, "rows pos"],
         gates: Gates | None,
         places: Int[Tensor, "rows places"] | None,
-        fill: Tensor | None = None,
+        fill: Fill | None = None,
     ) -> Logits:
         """Logits at some places of each row.
 
@@ -47,8 +49,8 @@ class GatedModel:
             tokens: padded on the right, which causal attention does not see.
             gates: of each row; None: the whole model.
             places: positions; None: all.
-            fill: float [layers, heads, d_head] or [layers, rows, pos, heads, d_head], what replaces
-                heads' outputs; None: zeros.
+            fill: what replaces parts' outputs, as tensors; with one for each row, or one for all;
+                None: zeros.
         """
         tokens = tokens.to(self.device)
         places = None if places is None else places.to(self.device)
@@ -57,13 +59,11 @@ class GatedModel:
         return _by_hooks(self._bridge, tokens, gates, places, fill)
 
     @torch.no_grad()
-    def outputs_of_heads(
-        self, tokens: Int[Tensor, "rows pos"]
-    ) -> Float[Tensor, "layers rows pos head d_head"]:
-        """As `headspex.hooks.head_outputs`."""
+    def outputs(self, tokens: Int[Tensor, "rows pos"], parts: Parts) -> Fill:
+        """As `headspex.hooks.outputs.part_outputs`."""
         if self._decoder is None:
-            return head_outputs(self._bridge, tokens)
-        return outputs_of_heads(self._decoder, tokens)
+            return part_outputs(self._bridge, tokens, parts)
+        return decoder_outputs(self._decoder, tokens, parts)
 
 
 def _by_parts(
@@ -71,7 +71,7 @@ def _by_parts(
     tokens: Int[Tensor, "rows pos"],
     gates: Gates | None,
     places: Int[Tensor, "rows places"] | None,
-    fill: Tensor | None,
+    fill: Fill | None,
 ) -> Logits:
     with torch.no_grad():
         x = decoder.embedded(tokens)
@@ -79,7 +79,7 @@ def _by_parts(
         at = places if index == decoder.last else None
         edit = UNCHANGED
         if gates is not None:
-            edit = Edit(_blend(gates, index, fill, at), gates[:, index, -1])
+            edit = Edit(*_blends(gates[:, index], fill, index, at))
         if at is None:
             x, _ = decoder.layer(x, index, edit)
         else:
@@ -92,14 +92,15 @@ def _by_hooks(
     tokens: Int[Tensor, "rows pos"],
     gates: Gates | None,
     places: Int[Tensor, "rows places"] | None,
-    fill: Tensor | None,
+    fill: Fill | None,
 ) -> Logits:
     hooks: list[tuple[str, Hook]] = []
     for layer in range(0 if gates is None else gates.shape[1]):
         assert gates is not None
-        hooks.append((hook_name(layer), _hook(_blend(gates, layer, fill))))
+        heads, mlp = _blends(gates[:, layer], fill, layer)
+        hooks.append((hook_name(layer), _hook(heads)))
         if mlp_hook_name(layer) in bridge.hook_dict:
-            hooks.append((mlp_hook_name(layer), _hook(_scale(gates[:, layer, -1]))))
+            hooks.append((mlp_hook_name(layer), _hook(mlp)))
     if places is not None:
         at = places[..., None].expand(-1, -1, int(bridge.cfg.d_model))
         # The vocabulary is large: unembed only the positions that are read.
@@ -109,32 +110,32 @@ def _by_hooks(
     return logits
 
 
-def _blend(
-    gates: Gates,
+def _blends(
+    gates: Float[Tensor, "rows switches"],
+    fill: Fill | None,
     layer: int,
-    fill: Tensor | None,
     places: Int[Tensor, "rows places"] | None = None,
-) -> Callable[[Heads], Heads]:
-    """Head outputs under the layer's gates, at some places or at all."""
+) -> tuple[Change, Change]:
+    """What a layer's gates do to the outputs of its heads and its MLP, at some places or at all."""
+    heads, mlps = (None, None) if fill is None else (fill.heads, fill.mlps)
+    of_heads, of_mlp = (None if one is None else one[layer] for one in (heads, mlps))
+    return (
+        _blend(gates[:, None, :-1, None], of_heads, places),
+        _blend(gates[:, None, -1:], of_mlp, places),
+    )
 
-    def blended(z: Heads) -> Heads:
-        gate = gates[:, layer, None, :-1, None].to(z)
+
+def _blend(gates: Tensor, fill: Tensor | None, places: Tensor | None) -> Change:
+    def blended(outputs: Tensor) -> Tensor:
+        own = gates.to(outputs)
         if fill is None:
-            return z * gate
-        own = fill[layer].to(z)
-        if own.ndim == 4 and places is not None:
-            at = places.to(z.device)[..., None, None].expand(-1, -1, *own.shape[2:])
-            own = own.gather(1, at)
-        return z * gate + own * (1 - gate)
+            return outputs * own
+        return outputs * own + at_places(fill, outputs, places) * (1 - own)
 
     return blended
 
 
-def _scale(gates: Float[Tensor, " rows"]) -> Callable[[Tensor], Tensor]:
-    return lambda out: out * gates.to(out)[:, None, None]
-
-
-def _hook(change: Callable[[Tensor], Tensor]) -> Hook:
+def _hook(change: Change) -> Hook:
     def apply(value: Tensor, hook: Any) -> Tensor:
         return change(value)
 

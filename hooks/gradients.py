@@ -12,6 +12,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import NoGradientError, RoomError, argument
 from headspex.hooks.answers import divergence, exact_log_probs
+from headspex.hooks.corrupted import Corrupted
+from headspex.hooks.fill import Fill, Parts
 from headspex.hooks.gated import GatedModel, Gates, Logits
 from headspex.hooks.inputs import Pass, passes
 from headspex.hooks.kept import Kept, limit_of
@@ -46,16 +48,16 @@ class GateGradients:
 
     Args:
         model: whose parts are scaled.
-        fill: float [layers, heads, d_head], replaces heads' outputs; None: zeros.
-        resample: outputs on the corrupted prompts replace them.
+        fill: replaces parts' outputs, as tensors; None: zeros.
+        resampled: parts whose outputs on the corrupted prompts replace them; None: the fill does.
     """
 
     def __init__(
-        self, model: GatedModel, *, fill: Tensor | None = None, resample: bool = False
+        self, model: GatedModel, *, fill: Fill | None = None, resampled: Parts | None = None
     ) -> None:
-        self._model, self._fill, self._resample = model, fill, resample
+        self._model, self._fill, self._resampled = model, fill, resampled
         self._whole: Kept[Pass, Tensor] = Kept(limit_of(model.device))
-        self._corrupted: Kept[Pass, Tensor] = Kept(limit_of(model.device))
+        self._corrupted = Corrupted(model.outputs, model.device)
         self._tokens = TOKENS
 
     def of(
@@ -166,10 +168,8 @@ class GateGradients:
     ) -> Logits:
         tokens = pad_sequence([torch.tensor(one.tokens) for one in inputs], batch_first=True)
         fill = self._fill
-        if self._resample and gates is not None:
-            found = self._corrupted.all(inputs, self._outputs)
-            padded = pad_sequence([found[one] for one in inputs], batch_first=True)
-            fill = padded.permute(2, 0, 1, 3, 4)
+        if self._resampled is not None and gates is not None:
+            fill = self._corrupted.fill(inputs, self._resampled)
         return self._model.logits(tokens, gates, places, fill)
 
     def _log_probs(self, inputs: Sequence[Pass]) -> Float[Tensor, "lines places vocabulary"]:
@@ -183,13 +183,6 @@ class GateGradients:
 
         found = self._whole.all(inputs, computed)
         return pad_sequence([found[one] for one in inputs], batch_first=True)
-
-    def _outputs(self, inputs: list[Pass]) -> list[Float[Tensor, "pos layers head d_head"]]:
-        rows = [torch.tensor(one.corrupted) for one in inputs]
-        outputs = self._model.outputs_of_heads(pad_sequence(rows, batch_first=True))
-        return [
-            own[: len(row)] for own, row in zip(outputs.permute(1, 2, 0, 3, 4), rows, strict=True)
-        ]
 
     def _passes(self, question: EncodedQuestion) -> tuple[Pass, ...]:
         return passes(question, self._model.n_ctx)

@@ -47,10 +47,10 @@ def harness_log_probs(
     """
     if batch_size < 1:
         raise UsageError(f"{argument('batch_size')} must be at least 1, but is {batch_size}")
-    if ablation.get("ablation") == "resample" or any(one.kl for one in encoded):
+    if ablation.get("ablation", "zero") not in ("zero", "mean") or any(one.kl for one in encoded):
         raise UsageError(
-            "resample ablation and KL divergences are not of lm-eval; score with "
-            "answer_log_probs, in headspex eval with --fast"
+            "resample ablation, means per position and KL divergences are not of lm-eval; score "
+            "with answer_log_probs, in headspex eval with --fast"
         )
     bridge = getattr(model, "bridge", model)
     device = bridge.original_model.device

@@ -1,6 +1,7 @@
 """The plain path: TransformerLens hooks and nothing else, for any bridge."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from headspex.hooks.ablation import Ablation, head_outputs, hooks_of
+from headspex.hooks.ablation import Ablation, hooks_of
 from headspex.hooks.answers import Answers, asked, divergence, exact_log_probs, read_off
 from headspex.hooks.batching import Work, batches
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.inputs import Inputs
+from headspex.hooks.outputs import part_outputs
 
 
 class PlainPath:
@@ -27,7 +29,7 @@ class PlainPath:
     def __init__(self, bridge: Any, inputs: Inputs) -> None:
         self._bridge, self._inputs = bridge, inputs
         device = bridge.original_model.device
-        self._corrupted = Corrupted(inputs, lambda tokens: head_outputs(bridge, tokens), device)
+        self._corrupted = Corrupted(partial(part_outputs, bridge), device)
 
     def run(
         self, work: Work, items: Int[np.ndarray, " items"], ablation: Ablation, batch_tokens: int
@@ -43,8 +45,9 @@ class PlainPath:
             shared = torch.tensor([self._inputs.shared[i] for i in question.inputs])
             places = (question.places + shared[:, None])[question.of_item]
             own = ablation
-            if ablation.resample:
-                fill = self._corrupted.fill(question.inputs.tolist())
+            if ablation.resampled is not None:
+                each = [self._inputs.passes[index] for index in question.inputs]
+                fill = self._corrupted.fill(each, ablation.resampled)
                 own = Ablation(fill=fill).of_rows(question.of_item)
             hooks = hooks_of(torch.from_numpy(work.masks[rows]), own)
             logits = self._logits(tokens, question.of_item, places, hooks)

@@ -10,13 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headspex.errors import UsageError
-from headspex.hooks.ablation import Ablation, check_ablation, head_outputs, hooks_of
+from headspex.hooks.ablation import Ablation, check_ablation, hooks_of
 from headspex.hooks.answers import Answers
 from headspex.hooks.batching import Work, batches, plan_work
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.decoder import Decoder
-from headspex.hooks.fast import BatchInputs, final_states, outputs_of_heads
+from headspex.hooks.fast import BatchInputs, decoder_outputs, final_states
+from headspex.hooks.fill import Fill, Parts
 from headspex.hooks.inputs import Inputs, Pass, plan_inputs
+from headspex.hooks.outputs import part_outputs
 from headspex.hooks.own_metric import metric_values
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.prefix import Trunk
@@ -52,7 +54,7 @@ class MetricPath:
             (0,) * len(prompts),
             n_choices=1,
         )
-        self._corrupted = Corrupted(self.inputs, self._outputs, bridge.original_model.device)
+        self._corrupted = Corrupted(self._outputs, bridge.original_model.device)
         self.forget(batch_tokens)
 
     def run(
@@ -79,8 +81,10 @@ class MetricPath:
         asked = [self._prompts[number] for number in work.inputs[items]]
         tokens = torch.tensor([one.context for one in asked], device=device)
         inputs, of_item = np.unique(work.inputs[items], return_inverse=True)
-        if ablation.resample:
-            ablation = Ablation(fill=self._corrupted.fill(inputs.tolist()))
+        if ablation.resampled is not None:
+            each = [self.inputs.passes[index] for index in inputs]
+            fill = self._corrupted.fill(each, ablation.resampled)
+            ablation = Ablation(fill)
         last = tokens.shape[1] - 1 if asked[0].last_only else None
         if self._decoder is not None:
             places = None if last is None else torch.full((len(inputs), 1), last)
@@ -100,11 +104,11 @@ class MetricPath:
             logits = logits if last is None else logits[:, last:]
         return metric_values(asked, logits).detach().float().cpu()
 
-    def _outputs(self, tokens: Tensor) -> Tensor:
-        """Every head's output on some prompts."""
+    def _outputs(self, tokens: Tensor, parts: Parts) -> Fill:
+        """The outputs of parts on some prompts."""
         if self._decoder is None:
-            return head_outputs(self._bridge, tokens)
-        return outputs_of_heads(self._decoder, tokens)
+            return part_outputs(self._bridge, tokens, parts)
+        return decoder_outputs(self._decoder, tokens, parts)
 
 
 class PreparedPrompts:

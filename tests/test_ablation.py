@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from headspex.errors import UsageError
-from headspex.hooks import ablated, ablation_hooks, mean_activations
+from headspex.hooks import Fill, ablated, ablation_hooks, mean_activations
 from headspex.hooks.bridging import bridge_from_model
 
 LAYERS, HEADS, D_HEAD = 3, 4, 8
@@ -188,7 +188,7 @@ def test_layers_left_whole_get_no_hook(llama_bridge: Any) -> None:
         ({"keep_masks": np.ones(12, dtype=bool)}, r"\[batch, 3, 4\].*\[12\]"),
         ({"keep_masks": np.ones((3, 4))}, "bool.*float64"),
         ({"keep_masks": "all"}, "bool.*no array"),
-        ({"ablation": "patch"}, "known: zero, mean, resample"),
+        ({"ablation": "patch"}, "known: zero, mean, mean-position, resample"),
         ({"ablation": "mean"}, r"\[3, 4, 8\].*None"),
         ({"ablation": "mean", "fill": torch.zeros(3, 4)}, r"\[3, 4, 8\].*\[3, 4\]"),
         ({"fill": torch.zeros(3, 4, 8)}, "mean ablation only"),
@@ -197,7 +197,12 @@ def test_layers_left_whole_get_no_hook(llama_bridge: Any) -> None:
         ({"keep_mlps": np.ones(3)}, "float64 of shape"),
         ({"keep_mlps": "all"}, "no array"),
         ({"keep_mlps": np.zeros(3, dtype=bool), "rescale": True}, "rescale is True"),
-        ({"keep_mlps": np.zeros(3, dtype=bool), "ablation": "mean"}, "ablation is 'mean'"),
+        ({"keep_mlps": np.zeros(3, dtype=bool), "ablation": "mean"}, r"MLPs of shape \[3, 32\]"),
+        ({"ablation": "mean-position", "fill": torch.zeros(3, 4, 8)}, r"\[3, pos, 4, 8\]"),
+        (
+            {"ablation": "mean", "fill": Fill(mlps=torch.zeros(3, 31))},
+            r"\[3, 32\], but got \[3, 31",
+        ),
         (
             {"keep_masks": np.ones((2, 3, 4), bool), "keep_mlps": np.ones((5, 3), bool)},
             "have 2 and 5",
