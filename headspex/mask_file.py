@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from headspex.errors import UsageError
 from headspex.support.files import read_json, write_text
-from headspex.units import counted, parse_units
+from headspex.units import ABLATIONS, counted, parse_units
 
 FORMAT = "headspex.mask/1"
 _FIELDS = {
@@ -33,7 +33,7 @@ class MaskFile:
         fingerprint: sha256 of its weights; a mask fits no other model.
         n_layers, n_heads: of the whole model.
         pruned_heads: layer -> heads that are off, ascending.
-        ablation: of heads: "zero", "mean" or "resample".
+        ablation: one of `headspex.units.ABLATIONS`.
         rescale: whether the layer's remaining heads are multiplied by H / |kept|.
         sparsity: pruned share of the players of the run.
         task: that the mask was found on.
@@ -178,11 +178,8 @@ def _parse(content: dict[str, Any]) -> MaskFile:
     if n_layers * n_heads > _MOST_HEADS:
         raise ValueError(f"{n_layers} x {n_heads} heads are more than {_MOST_HEADS:,}")
     unit, mlps = _parse_parts(content, n_layers)
-    if (
-        content["ablation"] not in ("zero", "mean", "resample")
-        or type(content["rescale"]) is not bool
-    ):
-        raise ValueError('ablation must be "zero", "mean" or "resample", rescale true or false')
+    if content["ablation"] not in ABLATIONS or type(content["rescale"]) is not bool:
+        raise ValueError(f"ablation must be one of {', '.join(ABLATIONS)}, rescale true or false")
     if content["rescale"] and unit != "head":
         raise ValueError(f"only heads are rescaled, but unit is {unit!r}")
     for name in ("model", "fingerprint", "task"):

@@ -23,7 +23,7 @@ from headspex.support.validation import (
     whole_number,
     word,
 )
-from headspex.units import parse_units
+from headspex.units import ABLATIONS, parse_units
 
 AUTO = "auto"  # a setting left to headspex
 LARGEST_BUDGET = 10**12
@@ -50,7 +50,7 @@ CHECKS: Mapping[str, Check] = {
     "may_cost": optional(POSITIVE),
     "prune": TRUTH,
     "refine": whole_number(0, MOST_ROUNDS),
-    "ablation": word("zero", "mean", "resample"),
+    "ablation": word(*ABLATIONS),
     "rescale": TRUTH,
     "protocol": optional(word(*PROTOCOLS)),
     "metric": optional(text("the name of a metric")),
@@ -94,7 +94,9 @@ class Settings:
         prune: judge pruning schedules; False, as in `headspex explain`, only fits the spectrum.
         refine: rounds of walking the schedule on the model; each costs about a quarter of the
             budget in addition, with at least two questions per candidate.
-        ablation: "zero", "mean", or "resample" from a task's corrupted prompts.
+        ablation: what takes the place of an output: "zero"; "mean" over the tokens of the search
+            prompts, or "mean-position" at each position of prompts of one length; "resample" from
+            a task's corrupted prompts, or "resample-other" from other search prompts as long.
         rescale: multiply a layer's remaining heads by H / |kept| (zero ablation only).
         protocol: "paper" sets those of the paper; see `headspex.presets`. "hendrycks" is
             the prompt style of that name.
@@ -165,11 +167,6 @@ class Settings:
                 f"{argument('rescale')} (and {argument('protocol')} paper) goes with heads alone, "
                 f"but {argument('unit')} is {self.unit}; leave one out"
             )
-        if self.ablation != "zero" and "mlp" in units:
-            raise UsageError(
-                f"MLPs can only be zeroed, but {argument('ablation')} is {self.ablation} and "
-                f"{argument('unit')} is {self.unit}; use {argument('ablation')} zero"
-            )
         if not self.prune:
             object.__setattr__(self, "refine", 0)
 
@@ -216,7 +213,7 @@ class SettingsArguments(TypedDict, total=False):
     may_cost: float | None
     prune: bool
     refine: int
-    ablation: Literal["zero", "mean", "resample"]
+    ablation: Literal["zero", "mean", "mean-position", "resample", "resample-other"]
     rescale: bool
     protocol: Literal["paper", "hendrycks"] | None
     metric: str | None

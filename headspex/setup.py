@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self, Unpack
 
-import numpy as np
-from jaxtyping import Float
-
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
 from headspex.budget.refinement import refined_by
 from headspex.errors import UsageError, argument
-from headspex.hooks import LoadedModel, load_model
+from headspex.hooks import Fill, LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.players import Players, parse_layers
 from headspex.presets import PAPER_SHARE
 from headspex.scores.evaluate import Workers
+from headspex.scores.fill import fingerprint_of
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings, SettingsArguments
+from headspex.support.identity import digest
 from headspex.support.seeds import stream
 from headspex.support.watch import Watch
 from headspex.tasks import (
@@ -42,6 +40,7 @@ from headspex.tasks import (
 from headspex.tasks import split as split_task
 from headspex.tasks.game import Metric
 from headspex.tasks.objective import Objective, objective_of
+from headspex.tasks.other_prompts import with_other_prompts
 from headspex.tasks.questions import near
 from headspex.tasks.vocabulary import check_questions, vocabulary_of
 
@@ -252,19 +251,15 @@ class Setup:
             "commit": self.model.revision,
         }
 
-    def scored_by(self, fill: Float[np.ndarray, "layers heads d_head"] | None) -> dict[str, Any]:
-        """Everything but mask and question that decides a score to its last bit.
-
-        Args:
-            fill: the heads' means, for mean ablation.
-        """
+    def scored_by(self, fill: Fill | None) -> dict[str, Any]:
+        """Everything but mask and question that decides a score to its last bit."""
         settings, model = self.settings, self.model
         search, heldout = self.questions
         return {
             "weights": model.fingerprint,
             "tokenizer": model.tokenizer_fingerprint,
-            "questions": _sha256(question.id for question in search + heldout),
-            "prompts": _sha256(map(repr, self.encoded)),
+            "questions": digest(question.id for question in search + heldout),
+            "prompts": digest(map(repr, self.encoded)),
             "metric_code": self.task.kind.fingerprint,
             "shots": settings.shots,
             "dtype": model.dtype,
@@ -272,7 +267,7 @@ class Setup:
             "device": model.device.split(":")[0],
             "threads": settings.threads,
             "ablation": settings.ablation,
-            "fill": None if fill is None else hashlib.sha256(fill.tobytes()).hexdigest(),
+            "fill": fingerprint_of(fill),
             "rescale": settings.rescale,
             "unit": settings.unit,
             "layers": list(self.players.layers),
@@ -285,12 +280,21 @@ class Setup:
         search, heldout = self.questions
         return self.encode(search + heldout)
 
-    def encode(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
-        """Questions of the task as this run's tokens.
+    def encode(
+        self, questions: Sequence[Question], ablation: str | None = None
+    ) -> list[EncodedQuestion]:
+        """Questions of the task as this run's tokens, for its ablation or another.
 
         Raises:
-            UsageError: as for the task, or a token without an embedding in the model.
+            UsageError: as for the task; a token without an embedding; nothing to resample from.
         """
+        encoded = self._encoded(questions)
+        if (ablation or self.settings.ablation) != "resample-other":
+            return encoded
+        pool = self._encoded(self.halves[0])
+        return with_other_prompts(questions, encoded, pool, seed=self.settings.seed)
+
+    def _encoded(self, questions: Sequence[Question]) -> list[EncodedQuestion]:
         settings, model = self.settings, self.model
         encoded = encode_task(
             self.task, questions, model.tokenizer, shots=settings.shots,
@@ -305,14 +309,14 @@ class Setup:
         self,
         store: ScoreStore,
         *,
-        fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+        fill: Fill | None = None,
         workers: Workers | None = None,
     ) -> Judge:
         """Scores masks on `encoded`.
 
         Args:
             store: keeps every score.
-            fill: the heads' means, for mean ablation.
+            fill: for mean ablation.
             workers: measure elsewhere; None measures in this process.
         """
         search, heldout = self.questions
@@ -338,7 +342,3 @@ class Setup:
         yield
         spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
         self.seconds[stage] = round(spent, 3)
-
-
-def _sha256(texts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

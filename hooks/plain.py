@@ -46,8 +46,8 @@ class PlainPath:
             places = (question.places + shared[:, None])[question.of_item]
             own = ablation
             if ablation.resampled is not None:
-                each = [self._inputs.passes[index] for index in question.inputs]
-                fill = self._corrupted.fill(each, ablation.resampled)
+                inputs = [self._inputs.passes[index] for index in question.inputs]
+                fill = self._corrupted.fill(inputs, ablation.resampled)
                 own = Ablation(fill=fill).of_rows(question.of_item)
             hooks = hooks_of(torch.from_numpy(work.masks[rows]), own)
             logits = self._logits(tokens, question.of_item, places, hooks)

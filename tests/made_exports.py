@@ -7,7 +7,7 @@ import numpy as np
 
 from headspex.export.exporting import Exported, export_mask
 from headspex.export.shapes import Shape
-from headspex.hooks import load_model
+from headspex.hooks import Fill, load_model
 from headspex.mask_file import MaskFile, pruned_heads
 
 
@@ -25,7 +25,8 @@ def mask_of(
 
 
 def export(mask: MaskFile, to: Path, how: str, fill: np.ndarray | None = None) -> Exported:
-    return export_mask(mask, to, how=how, fill=fill, timed=False)
+    means = None if fill is None else Fill(fill)
+    return export_mask(mask, to, how=how, fill=means, timed=False)
 
 
 def ragged(layers: int, heads: int, seed: int = 0) -> np.ndarray:

@@ -320,6 +320,22 @@ def test_means_in_a_shape_that_only_mistral_has_are_refused_with_one_that_llama_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"ablation": "mean-position"}, "adds the same constant at every position"),
+        ({"ablation": "mean", "mlps_off": (0,)}, "but this mask has 1 mean-ablated MLPs"),
+    ],
+)
+def test_what_no_bias_of_attention_can_hold_is_not_exported_as_a_checkpoint(
+    changes: dict[str, Any], sentence: str, model_folder: Path, tmp_path: Path
+) -> None:
+    mask = mask_of(str(model_folder), ragged(2, 4), **changes)
+    with pytest.raises(UsageError, match=sentence):
+        export(mask, tmp_path / "out", "zeroed")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_folder_is_refused_and_left_as_it_was(
     model_folder: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,9 @@ from torch import Tensor
 from headspex.errors import UsageError
 from headspex.hooks import Fill, Parts, ablated, answer_log_probs, mean_outputs, part_outputs
 from headspex.hooks.bridging import bridge_from_model
-from headspex.hooks.gradients import gate_gradients
+from headspex.hooks.decoder import Decoder
+from headspex.hooks.gated import GatedModel
+from headspex.hooks.gradients import GateGradients
 from headspex.tasks import EncodedQuestion
 
 # Mean per position needs one length; a beginning that questions share is computed once per mask.
@@ -202,7 +204,8 @@ def test_gates_with_means_per_position_near_the_outputs_have_the_slope_of_switch
     near = Fill(*(out[:, 0] + s for out, s in zip(_both(outputs), _both(small), strict=True)))
     one = questions[:1]
     right = np.eye(4)[:1]
-    slopes = gate_gradients(llama_bridge, one, lambda values, part: right, fill=near)[0]
+    gradients = GateGradients(GatedModel(llama_bridge, Decoder(llama_bridge)), fill=near)
+    slopes = gradients.of(one, np.ones((1, 3, 5)), lambda values, rows: right).by_gate[0]
     whole = answer_log_probs(llama_bridge, one, path="bridge")[0, 0]
     for layer, switch in ((0, 1), (1, 4), (2, 4)):
         keep, on = np.ones((3, 4), dtype=bool), np.ones(3, dtype=bool)

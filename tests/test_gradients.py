@@ -11,10 +11,13 @@ import torch
 from run_files import slopes_of
 
 from headspex.errors import RoomError, UsageError
+from headspex.hooks import Fill
 from headspex.hooks.decoder import Decoder
+from headspex.hooks.fill import Parts
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
-from headspex.scores.judge import Judge, mean_fill
+from headspex.scores.fill import mean_fill
+from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.study import Study
 from headspex.tasks import Question, Task, game
@@ -38,9 +41,7 @@ def right(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.eye(3)[ANSWERS[rows % 3]][:, : values.shape[1]])
 
 
-def measured(
-    model: Any, question: EncodedQuestion, gates: np.ndarray, fill: torch.Tensor
-) -> list[float]:
+def measured(model: Any, question: EncodedQuestion, gates: np.ndarray, fill: Fill) -> list[float]:
     """Log-probabilities of the choices, and the KL divergence if it is asked.
 
     Gates [layers, switches] stand where the plain model's weights read.
@@ -51,10 +52,10 @@ def measured(
         heads = own[:4].repeat_interleave(8)
 
         def before(module: Any, args: Any) -> Any:
-            return (args[0] * heads + fill[layer].flatten() * (1 - heads),)
+            return (args[0] * heads + fill.heads[layer].flatten() * (1 - heads),)
 
         def after(module: Any, args: Any, output: Any) -> Any:
-            return output * own[4]
+            return output * own[4] + fill.mlps[layer] * (1 - own[4])
 
         hooked = block.self_attn.o_proj.register_forward_pre_hook(before)
         return [hooked, block.mlp.register_forward_hook(after)]
@@ -96,24 +97,25 @@ def some_gates(seed: int, count: int = 3) -> np.ndarray:
 def test_gate_gradients_are_finite_differences_of_the_score_at_the_gates(
     plain_llama: Any, llama_bridge: Any, metric: str, filled: bool, path: str
 ) -> None:
-    gates = some_gates(0)
-    fill = np.random.default_rng(1).normal(size=(3, 4, 8)).astype(np.float32) * 0.1 * filled
+    gates, rng = some_gates(0), np.random.default_rng(1)
+    heads, outs = (rng.normal(size=(3, *part)) * 0.1 * filled for part in ((4, 8), (32,)))
+    fill = Fill(torch.from_numpy(heads), torch.from_numpy(outs))
     asked = [replace(one, kl=metric == "kl") for one in QUESTIONS]
 
     def derivatives(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         own = [QUESTION_OF[row] for row in rows], [asked[row] for row in rows]
         return TASK.derivatives(metric, values, *own)
 
-    found = GateGradients(
-        gated(llama_bridge, path), fill=torch.from_numpy(fill) if filled else None
-    ).of(asked, gates, derivatives)
+    found = GateGradients(gated(llama_bridge, path), fill=fill if filled else None).of(
+        asked, gates, derivatives
+    )
     assert found.by_gate.shape == (3, 3, 5)
     model = copy.deepcopy(plain_llama).double()
     step = 2e-3  # norms and softmax stay in float32: much smaller ones measure rounding
     for number, question in enumerate(asked):
 
         def score(gates: np.ndarray, number: int = number, question: Any = question) -> float:
-            values = measured(model, question, gates, torch.from_numpy(fill).double())
+            values = measured(model, question, gates, fill)
             values += [-np.inf] * (found.values.shape[1] - len(values))
             return float(
                 TASK.scores(metric, np.array([values]), [QUESTION_OF[number]], [question])[0]
@@ -126,7 +128,7 @@ def test_gate_gradients_are_finite_differences_of_the_score_at_the_gates(
             expected = (score(moved[0]) - score(moved[1])) / (2 * step)
             assert found.by_gate[number][place] == pytest.approx(expected, abs=2e-3, rel=3e-3)
         values = found.values[number, : question.width]
-        exact = measured(model, question, gates[number], torch.from_numpy(fill).double())
+        exact = measured(model, question, gates[number], fill)
         np.testing.assert_allclose(values, exact, atol=1e-4)
 
 
@@ -138,13 +140,13 @@ def test_a_batch_changes_no_gradient(llama_bridge: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["fast", "bridge"])
-def test_resampled_heads_have_gradients_toward_the_corrupted_prompt(
+def test_resampled_parts_have_gradients_toward_the_corrupted_prompt(
     llama_bridge: Any, path: str
 ) -> None:
     context, other = (1, 5, 9, 30, 7), (1, 6, 9, 31, 7)
     question = EncodedQuestion(context, ((11,), (12,)), corrupted=other)
     model = gated(llama_bridge, path)
-    fill = model.outputs_of_heads(torch.tensor([other]))
+    fill = model.outputs(torch.tensor([other]), Parts())
 
     def difference(gates: np.ndarray) -> float:
         tensor = torch.from_numpy(gates[None]).float()
@@ -154,10 +156,10 @@ def test_resampled_heads_have_gradients_toward_the_corrupted_prompt(
         return float(found[11] - found[12])
 
     gates = some_gates(3)[:1]
-    found = GateGradients(model, resample=True).of(
+    found = GateGradients(model, resampled=Parts()).of(
         [question], gates, lambda values, rows: np.array([[1.0, -1.0]])
     )
-    for place in [(0, 1), (1, 3), (2, 0)]:
+    for place in PLACES:
         moved = [gates[0].copy() for _ in range(2)]
         moved[0][place] += 1e-2
         moved[1][place] -= 1e-2

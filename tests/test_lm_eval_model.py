@@ -133,6 +133,15 @@ def test_the_command_line_of_lm_eval_knows_the_model(
 
 
 @pytest.mark.slow
+def test_means_per_position_are_refused(model_folder: Path, mask: Path, tmp_path: Path) -> None:
+    from headspex.evaluation.lm_eval_model import MaskedLM
+
+    path = tmp_path / "mask.json"
+    path.write_text(mask.read_text().replace('"zero"', '"mean-position"'))
+    with pytest.raises(UsageError, match="prompts of one length, which lm-eval does not keep to"):
+        MaskedLM(str(model_folder), mask=str(path))
+
+
 def test_the_gpu_that_lm_eval_fills_in_is_the_cpu_where_there_is_none(
     data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from headspex.errors import UsageError
+from headspex.hooks import Fill
 from headspex.mask_file import MaskFile, pruned_heads, read_mask
 from headspex.players import Players
 from headspex.runs.results import mask_of
-from headspex.scores.fill import read_fill, write_fill
+from headspex.scores.fill import fingerprint_of, read_fill, write_fill
 
 MASK = MaskFile(
     model="tiny", fingerprint="ab" * 32, n_layers=3, n_heads=4, pruned_heads={0: (1, 3), 2: (0,)},
@@ -135,15 +136,38 @@ def test_a_mask_of_another_shape_is_refused_with_both_shapes() -> None:
         MASK.check_fits("ab" * 32, "tiny", n_layers=3, n_heads=8)
 
 
+@pytest.mark.parametrize("unit", ["mlp", "head,mlp"])
+def test_means_of_mlps_survive_the_file(unit: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    mlps = rng.normal(size=(3, 8)).astype(np.float32)
+    heads = rng.normal(size=(3, 4, 2)).astype(np.float32) if unit == "head,mlp" else None
+    entry = write_fill(tmp_path, Fill(heads, mlps))
+    mask = replace(
+        MASK, pruned_heads={}, ablation="mean-position", fill=entry, unit=unit, pruned_mlps=(1,),
+        sparsity=1 / 3 if unit == "mlp" else 1 / 15,
+    )  # fmt: skip
+    mask.write(tmp_path / "001.json")
+    found = read_fill(read_mask(tmp_path / "001.json"), tmp_path / "001.json")
+    assert found is not None
+    np.testing.assert_array_equal(found.mlps, mlps)
+    assert found.heads is None if heads is None else np.array_equal(found.heads, heads)
+    assert fingerprint_of(found) == fingerprint_of(Fill(heads, mlps))
+    assert fingerprint_of(found) != fingerprint_of(Fill(heads, mlps + 1))
+
+
 def test_means_are_read_back_only_if_they_are_the_ones_the_mask_was_made_with(
     tmp_path: Path,
 ) -> None:
     values = np.arange(24, dtype=np.float32).reshape(3, 4, 2)
-    entry = write_fill(tmp_path, values)
-    mask = MaskFile(**{**vars(MASK), "ablation": "mean", "fill": entry})
+    entry = write_fill(tmp_path, Fill(values))
+    mask = replace(MASK, ablation="mean", fill=entry)
     found = read_fill(mask, tmp_path / "003.json")
     assert found is not None
-    np.testing.assert_array_equal(found, values)
-    write_fill(tmp_path, values + 1)
+    np.testing.assert_array_equal(found.heads, values)
+    assert found.mlps is None
+    both = replace(mask, unit="head,mlp", pruned_mlps=(1,))
+    with pytest.raises(UsageError, match="holds no tensor 'mean_mlp'"):
+        read_fill(both, tmp_path / "003.json")
+    write_fill(tmp_path, Fill(values + 1))
     with pytest.raises(UsageError, match="not the fill"):
         read_fill(mask, tmp_path / "003.json")

@@ -91,7 +91,6 @@ def test_units_that_cannot_be_are_refused_in_one_sentence(
         ({"unit": "kv-group", "rescale": True}, "protocol paper. goes with heads"),
         ({"unit": "head,mlp", "rescale": True}, "protocol paper. goes with heads"),
         ({"unit": "layer", "protocol": "paper"}, "protocol paper. goes with heads"),
-        ({"unit": "mlp", "ablation": "mean"}, "MLPs can only be zeroed"),
     ],
 )
 def test_what_only_heads_can_do_is_refused_for_other_units(

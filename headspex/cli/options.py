@@ -74,8 +74,10 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
             "schedule on the model, each about a quarter of the budget on top of it "
             "(default: %(default)s)")  # fmt: skip
-    add("--ablation", default="zero", help="zero, mean, or resample from a task's corrupted "
-        "prompts (default: %(default)s)")  # fmt: skip
+    add("--ablation", default="zero", help="what stands in for an output that is off: zero; its "
+        "mean over tokens, or mean-position over prompts of one length; resample from a task's "
+        "corrupted prompts, or resample-other from other search prompts of the same length "
+        "(default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
     add("--metric", help="accuracy, margin or logprob; other tasks have others; kl for all: "

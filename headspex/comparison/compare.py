@@ -66,7 +66,7 @@ def compare(
     sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
     passes = search_parts(sample, budgets)
     known = Spectrum.from_json(read_text(folder.spectrum))
-    fill = fill_of_run(folder.path / "masks") if settings.ablation == "mean" else None
+    fill = fill_of_run(folder.path / "masks", settings.ablation)
     with locked(path), ScoreStore(folder.scores, setup.scored_by(fill)) as store:
         judge = setup.judge(store, fill=fill)
         aim = setup.objective.aim

@@ -33,12 +33,14 @@ from headspex.estimates.costs import (
 from headspex.estimates.engine_time import slowness
 from headspex.estimates.pace import Clock, Pairs, pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, SLOPE_PASSES, Block
+from headspex.scores.fill import mean_fill
 from headspex.scores.judge import try_out
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
 from headspex.setup import Setup
 from headspex.support.interrupt import raise_if_interrupted
 from headspex.support.seeds import stream
+from headspex.units import MEANS
 from headspex.walk.walk import CANDIDATES
 
 PATIENCE = 10.0  # seconds that all blocks together may take, about
@@ -131,9 +133,10 @@ class Meter:
         self._plan, self._settings = setup.plan, setup.settings
         self._work = Arithmetic.of(setup)
         self._spent = expected(setup.plan, setup.settings, lambda: self._work.masks)
-        model, fill = setup.model, None
-        if setup.settings.ablation == "mean":  # any means cost the same
-            fill = np.zeros((model.n_layers, model.n_heads, model.d_head))
+        fill, how = None, setup.settings
+        if how.ablation in MEANS:  # any means cost the same
+            few = setup.encoded[:2]
+            fill = mean_fill(setup.model, few, ablation=how.ablation, unit=how.unit)
         self._rng = stream(setup.settings.seed, "estimate")
         self._judge = setup.judge(store, fill=fill)
         self._warm = 0.0
@@ -254,7 +257,7 @@ class Meter:
         def alike(count: int) -> float:
             return search * work.of_pass(count) / work.of_pass(per_mask)
 
-        means = plan.n_search if self._settings.ablation == "mean" else 0
+        means = plan.n_search if self._settings.ablation in MEANS else 0
         return Rates(
             start=self._start,
             once=self._warm + search * (work.below / work.of_pass(per_mask) + means),

@@ -146,11 +146,12 @@ def evaluation(
         fill = None if mask_path is None else read_fill(mask, mask_path)
         how = {"ablation": mask.ablation, "fill": fill, "rescale": mask.rescale}
     metric = setup.metric
-    encoded = setup.encode(questions)
+    ablation = "zero" if mask is None else mask.ablation
+    encoded = setup.encode(questions, ablation)
     say_what_is_cut(encoded, model.n_ctx)
     # lm-eval has neither prompts with a metric, nor divergences, nor corrupted prompts.
     beyond = are_prompts(encoded) or any(one.kl or one.corrupted for one in encoded)
-    if batch_size is None or beyond:
+    if batch_size is None or beyond or ablation == "mean-position":
         with progress(len(encoded), "questions") as tell:
             values = measure(
                 prepare(model, encoded),

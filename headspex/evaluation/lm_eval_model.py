@@ -16,6 +16,7 @@ import torch
 from lm_eval.api.registry import model_registry, register_model
 from lm_eval.models.huggingface import HFLM
 
+from headspex.errors import UsageError
 from headspex.hooks import ablation_hooks, load_model
 from headspex.mask_file import read_mask
 from headspex.scores.fill import read_fill
@@ -39,7 +40,7 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         options: of lm-eval's own `hf` model, such as batch_size and max_length.
 
     Raises:
-        UsageError: no such model or mask, or a mask of another model.
+        UsageError: no such model or mask, a mask of another model, or one of means per position.
     """
 
     def __init__(
@@ -60,6 +61,12 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
             return
         path = Path(mask)
         found = read_mask(path)
+        if found.ablation == "mean-position":
+            raise UsageError(
+                "means per position are for prompts of one length, which lm-eval does not keep to, "
+                f"but {mask} has ablation mean-position; use headspex eval, or a mask of mean "
+                "ablation"
+            )
         found.check_fits(
             model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads
         )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from headspex.engine.paired import score_difference
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.export.shapes import Shape, nearest_shapes, shapes_within
+from headspex.hooks import Fill
 from headspex.mask_file import MaskFile, read_mask
 from headspex.players import Players
 from headspex.runs.curve import CURVE, of_method
@@ -41,7 +42,7 @@ class Chosen:
     """
 
     mask: MaskFile
-    fill: Float[np.ndarray, "layers heads d_head"] | None
+    fill: Fill | None
     dtype: str
     revision: str | None
     adapter: str | None
@@ -80,7 +81,7 @@ def chosen_mask(
         raise UsageError("--sparsity chooses the mask of a run to export, but it is missing")
     identity = run["identity"]
     players = Players.of_run(run["results"])
-    fill = fill_of_run(folder.path / "masks") if identity["ablation"] == "mean" else None
+    fill = fill_of_run(folder.path / "masks", identity["ablation"])
     order = Schedule.from_json(
         read_text(schedule or folder.schedule),
         players,
@@ -174,7 +175,7 @@ def _scored(
     identity: dict[str, Any],
     order: Schedule,
     mask: Bool[np.ndarray, " players"],
-    fill: Any,
+    fill: Fill | None,
 ) -> tuple[float, list[str]]:
     """Held-out score of a mask of some shape, and sentences on what the shape costs."""
     from tempfile import TemporaryDirectory

@@ -7,18 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
 from headspex.export.card import model_card
 from headspex.export.checkpoint import Checkpoint, Removal, shrunk, zeroed
 from headspex.export.proof import check_exported, check_tokens, hooked_logits, read_back
 from headspex.export.sizes import Sizes, sizes
 from headspex.export.speed import Speed, speeds
 from headspex.export.stored import fingerprint_as, read_checkpoint, write_checkpoint
-from headspex.hooks import load_model
+from headspex.hooks import Fill, load_model
 from headspex.hooks.sources import find_source
 from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
@@ -85,7 +83,7 @@ def export_mask(
     to: Path,
     *,
     how: str,
-    fill: Float[np.ndarray, "layers heads d_head"] | None = None,
+    fill: Fill | None = None,
     revision: str | None = None,
     adapter: str | None = None,
     dtype: str = "float32",
@@ -116,6 +114,7 @@ def export_mask(
     """
     if how not in WAYS:
         raise UsageError(f"no export {how!r}; known: {', '.join(WAYS)}")
+    _check_constant(mask)
     source = find_source(mask.model, revision, adapter)
     with new_folder(to) as folder:
         whole = read_checkpoint(source)
@@ -162,9 +161,25 @@ def export_mask(
     return Exported(made.architecture, str(made.shape), difference, before, after, *measured)
 
 
-def removal_of(mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None) -> Removal:
+def removal_of(mask: MaskFile, fill: Fill | None) -> Removal:
     """The arrays of a mask file."""
-    return Removal(mask.keep_grid(), mask.keep_mlps(), fill, mask.rescale)
+    means = None if fill is None else fill.heads
+    return Removal(mask.keep_grid(), mask.keep_mlps(), means, mask.rescale)
+
+
+def _check_constant(mask: MaskFile) -> None:
+    """Refuse what the bias of the projection from heads cannot stand in for."""
+    if mask.ablation == "mean-position":
+        raise UsageError(
+            "a checkpoint adds the same constant at every position, but this mask has ablation "
+            f"mean-position; use --format mask, or {argument('ablation')} mean"
+        )
+    if mask.ablation == "mean" and mask.pruned_mlps:
+        raise UsageError(
+            "a checkpoint holds the means of heads alone, in a bias, but this mask has "
+            f"{len(mask.pruned_mlps)} mean-ablated MLPs; use --format mask, or "
+            f"{argument('ablation')} zero"
+        )
 
 
 def _speeds(source: Any, folder: Path, dtype: torch.dtype) -> tuple[Speed, Speed]:

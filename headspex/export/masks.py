@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch.nn.utils import prune
 
 from headspex.errors import UsageError
+from headspex.hooks import Fill
 from headspex.hooks.output_weights import output_weights
 from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
@@ -19,9 +19,7 @@ from headspex.support.files import write_bytes
 from headspex.support.new_folder import new_folder
 
 
-def write_masks(
-    mask: MaskFile, fill: Float[np.ndarray, "layers heads d_head"] | None, to: Path
-) -> None:
+def write_masks(mask: MaskFile, fill: Fill | None, to: Path) -> None:
     """Write `headspex_mask.json`, and its booleans as `headspex_mask.safetensors`.
 
     The tensors are `heads` [layers, heads] and `mlps` [layers], True = it stays; the means of mean

@@ -15,6 +15,7 @@ from headspex.engine.paired import free_size, loss_bound, score_difference
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError, argument
 from headspex.evaluation.text_loss import text_loss, text_windows
+from headspex.hooks import Fill
 from headspex.players import Players
 from headspex.rescheduling.outcome import (
     METHODS,
@@ -166,8 +167,7 @@ def _judged(
     objective, (search, heldout) = setup.objective, setup.questions
     asked = np.arange(len(search), len(search) + len(heldout))
     own = Schedule.from_json(read_text(run.schedule), setup.players)
-    ablation = setup.settings.ablation
-    fill = fill_of_run(run.path / "masks") if ablation == "mean" else None
+    fill = fill_of_run(run.path / "masks", setup.settings.ablation)
     schedules: dict[str, list[HasMasks]] = {request.method: [found], RUNS_OWN: [own]}
     with ScoreStore(scores, setup.scored_by(fill)) as store:
         judge = setup.judge(store, fill=fill)
@@ -204,7 +204,7 @@ def _text_points(
     text: Path,
     schedules: Mapping[str, Sequence[HasMasks]],
     sizes: Sequence[int],
-    fill: Any,
+    fill: Fill | None,
 ) -> list[CurvePoint]:
     model, settings, n = setup.model, setup.settings, len(setup.players)
     windows = text_windows(text, model.tokenizer, model.n_ctx)
@@ -239,10 +239,9 @@ def _write(
     sizes: Sequence[int],
 ) -> None:
     run, content = opened
-    identity, fill = content["identity"], None
-    if identity["ablation"] == "mean":
-        means = fill_of_run(run.path / "masks")
-        fill = None if means is None else write_fill(folder / "masks", means)
+    identity = content["identity"]
+    means = fill_of_run(run.path / "masks", identity["ablation"])
+    fill = None if means is None else write_fill(folder / "masks", means)
     own = content["results"]["own_metric"]
     scores = {
         p.n_pruned: p.score

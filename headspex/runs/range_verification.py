@@ -63,7 +63,7 @@ def _measured(
     )
     found_by = folder.spectrum if aim == setup.metric else folder.pruning_spectrum
     spectrum = Spectrum.from_json(read_text(found_by))
-    fill = fill_of_run(folder.path / "masks") if setup.settings.ablation == "mean" else None
+    fill = fill_of_run(folder.path / "masks", setup.settings.ablation)
     points: list[RangedPoint] = []
     with ScoreStore(folder.scores) as store:
         judge = setup.judge(store, fill=fill)

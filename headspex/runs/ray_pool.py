@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.errors import UsageError, argument
+from headspex.hooks import Fill
 from headspex.scores.block import Block
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
@@ -23,18 +24,16 @@ RESTARTS = 8  # of one worker; after more deaths than that, restarting will not 
 CONNECT_SECONDS = 10
 AT_ONCE = 2  # blocks queued at a worker, so that it never waits for the next
 
-Fill = Float[np.ndarray, "layers heads d_head"] | None
-
 
 class Worker:
     """A model in a process of its own; stores no scores.
 
     Args:
         identity: of the run, as in run.json.
-        fill: the heads' means, for mean ablation.
+        fill: for mean ablation.
     """
 
-    def __init__(self, identity: Mapping[str, Any], fill: Fill) -> None:
+    def __init__(self, identity: Mapping[str, Any], fill: Fill | None) -> None:
         self._setup, self._fill = Setup.of_run(identity), fill
         self._judge = self._setup.judge(ScoreStore(":memory:"), fill=fill)
 
@@ -131,13 +130,13 @@ def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
 
 @contextmanager
 def ray_workers(
-    setup: Setup, fill: Fill, *, address: str, cpus_per_worker: int | None
+    setup: Setup, fill: Fill | None, *, address: str, cpus_per_worker: int | None
 ) -> Iterator[RayWorkers]:
     """One worker per GPU if the setup runs on GPUs, else one per `cpus_per_worker` CPUs.
 
     Args:
         setup: loaded by the workers, by name.
-        fill: the heads' means, for mean ablation.
+        fill: for mean ablation.
         address: "local" starts Ray on this machine, unreachable from others; any other address is
             that of a running cluster.
         cpus_per_worker: torch's number of threads by default.

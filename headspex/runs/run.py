@@ -24,13 +24,14 @@ from headspex.runs.ray_pool import check_workers, ray_workers
 from headspex.runs.results import results_of, write_results
 from headspex.runs.run_folder import RunFolder
 from headspex.runs.stopping import searched
-from headspex.scores.fill import write_fill
-from headspex.scores.judge import Judge, mean_fill, say_what_is_cut, try_out
+from headspex.scores.fill import mean_fill, write_fill
+from headspex.scores.judge import Judge, say_what_is_cut, try_out
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 from headspex.support.files import write_json
 from headspex.support.interrupt import raise_if_interrupted
 from headspex.support.watch import Watch
+from headspex.units import MEANS
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,9 @@ def open_run(
         passes_total = plan.passes_total(rounds, setup.refined_by)
         setup.watch = Watch(folder.status, passes_total)
         fill, fill_entry = None, None
-        if setup.settings.ablation == "mean":
-            fill = mean_fill(setup.model, setup.encoded[: plan.n_search])
+        if (ablation := setup.settings.ablation) in MEANS:
+            asked = setup.encoded[: plan.n_search]
+            fill = mean_fill(setup.model, asked, ablation=ablation, unit=setup.settings.unit)
             fill_entry = write_fill(folder.path / "masks", fill)
         workers: Any = nullcontext()
         if ray is not None:

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from headspex.errors import NoGradientError, UsageError
-from headspex.hooks import LoadedModel, mean_activations
+from headspex.hooks import Fill, LoadedModel
+from headspex.hooks.fill import Parts, check_one_length
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
 from headspex.hooks.measuring import measure, prepare
-from headspex.hooks.switches import as_tensor
 from headspex.players import Players
 from headspex.scores.block import SLOPE_PASSES, Block
 from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
@@ -26,6 +26,7 @@ from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
 from headspex.tasks.game import are_prompts
 from headspex.tasks.scoring import DISTANCE, KL, SMOOTH
+from headspex.units import RESAMPLINGS
 
 
 class Judge:
@@ -38,7 +39,7 @@ class Judge:
         questions, encoded: in the same order; methods take positions in them.
         store: keeps every score.
         metric: that `headspex.tasks.scoring.DISTANCE` compares with the whole model's.
-        ablation, fill, rescale: how heads are removed; see `headspex.hooks.ablation_hooks`.
+        ablation, fill, rescale: how parts are removed; see `headspex.hooks.ablation_hooks`.
         workers: measure elsewhere; None measures in this process.
         progress: reports progress.
     """
@@ -54,7 +55,7 @@ class Judge:
         store: ScoreStore,
         metric: str | None = None,
         ablation: str = "zero",
-        fill: Any = None,
+        fill: Fill | None = None,
         rescale: bool = False,
         workers: Workers | None = None,
         progress: Callable[[int, str], AbstractContextManager[Callable[[int], object]]] = progress,
@@ -258,10 +259,13 @@ class Judge:
 
     @cached_property
     def _gradients(self) -> GateGradients:
-        prepared = self._prepared
+        prepared, units = self._prepared, self.players.units
+        resampled = None
+        if self._ablation["ablation"] in RESAMPLINGS:
+            resampled = Parts(heads=bool(set(units) - {"mlp"}), mlps="mlp" in units)
         return GateGradients(
-            GatedModel(prepared.bridge, prepared.decoder), fill=as_tensor(self._ablation["fill"]),
-            resample=self._ablation["ablation"] == "resample",
+            GatedModel(prepared.bridge, prepared.decoder),
+            fill=Fill.of(self._ablation["fill"]), resampled=resampled,
         )  # fmt: skip
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
@@ -288,22 +292,10 @@ def try_out(model: LoadedModel, encoded: Sequence[EncodedQuestion], ablation: st
     Raises:
         UsageError: the metric fails, or the questions do not allow the ablation.
     """
-    if ablation == "resample" or are_prompts(encoded):
+    if ablation == "mean-position":
+        check_one_length(encoded, model.n_ctx)
+    if ablation in RESAMPLINGS or are_prompts(encoded):
         keep = np.ones((model.n_layers, model.n_heads), dtype=bool)
         keep[0, 0] = False
-        options = {"ablation": ablation} if ablation == "resample" else {}
+        options = {"ablation": ablation} if ablation in RESAMPLINGS else {}
         measure(prepare(model, encoded), encoded[:2], keep, **options)
-
-
-def mean_fill(
-    model: LoadedModel, encoded: Sequence[EncodedQuestion]
-) -> Float[np.ndarray, "layers heads d_head"]:
-    """Mean output of every head over the real tokens of the questions, cut to the context."""
-    import torch
-
-    rows = [question.context[-model.n_ctx :] for question in encoded]
-    lengths = torch.tensor([len(row) for row in rows])
-    tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for line, row in zip(tokens, rows, strict=True):
-        line[: len(row)] = torch.tensor(row)
-    return np.asarray(mean_activations(model.bridge, tokens, lengths).cpu().numpy())

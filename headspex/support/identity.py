@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Any
+
+
+def digest(texts: Iterable[str]) -> str:
+    """The sha256 of texts, one a line."""
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
