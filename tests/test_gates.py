@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from headspex.gates.annealing import ROWS, learned_order, targets
+from headspex.gates.exchange import MASKS, exchanged
 from headspex.gates.hard_concrete import LEVELS, drawn, expected_open, shifted
 
 
@@ -97,3 +98,38 @@ def test_every_question_is_asked_about_equally_often() -> None:
     learned_order(gradient, 6, 7, steps=20, rng=np.random.default_rng(0))
     counts = np.bincount(asked, minlength=7)
     assert counts.max() - counts.min() <= 1
+
+
+def copies(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+    """1 while one of players 0 and 1 is on and one of 2 and 3 is; the others do nothing."""
+    both = (masks[:, 0] | masks[:, 1]) & (masks[:, 2] | masks[:, 3])
+    return np.tile(both.astype(float)[:, None], (1, len(questions)))
+
+
+def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
+    sizes, asked = (4, 6, 8), [np.arange(6)] * 3
+    order = (4, 5, 6, 7, 0, 1, 8, 9, 2, 3)
+    found = exchanged(order, copies, sizes, asked)
+    assert found.order[:4] == (4, 5, 6, 7)
+    masks = np.array([[player not in found.order[:size] for player in range(10)] for size in sizes])
+    assert copies(masks, asked[0])[:, 0].tolist() == [1, 1, 1]
+    assert found.passes <= 3 * 6 * MASKS
+
+
+def test_an_order_that_cannot_be_bettered_stays() -> None:
+    order = (4, 5, 6, 7, 8, 9, 0, 2, 1, 3)
+    assert exchanged(order, copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6).order == order
+
+
+def test_an_exchange_within_the_noise_is_not_made() -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return rng.normal(size=(len(masks), len(questions)))
+
+    made = 0
+    for _ in range(40):
+        order = tuple(rng.permutation(20).tolist())
+        found = exchanged(order, noise, (5, 10, 15), [np.arange(30)] * 3)
+        made += found.order != order
+    assert made < 20  # the best of three of 25 that were promising by chance

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 WINDOW = 5  # players tried on either side of a size
 TRIED = 3  # exchanges scored
+MASKS = 1 + 2 * WINDOW + TRIED  # scored at each size, at most
 ERRORS = 2.0  # standard errors that an exchange has to gain
 
 # Scores of masks on the same questions, the higher the better.
@@ -71,8 +72,9 @@ def exchanged(
         better = swapped - scores[0]
         error = better.std(axis=1, ddof=1) / np.sqrt(len(asked))
         sure = better.mean(axis=1) - ERRORS * error
-        if (winner := int(sure.argmax())) is not None and sure[winner] > 0:
-            back, gone = last[best[winner][1]], following[best[winner][2]]
+        if sure.max() > 0:
+            _, i, j = best[int(sure.argmax())]
+            back, gone = last[i], following[j]
             found.remove(gone)
             found.remove(back)
             found.insert(size - 1, gone)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headspex.gates.annealing import ROWS
+from headspex.gates.exchange import MASKS
 
 SHARE = 1.5  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 400  # more made schedules no better
 FEWEST_STEPS = 30
-CHOSEN = 1 / 16  # of that: for the choice between the schedules that are proposed
+FEWEST_QUESTIONS = 4  # enough for a standard error
+CHECKED = 1 / 4  # of that: for exchanges on the model, and the choice between schedules
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class GateSizes:
 
     Attributes:
         steps: of `ROWS` questions each.
-        questions: on which each proposed schedule is scored, at every size.
+        questions: at every size, for exchanges and for the choice.
         passes: in all, at most.
     """
 
@@ -42,8 +44,8 @@ def gate_sizes(
     if not sizes:
         return GateSizes(0, 0, 0)
     step = ROWS * slope_passes
-    budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHOSEN))
-    steps = min(MOST_STEPS, max(FEWEST_STEPS, int((1 - CHOSEN) * budget) // step))
-    proposed = 2 * len(sizes)
-    questions = min(n_questions, max(1, int(CHOSEN * budget) // proposed))
-    return GateSizes(steps, questions, steps * step + proposed * questions)
+    budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, int((1 - CHECKED) * budget) // step))
+    masks = len(sizes) * (MASKS + 2)
+    questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
+    return GateSizes(steps, questions, steps * step + masks * questions)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.stats import rankdata
 
 from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
 from headspex.engine.spectrum import Spectrum
 from headspex.gates.annealing import ROWS, learned_order
+from headspex.gates.exchange import Measure, exchanged
 from headspex.runs.refinement import Refined
 from headspex.schedules.schedule import Schedule, with_values
 from headspex.scores.block import SLOPE_PASSES
@@ -32,7 +33,7 @@ def learned(
     gradients: ScoreStore,
     seed: int,
 ) -> Refined:
-    """Learn gates on search questions, and keep the best schedule.
+    """Learn gates on search questions, make exchanges on the model, and keep the best schedule.
 
     Args:
         judge: scores masks.
@@ -47,42 +48,53 @@ def learned(
     """
     sizes = plan.learning
     n_players, n_questions = len(judge.players), len(sample.search)
-    schedules = [proposed]
+    rng = stream(seed, "questions for exchanges")
+    asked = [np.sort(rng.permutation(n_questions)[: sizes.questions]) for _ in plan.sizes]
+
+    def measure(
+        masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "masks questions"]:
+        numbers = sample.search[questions]
+        return judge.ask_all(masks, numbers, metrics=[metric], what="exchanges")[metric]
+
     with judge.progress(rounds * sizes.steps * ROWS * SLOPE_PASSES, "learn gates") as report:
 
         def gradient(
             levels: UInt8[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
         ) -> Float[np.ndarray, "rows players"]:
-            asked = sample.search[questions]
-            by_gate = judge.stored_gradients(levels, asked, metric=metric, store=gradients)
-            report(SLOPE_PASSES * len(asked))
+            numbers = sample.search[questions]
+            by_gate = judge.stored_gradients(levels, numbers, metric=metric, store=gradients)
+            report(SLOPE_PASSES * len(numbers))
             return by_gate
 
-        for number in range(rounds):
-            found = learned_order(
+        found = [
+            learned_order(
                 gradient, n_players, n_questions, steps=sizes.steps,
                 rng=stream(seed, f"gates {number}"),
-            )  # fmt: skip
-            schedules.append(Schedule(found.order, n_players))
-    asked = stream(seed, "choice of a schedule").permutation(sample.search)[: sizes.questions]
-    best = _best(judge, schedules, plan.sizes, np.sort(asked), metric=metric)
-    return Refined(with_values(best, spectrum), spectrum, rounds * sizes.passes)
+            )
+            for number in range(rounds)
+        ]  # fmt: skip
+    better = [exchanged(one.order, measure, plan.sizes, asked) for one in found]
+    schedules = [proposed, *(Schedule(one.order, n_players) for one in better)]
+    best = _best(measure, schedules, plan.sizes, asked)
+    passes = SLOPE_PASSES * sum(one.rows for one in found) + sum(one.passes for one in better)
+    passes += len(schedules) * sum(map(len, asked))
+    return Refined(with_values(best, spectrum), spectrum, passes)
 
 
 def _best(
-    judge: Judge,
+    measure: Measure,
     schedules: Sequence[Schedule],
     sizes: Sequence[int],
-    questions: Int[np.ndarray, " questions"],
-    *,
-    metric: str,
+    asked: Sequence[Int[np.ndarray, " questions"]],
 ) -> Schedule:
     """The schedule with the best mean rank over all sizes; of equals, the last.
 
     A mean of scores would be decided by the largest sizes, where all schedules are bad.
     """
-    masks = np.concatenate([one.masks(sizes) for one in schedules])
-    scores = judge.ask_all(masks, questions, metrics=[metric], what="choose a schedule")[metric]
-    means = scores.reshape(len(schedules), len(sizes), -1).mean(axis=2)
-    ranks = rankdata(-means, axis=0).mean(axis=1)
+    means = [
+        measure(np.concatenate([one.masks([size]) for one in schedules]), questions).mean(axis=1)
+        for size, questions in zip(sizes, asked, strict=True)
+    ]
+    ranks = rankdata(-np.array(means), axis=1).mean(axis=0)
     return schedules[len(ranks) - 1 - int(ranks[::-1].argmin())]
