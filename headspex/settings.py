@@ -92,8 +92,9 @@ class Settings:
         may_cost: allowed loss of the task's own score; when None a point of accuracy, or a
             hundredth of another score.
         prune: judge pruning schedules; False, as in `headspex explain`, only fits the spectrum.
-        refine: rounds of walking the schedule on the model; each costs about a quarter of the
-            budget in addition, with at least two questions per candidate.
+        refine: rounds of refining the schedule on the model: walks, which cost about a quarter of
+            the budget in addition, with at least two questions per candidate; or runs of learned
+            gates, which cost at most twice the budget.
         ablation: what takes the place of an output: "zero"; "mean" over the tokens of the search
             prompts, or "mean-position" at each position of prompts of one length; "resample" from
             a task's corrupted prompts, or "resample-other" from other search prompts as long.

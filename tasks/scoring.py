@@ -63,6 +63,7 @@ SHARES = ("accuracy", "acc", "acc_norm", "acc_bytes", "exact_match")  # 0 or 1 p
 SMOOTH = ("margin", "logprob", "logit-diff", "prob-diff", KL)  # continuous in what is measured
 FREE = 0.01  # one percentage point of a share; of other scores, this part of the whole model's
 FREE_NATS = 0.1  # of KL divergence
+MATTERS = 0.2  # of a score
 FREE_ERROR = 0.1  # root mean square difference from the whole model's score, as a part of it
 
 
@@ -98,6 +99,19 @@ def free_loss(wanted: float | None, metric: str, whole: float) -> float:
     if metric == DISTANCE:
         return (FREE_ERROR * whole) ** 2
     return FREE if metric in SHARES else FREE * abs(whole)
+
+
+def unit_of(metric: str, size: float) -> float:
+    """A difference of a score that matters: more than what is free, less than the whole score.
+
+    Args:
+        metric: of the score.
+        size: typical of the score, such as the whole model's; for a distance, of what it is
+            measured in.
+    """
+    if metric == KL:
+        return FREE_NATS
+    return (FREE_ERROR * size) ** 2 if metric == DISTANCE else MATTERS * abs(size)
 
 
 def _checked(log_likelihoods: LogLikelihoods) -> LogLikelihoods:

@@ -72,8 +72,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
             "allowed when heads are removed (default: .01 of accuracy, .1 nats of KL "
             "divergence, 1 %% of other scores)")  # fmt: skip
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
-            "schedule on the model, each about a quarter of the budget on top of it "
-            "(default: %(default)s)")  # fmt: skip
+            "schedule on the model, each about a quarter of the budget on top of it, or runs of "
+            "learned gates, each at most twice the budget (default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="what stands in for an output that is off: zero; its "
         "mean over tokens, or mean-position over prompts of one length; resample from a task's "
         "corrupted prompts, or resample-other from other search prompts of the same length "

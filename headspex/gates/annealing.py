@@ -1,10 +1,12 @@
 """Learned gates: an order of all players from one run of stochastic gradient steps.
 
 Every player has a hard-concrete gate. Each step asks a few questions, each under gates of its own,
-and moves the gates' logits along the gradient of the mean score (Adam). All logits are then shifted
-by one constant, so that the expected number of open gates is exactly what the step's target says.
-The target falls from all players to a few. So players compete at every size for the gates that are
-left open, and redundant ones do so while their backups are open or closed by turns.
+and moves the gates' logits along the gradient of the mean score (Adam, Kingma & Ba 2015), less the
+price of open gates. The expected number of open gates has a target, which falls from all players to
+a few; the price rises while more are open (an augmented Lagrangian, Nocedal & Wright 2006, chapter
+17, as Louizos et al. 2018 and Edge Pruning, arXiv 2406.16778, use one for a single size). So
+players compete at every size, and redundant ones do so while their backups are open and closed by
+turns.
 
 Players leave in the order in which their gates are open for the last time.
 """
@@ -15,19 +17,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from headspex.gates.hard_concrete import Gates, Levels, drawn, shifted
+from headspex.gates.hard_concrete import Levels, drawn, expected_open, open_slope
 
 # (gates in 255ths, the question of each row) -> d score / d gate
-Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Gates]
+Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
 
 ROWS = 10  # questions of a step
 RATE = 0.1  # of Adam
-FIRST, SECOND = 0.9, 0.98  # decay of Adam's moments
-MOST = 8.0  # logits are cut off here: a gate is then open or closed for good
-LEFT = 0.05  # share of players that the last step expects to be open
-POWER = 1.3  # of the fall: the more, the faster at first and the slower at last
+FIRST, SECOND = 0.9, 0.999  # decay of Adam's moments
+START = 2.0  # logits: most gates are open to begin with
+LEFT = 0.07  # share of players that the last step expects to be open
+HELD = 0.1  # share of the steps that stay at that
+# With x the share of players that are open beyond the target, the penalty is price * x + STIFF x^2,
+# in units of the score, and the price rises by RISE * x a step.
+STIFF, RISE = 364.0, 5.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,13 @@ class Learned:
 
 
 def learned_order(
-    gradient: Gradient, n_players: int, n_questions: int, *, steps: int, rng: np.random.Generator
+    gradient: Gradient,
+    n_players: int,
+    n_questions: int,
+    *,
+    steps: int,
+    unit: float,
+    rng: np.random.Generator,
 ) -> Learned:
     """Anneal gates from all open to few.
 
@@ -47,26 +58,28 @@ def learned_order(
         gradient: of the score, the higher the better.
         n_players, n_questions: columns of gates, and questions to ask.
         steps: of `ROWS` questions each.
+        unit: a difference of the score that matters, such as a tenth of a nat of KL divergence.
         rng: draws questions and gates.
     """
-    falling = targets(n_players, steps)
-    logits = shifted(np.zeros(n_players), falling[0])
-    means, squares = np.zeros(n_players), np.zeros(n_players)
+    logits, price = np.full(n_players, START), 0.0
+    mean, square = np.zeros(n_players), np.zeros(n_players)
     last_open = np.full(n_players, -1)
     deck: list[int] = []
-    for step, target in enumerate(falling):
+    for step, target in enumerate(targets(n_players, steps)):
         while len(deck) < ROWS:
             deck += rng.permutation(n_questions).tolist()
         asked, deck = np.array(deck[:ROWS]), deck[ROWS:]
         levels, slopes = drawn(logits, ROWS, rng=rng)
         up = (gradient(levels, asked) * slopes).mean(axis=0)
-        up -= up.mean()  # the shift undoes what is common to all
-        means = FIRST * means + (1 - FIRST) * up
-        squares = SECOND * squares + (1 - SECOND) * up**2
-        rise = means / (1 - FIRST ** (step + 1))
-        size = np.sqrt(squares / (1 - SECOND ** (step + 1)))
-        logits = shifted(logits + RATE * rise / (size + 1e-8), target)
-        logits = np.clip(logits, -MOST, MOST)
+        beyond = (expected_open(logits) - target) / n_players
+        price = max(0.0, price + RISE * beyond)
+        if beyond > 0:
+            up -= unit * (price + 2 * STIFF * beyond) / n_players * open_slope(logits)
+        mean = FIRST * mean + (1 - FIRST) * up
+        square = SECOND * square + (1 - SECOND) * up**2
+        rise = mean / (1 - FIRST ** (step + 1))
+        size = np.sqrt(square / (1 - SECOND ** (step + 1)))
+        logits = logits + RATE * rise / (size + 1e-8 * unit)
         last_open[logits >= 0] = step
     order = np.lexsort((logits, last_open))
     return Learned(tuple(order.tolist()), steps * ROWS)
@@ -75,5 +88,5 @@ def learned_order(
 def targets(n_players: int, steps: int) -> list[float]:
     """The expected number of open gates at each step."""
     left = LEFT * n_players
-    over = (1 - np.arange(1, steps + 1) / steps) ** POWER
-    return [float(one) for one in left + (n_players - left) * over]
+    done = np.minimum(1.0, np.arange(1, steps + 1) / ((1 - HELD) * steps))
+    return [float(one) for one in n_players - (n_players - left) * done]

@@ -37,17 +37,7 @@ def expected_open(logits: Logits) -> float:
     return float(expit(logits - _SHIFT).sum())
 
 
-def shifted(logits: Logits, n_open: float) -> Logits:
-    """The logits plus the constant with which so many gates are expected to be open.
-
-    Args:
-        n_open: above 0 and below the number of players.
-    """
-    low, high = -60.0, 60.0
-    for _ in range(60):  # halves the interval until floats end it
-        middle = (low + high) / 2
-        if expected_open(logits + middle) > n_open:
-            high = middle
-        else:
-            low = middle
-    return np.asarray(logits + low)
+def open_slope(logits: Logits) -> Logits:
+    """Derivative of each gate's probability to be open by its logit."""
+    share = expit(logits - _SHIFT)
+    return np.asarray(share * (1 - share))

@@ -38,6 +38,7 @@ from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
 from headspex.tasks import Task, free_loss, interval
+from headspex.tasks.scoring import unit_of
 
 HARDLY = 0.7  # of paired prompts answered right; with fewer a model hardly does the task
 
@@ -178,7 +179,7 @@ def find(
     refinement = None
     if settings.refine:
         with setup.timed("refine the schedule"):
-            refinement = _refined(setup, judge, sample, by_aim, steering, best, slopes)
+            refinement = _refined(setup, judge, sample, found, steering, best, slopes)
         best = refinement.schedule
     others = {
         "lasso": [prune_schedule(lasso, setup.players)],
@@ -224,24 +225,29 @@ def _refined(
     setup: Setup,
     judge: Judge,
     sample: Sample,
-    scores: Float[np.ndarray, " passes"],
+    scores: Mapping[str, Float[np.ndarray, " passes"]],
     spectrum: Spectrum,
     proposed: Schedule,
     slopes: ScoreStore | None,
 ) -> Refined:
-    """The schedule by learned gates where the score has a gradient, else by a walk."""
+    """The schedule by learned gates where the score has a gradient, else by a walk.
+
+    Args:
+        scores: of the search, in every metric that is needed.
+    """
     settings, aim = setup.settings, setup.objective.aim
     if slopes is not None and setup.refined_by == GATES:
+        size = float(np.sqrt(np.square(scores[setup.metric]).mean()))
         try:
             return learned(
                 judge, sample, proposed, spectrum, plan=setup.plan, rounds=settings.refine,
-                metric=aim, gradients=slopes, seed=settings.seed,
+                metric=aim, unit=unit_of(aim, size) or 1.0, gradients=slopes, seed=settings.seed,
             )  # fmt: skip
         except (RoomError, NoGradientError) as error:
             print(f"headspex: refining by a walk on the model, as {error}", file=sys.stderr)
         slopes = None
     return refined(
-        judge, sample, scores, spectrum, plan=setup.plan, rounds=settings.refine, metric=aim,
+        judge, sample, scores[aim], spectrum, plan=setup.plan, rounds=settings.refine, metric=aim,
         slopes=slopes, seed=settings.seed, threads=settings.threads,
     )  # fmt: skip
 

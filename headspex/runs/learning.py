@@ -30,6 +30,7 @@ def learned(
     plan: Plan,
     rounds: int,
     metric: str,
+    unit: float,
     gradients: ScoreStore,
     seed: int,
 ) -> Refined:
@@ -43,6 +44,7 @@ def learned(
         plan: with the number of steps.
         rounds: independent runs of gates, at least 1.
         metric: that schedules are found by.
+        unit: a difference of the metric that matters.
         gradients: store for gradients of the metric.
         seed: fixes gates and questions.
     """
@@ -69,7 +71,7 @@ def learned(
 
         found = [
             learned_order(
-                gradient, n_players, n_questions, steps=sizes.steps,
+                gradient, n_players, n_questions, steps=sizes.steps, unit=unit,
                 rng=stream(seed, f"gates {number}"),
             )
             for number in range(rounds)
