@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +19,21 @@ GALLERY = ROOT / "docs/gallery"
 BUDGET_GAMES = ("mini", "stories260k")  # of tests/benchmarks/budget.py
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+REAL = GALLERY / "real"  # of `make real`
+
+
+@pytest.fixture(scope="module", params=[GALLERY, REAL], ids=["tiny", "real"])
+def drawn(tmp_path_factory: pytest.TempPathFactory, request: Any) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("gallery")
-    draw_all(GALLERY / "run", folder)
-    return folder
+    draw_all(request.param / "run", folder)
+    return folder, request.param
 
 
 @pytest.mark.parametrize("name", list(PICTURES))
-def test_a_picture_of_the_gallery_is_what_its_files_draw(drawn: Path, name: str) -> None:
-    here, there = imread(drawn / name), imread(GALLERY / name)
+def test_a_picture_of_the_gallery_is_what_its_files_draw(
+    drawn: tuple[Path, Path], name: str
+) -> None:
+    here, there = (imread(folder / name) for folder in drawn)
     assert here.shape == there.shape, "make gallery draws it anew"
     # Machines may round the edge of a letter differently.
     assert np.mean(np.abs(here - there).max(axis=-1) > 0.2) < 0.002, "make gallery draws it anew"
@@ -35,11 +41,13 @@ def test_a_picture_of_the_gallery_is_what_its_files_draw(drawn: Path, name: str)
 
 def test_the_gallery_holds_nothing_else_than_these_and_the_benchmark_of_budgets() -> None:
     budgets = {f"passes-{game}.{kind}" for game in BUDGET_GAMES for kind in ("csv", "png")}
-    assert {path.name for path in GALLERY.iterdir()} == {*PICTURES, *budgets, "run"}
+    assert {path.name for path in GALLERY.iterdir()} == {*PICTURES, *budgets, "run", "real"}
+    assert {path.name for path in REAL.iterdir()} == {*PICTURES, "run"}
 
 
-def test_the_readme_shows_what_the_run_of_the_gallery_printed() -> None:
-    folder, content = finished_run(GALLERY / "run")
+@pytest.mark.parametrize("gallery", [GALLERY, REAL], ids=["tiny", "real"])
+def test_the_readme_shows_what_the_run_of_the_gallery_printed(gallery: Path) -> None:
+    folder, content = finished_run(gallery / "run")
     found = summary(
         content["results"], CURVE.read(folder.curve), read_interactions(folder.interactions)
     )

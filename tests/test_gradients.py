@@ -181,7 +181,7 @@ def test_a_metric_of_ones_own_has_gradients(llama_bridge: Any, positions: str) -
     expected = GateGradients(model).of(
         pairs, gates, lambda values, rows: np.tile([1.0, -1.0], (len(rows), 1))
     )
-    np.testing.assert_allclose(found.by_gate, expected.by_gate, atol=1e-5)
+    np.testing.assert_allclose(found.by_gate, expected.by_gate, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found.values[:, 0], -np.diff(expected.values)[:, 0], atol=1e-5)
 
 

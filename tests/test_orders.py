@@ -39,7 +39,7 @@ def known(unit: str = "head") -> Known:
     table = {(i,): float(rng.normal()) for i in range(len(players))} | {(0, 1): 2.0}
     spectrum = Spectrum.from_dict(table, n_players=len(players), keep=0.7)
     judge: Any = FakeJudge(players, spectrum)
-    return Known(judge, np.arange(3), "accuracy", spectrum)
+    return Known(judge, np.arange(3), "accuracy", "logprob", spectrum)
 
 
 def test_leave_one_out_is_what_the_score_loses() -> None:

@@ -98,7 +98,8 @@ def compare(
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
         with threadpool_limits(1):
-            importances = Known(judge, sample.search, aim, known_steering)
+            smooth = "logprob" if "logprob" in setup.task.metrics else metric
+            importances = Known(judge, sample.search, aim, smooth, known_steering)
             for name, order in ORDERS.items():
                 try:
                     schedules[name] = [schedule_from_scores(order.importance(importances))]

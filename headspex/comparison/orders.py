@@ -24,12 +24,14 @@ class Known:
         judge: scores masks with the model.
         search: positions, in the judge, of the questions it may use.
         metric: that schedules are found by.
+        smooth: the metric whose gradient is taken.
         spectrum: of the run.
     """
 
     judge: Judge
     search: Int[np.ndarray, " questions"]
     metric: str
+    smooth: str
     spectrum: Spectrum
 
 
@@ -57,11 +59,13 @@ def shapley_values(known: Known) -> Float[np.ndarray, " players"]:
 def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
     """Mean |d log p(right answer) / d gate|, summed over the gates of a player's heads.
 
+    Of a metric of one's own the gradient is that of the metric.
+
     Raises:
-        UsageError: the task's answers have no log-probability, or heads are resampled.
+        NoGradientError: the score has none.
     """
     whole = np.ones((len(known.search), len(known.judge.players)))
-    found = known.judge.gate_gradients(whole, known.search, metric="logprob")
+    found = known.judge.gate_gradients(whole, known.search, metric=known.smooth)
     return np.asarray(np.abs(found).mean(axis=0))
 
 

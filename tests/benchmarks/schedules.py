@@ -55,7 +55,7 @@ def schedules_of(
     metric, players, seed = study.metric, study.players, study.settings.seed
     sample = draw_sample(study.plan, findings.allocation, seed=seed)
     data = sample.observed(search_scores(judge, sample, [metric])[metric])
-    known = Known(judge, sample.search, metric, findings.spectrum)
+    known = Known(judge, sample.search, metric, "logprob", findings.spectrum)
     found = {
         OURS: findings.schedules[OURS],
         UNREFINED: [prune_schedule(findings.spectrum, players)],

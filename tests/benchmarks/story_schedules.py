@@ -89,7 +89,7 @@ def schedules_of(
     assert first + found.passes(SLOPE_PASSES) <= budget
     whole = fit_spectrum(masks, values(budget), keep=KEEP, seed=seed)
     data = observe(masks, values(budget), keep=KEEP)
-    known = Known(judge, search, "logprob", whole)
+    known = Known(judge, search, "logprob", "logprob", whole)
     result = {OURS: [found.schedule], UNREFINED: [prune_schedule(whole)]}
     for name, baseline in BASELINES.items():
         if name != "random":
