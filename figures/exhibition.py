@@ -1,8 +1,9 @@
-"""The gallery: pictures of the shipped run, beside the files they are drawn from.
+"""The gallery: pictures of a run, beside the files they are drawn from.
 
     python -m headspex.figures.exhibition runs/tiny-mini docs/gallery
 
-`make gallery` makes the run first. A test draws the pictures again from the gallery's own files.
+`make gallery` makes the shipped run and draws it; docs/gallery/real shows the run of `make real`. A
+test draws the pictures again from the gallery's own files.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from headspex.support.files import read_text, write_text
 
 PICTURES = {
     **{f"{name}.png": (name, LIGHT) for name in FIGURES},
-    "curve-dark.png": ("curve", DARK),  # the README's first picture, for readers at night
+    "curve-dark.png": ("curve", DARK),  # for readers at night
 }
 
 

@@ -287,6 +287,23 @@ def test_slopes_are_stored_and_taken_once(
         np.testing.assert_array_equal(again, found)
 
 
+def test_gradients_at_gates_are_stored_and_taken_once(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(model_folder, "mini", metric="kl", threads=1)
+    with ScoreStore(":memory:") as scores, ScoreStore(":memory:") as store:
+        judge = study.judge(scores)
+        rng = np.random.default_rng(0)
+        levels = rng.integers(0, 256, (3, len(study.players)), dtype=np.uint8)
+        asked = np.array([4, 2, 17])
+        found = judge.stored_gradients(levels, asked, metric="kl", store=store)
+        at_gates = judge.gate_gradients(levels / 255, asked, metric="kl")
+        np.testing.assert_allclose(found, at_gates, rtol=1e-6, atol=1e-9)
+        monkeypatch.setattr(Judge, "gate_gradients", None)
+        again = judge.stored_gradients(levels, asked, metric="kl", store=store)
+        np.testing.assert_array_equal(again, found)
+
+
 def test_the_slope_of_a_group_is_that_of_its_heads_together(model_folder: Path) -> None:
     found = {}
     for unit in ("head", "kv-group,mlp"):

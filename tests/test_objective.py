@@ -81,6 +81,21 @@ def test_a_metric_of_ones_own_is_matched_question_by_question(
     assert "mean squared distance" in str(run)
 
 
+@pytest.mark.slow
+def test_a_metric_without_a_gradient_is_refined_by_a_walk_with_a_word(
+    llama_bridge: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def in_numbers(logits: Any, batch: Any) -> Any:
+        return margin(logits, batch).detach().numpy()
+
+    prompts = [pair.clean for pair in drawn(24)]
+    task = headspex.tasks.game(in_numbers, prompts, positions="last")
+    run = run_of(copy.deepcopy(llama_bridge), tmp_path / "run", task)
+    said = capsys.readouterr().err
+    assert "refining by a walk on the model, as gradients need a metric that torch can" in said
+    assert run.results["refine_passes"] > 0
+
+
 def test_what_counts_as_no_loss_depends_on_the_metric() -> None:
     assert free_loss(None, "accuracy", 0.8) == 0.01
     assert free_loss(None, "logit-diff", -4.0) == pytest.approx(0.04)
