@@ -41,15 +41,15 @@ def exchanged(
     sizes: Sequence[int],
     questions: Sequence[Int[np.ndarray, " questions"]],
 ) -> Exchanged:
-    """Exchange players across each size, from the smallest on, while that helps.
+    """Exchange two players across each size, from the smallest on, where that helps.
 
     Sets at smaller sizes stay as they are.
 
     Args:
         order: of all players, first to go first.
         measure: scores masks on the model.
-        sizes: numbers of players removed, ascending.
-        questions: that are asked at each size.
+        sizes: numbers of players removed, ascending, 1 to all but one.
+        questions: that are asked at each size, two or more.
     """
     found, passes, before = list(order), 0, 0
     for size, asked in zip(sizes, questions, strict=True):
