@@ -16,6 +16,7 @@ from headspex.hooks.decoder import Decoder
 from headspex.hooks.fill import Parts
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
+from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.fill import mean_fill
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
@@ -296,11 +297,17 @@ def test_gradients_at_gates_are_stored_and_taken_once(
         rng = np.random.default_rng(0)
         levels = rng.integers(0, 256, (3, len(study.players)), dtype=np.uint8)
         asked = np.array([4, 2, 17])
-        found = judge.stored_gradients(levels, asked, metric="kl", store=store)
+        told: list[int] = []
+        found = judge.stored_gradients(
+            levels, asked, metric="kl", store=store, progress=told.append
+        )
+        assert sum(told) == 3 * SLOPE_PASSES
         at_gates = judge.gate_gradients(levels / 255, asked, metric="kl")
         np.testing.assert_allclose(found, at_gates, rtol=1e-6, atol=1e-9)
         monkeypatch.setattr(Judge, "gate_gradients", None)
-        again = judge.stored_gradients(levels, asked, metric="kl", store=store)
+        again = judge.stored_gradients(
+            levels, asked, metric="kl", store=store, progress=told.append
+        )
         np.testing.assert_array_equal(again, found)
 
 

@@ -11,6 +11,7 @@ from headspex.budget.verification import (
     FEWEST_QUESTIONS,
     FRESH_MASKS,
     RIVALS,
+    Room,
     least_budget,
     spread,
 )
@@ -196,10 +197,10 @@ def make_plan(
         )  # fmt: skip
     verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
     room = _room(settings, n_players, n_search, n_heldout, circuits=circuits)
-    judged = spread(verify, **room)
+    judged = spread(verify, room)
     if judged is None:
         raise UsageError(
-            f"{argument('verify_budget')} must be at least {least_budget(**room)} to judge "
+            f"{argument('verify_budget')} must be at least {least_budget(room)} to judge "
             f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
     per_mask = _fewest_asked(settings, n_search)
@@ -224,7 +225,7 @@ def least_budgets(
         settings: of the run; its budgets do not matter.
         n_players, n_search, n_heldout, circuits: as in `make_plan`.
     """
-    verify = least_budget(**_room(settings, n_players, n_search, n_heldout, circuits=circuits))
+    verify = least_budget(_room(settings, n_players, n_search, n_heldout, circuits=circuits))
     return FEWEST_MASKS * _fewest_asked(settings, n_search), verify
 
 
@@ -252,14 +253,16 @@ def _looks(settings: Settings, n_players: int) -> tuple[int, int]:
 
 def _room(
     settings: Settings, n_players: int, n_search: int, n_heldout: int, *, circuits: bool
-) -> dict[str, int]:
-    """What a verify budget is spread over: arguments of `spread`."""
+) -> Room:
     sizes = _sizes(settings, n_players)
-    return {
-        "most_fresh": _possible(n_players) // 4, "n_watched": _looks(settings, n_players)[1],
-        "n_search": n_search, "n_heldout": n_heldout,
-        "n_sizes": len(sizes), "n_own": len(_circuit_sizes(sizes, n_players)) if circuits else 0,
-    }  # fmt: skip
+    return Room(
+        most_fresh=_possible(n_players) // 4,
+        n_watched=_looks(settings, n_players)[1],
+        n_search=n_search,
+        n_heldout=n_heldout,
+        n_sizes=len(sizes),
+        n_own=len(_circuit_sizes(sizes, n_players)) if circuits else 0,
+    )
 
 
 def _fewest_asked(settings: Settings, n_search: int) -> int:

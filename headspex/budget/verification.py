@@ -41,83 +41,58 @@ class Verification:
     fresh_heldout: int
 
 
-def spread(
-    passes: int,
-    *,
-    most_fresh: int,
-    n_watched: int,
-    n_search: int,
-    n_heldout: int,
-    n_sizes: int,
-    n_own: int,
-) -> Verification | None:
-    """Spread a budget; None if it is too small.
+@dataclass(frozen=True)
+class Room:
+    """What a verify budget is spread over.
 
-    Near the least budget a few passes more may round to parts that are too small where fewer do
-    not: the largest budget within `ROUNDED` passes that can be spread is.
-
-    Args:
-        passes: the budget.
+    Attributes:
         most_fresh: fresh masks, at most.
         n_watched: masks for looks at the search, each asked `fresh_search` questions.
         n_search, n_heldout: questions in each half.
         n_sizes: how many sizes are judged; 0 judges the whole model only.
         n_own: at how many further sizes the run's own schedule alone is judged.
     """
-    room = {
-        "most_fresh": most_fresh, "n_watched": n_watched, "n_search": n_search,
-        "n_heldout": n_heldout, "n_sizes": n_sizes, "n_own": n_own,
-    }  # fmt: skip
+
+    most_fresh: int
+    n_watched: int
+    n_search: int
+    n_heldout: int
+    n_sizes: int
+    n_own: int
+
+
+def spread(passes: int, room: Room) -> Verification | None:
+    """Spread a budget; None if it is too small.
+
+    Near the least budget a few passes more may round to parts that are too small where fewer do
+    not: the largest budget within `ROUNDED` passes that can be spread is.
+    """
     budgets = range(passes, max(0, passes - ROUNDED), -1)
-    return next((found for some in budgets if (found := _all_of(some, **room))), None)
+    return next((found for some in budgets if (found := _all_of(some, room))), None)
 
 
-def _all_of(
-    passes: int,
-    *,
-    most_fresh: int,
-    n_watched: int,
-    n_search: int,
-    n_heldout: int,
-    n_sizes: int,
-    n_own: int,
-) -> Verification | None:
+def _all_of(passes: int, room: Room) -> Verification | None:
     """All of a budget, in shares; None if a part is too small."""
     fewest, most = FRESH_MASKS
-    for_masks = int(min(FRESH_SHARE * passes, (most + n_watched) * QUESTIONS))
-    n_fresh = min(most_fresh, int(np.clip(for_masks // QUESTIONS, fewest, most)))
-    each = for_masks / (n_fresh + SEARCHED_SHARE * n_watched)
+    for_masks = int(min(FRESH_SHARE * passes, (most + room.n_watched) * QUESTIONS))
+    n_fresh = min(room.most_fresh, int(np.clip(for_masks // QUESTIONS, fewest, most)))
+    each = for_masks / (n_fresh + SEARCHED_SHARE * room.n_watched)
     # Rounding must leave the held-out questions of each fresh mask.
-    room = (for_masks - FEWEST_ANSWERS * n_fresh) // (n_fresh + n_watched)
-    fresh_search = min(n_search, int(SEARCHED_SHARE * each), room)
-    left = for_masks - (n_fresh + n_watched) * fresh_search
-    fresh_heldout = min(n_heldout, left // n_fresh)
-    left = passes - (n_fresh + n_watched) * fresh_search - n_fresh * fresh_heldout
-    own = int((OWN_SHARE if n_sizes else 1) * left)
-    n_heldout = min(n_heldout, own // (1 + n_sizes + n_own))
-    left -= n_heldout * (1 + n_sizes + n_own)
-    n_compared = min(n_heldout, MOST_COMPARED, left // max(1, n_sizes * RIVALS))
+    most_asked = (for_masks - FEWEST_ANSWERS * n_fresh) // (n_fresh + room.n_watched)
+    fresh_search = min(room.n_search, int(SEARCHED_SHARE * each), most_asked)
+    left = for_masks - (n_fresh + room.n_watched) * fresh_search
+    fresh_heldout = min(room.n_heldout, left // n_fresh)
+    left = passes - (n_fresh + room.n_watched) * fresh_search - n_fresh * fresh_heldout
+    own = int((OWN_SHARE if room.n_sizes else 1) * left)
+    n_heldout = min(room.n_heldout, own // (1 + room.n_sizes + room.n_own))
+    left -= n_heldout * (1 + room.n_sizes + room.n_own)
+    n_compared = min(n_heldout, MOST_COMPARED, left // max(1, room.n_sizes * RIVALS))
     few = min(fresh_search, fresh_heldout) < FEWEST_ANSWERS
     if few or min(n_heldout, n_compared) < FEWEST_QUESTIONS:
         return None
     return Verification(n_heldout, n_compared, n_fresh, fresh_search, fresh_heldout)
 
 
-def least_budget(
-    *, most_fresh: int, n_watched: int, n_search: int, n_heldout: int, n_sizes: int, n_own: int
-) -> int:
+def least_budget(room: Room) -> int:
     """The smallest budget that `spread` can spread."""
-
-    def enough(passes: int) -> bool:
-        found = spread(
-            passes,
-            most_fresh=most_fresh,
-            n_watched=n_watched,
-            n_search=n_search,
-            n_heldout=n_heldout,
-            n_sizes=n_sizes,
-            n_own=n_own,
-        )
-        return found is not None
-
-    return bisect_left(range(1 << 30), True, key=enough)
+    return bisect_left(range(1 << 30), True, key=lambda passes: spread(passes, room) is not None)

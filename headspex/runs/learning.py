@@ -64,10 +64,9 @@ def learned(
         def gradient(
             levels: UInt8[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
         ) -> Float[np.ndarray, "rows players"]:
-            numbers = sample.search[questions]
-            by_gate = judge.stored_gradients(levels, numbers, metric=metric, store=gradients)
-            report(SLOPE_PASSES * len(numbers))
-            return by_gate
+            return judge.stored_gradients(
+                levels, sample.search[questions], metric=metric, store=gradients, progress=report
+            )
 
         found = [
             learned_order(

@@ -168,17 +168,11 @@ class Judge:
             what: for the progress bar, where a slope counts as `SLOPE_PASSES`.
         """
 
-        def rows(
-            masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
-        ) -> Float[np.ndarray, "rows players"]:
-            return -self.gate_gradients(masks.astype(float), questions, metric=metric)
-
-        passes = Passes.of_each(masks, questions[:, None])
+        levels = np.where(masks, 255, 0).astype(np.uint8)
         with self.progress(SLOPE_PASSES * len(questions), what) as report:
-            return evaluate(
-                InProcess(rows), passes, store=store,
-                progress=lambda done: report(SLOPE_PASSES * done),
-            )  # fmt: skip
+            return -self.stored_gradients(
+                levels, questions, metric=metric, store=store, progress=report
+            )
 
     def stored_gradients(
         self,
@@ -187,6 +181,7 @@ class Judge:
         *,
         metric: str,
         store: ScoreStore,
+        progress: Callable[[int], object],
     ) -> Float[np.ndarray, "rows players"]:
         """As `gate_gradients`, for gates in 255ths, taken from the store where they are known.
 
@@ -195,6 +190,7 @@ class Judge:
             questions: by their position in the judge.
             metric: of the score.
             store: a store for these gradients only.
+            progress: is told of each block's passes, of which a gradient counts `SLOPE_PASSES`.
         """
 
         def rows(
@@ -203,7 +199,10 @@ class Judge:
             return self.gate_gradients(np.packbits(masks, axis=1) / 255, questions, metric=metric)
 
         passes = Passes.of_each(np.unpackbits(levels, axis=1).astype(bool), questions[:, None])
-        return evaluate(InProcess(rows), passes, store=store)
+        return evaluate(
+            InProcess(rows), passes, store=store,
+            progress=lambda done: progress(SLOPE_PASSES * done),
+        )  # fmt: skip
 
     def gate_gradients(
         self,
