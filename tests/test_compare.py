@@ -25,6 +25,7 @@ from headspex.settings import Settings
 QUICK = [
     "--subject", "stored_facts", "--budget", "400", "--verify-budget", "12000", "--threads", "1",
 ]  # fmt: skip
+PAID = ["--order-budget", "900"]  # as few passes as gates can learn from
 FILES = ["compare/compare.json", "compare/curve.csv", "compare/faithfulness.csv",
          "figures/faithfulness.svg"]  # fmt: skip
 PLAN = made_plan(20, 20, 20, n_fresh=64, sizes=(1, 4), search_budget=1_600)
@@ -45,7 +46,7 @@ def run(plain_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run, compared."""
     out = tmp_path_factory.mktemp("compared") / "run"
     shutil.copytree(plain_run, out)
-    assert main(["compare", str(out)]) == 0
+    assert main(["compare", str(out), *PAID]) == 0
     return out
 
 
@@ -131,7 +132,7 @@ def test_a_second_comparison_scores_nothing_and_gives_the_same_bytes_and_one_jso
 ) -> None:
     before = {name: (run / name).read_bytes() for name in FILES}
     monkeypatch.setattr("headspex.scores.judge.measure", _refuse)
-    assert main(["compare", str(run), "--json"]) == 0
+    assert main(["compare", str(run), "--json", *PAID]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": str(run), **_compared(run)}
     for name, content in before.items():
         assert (run / name).read_bytes() == content, name
@@ -146,7 +147,7 @@ def test_a_comparison_changes_no_file_of_the_run_but_its_scores(run: Path, plain
 def test_the_answer_comes_first_and_says_where_the_files_are(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", str(run)]) == 0
+    assert main(["compare", str(run), *PAID]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("The model does not do this task, so these results are noise: ")
     assert "predicts best, R² " in lines[0]
@@ -154,7 +155,9 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
     assert any(
         line.endswith(
             "order: mean on less mean off; best mask of the search; random, mean; Shapley values; "
-            "gradient importance; leave-one-out; magnitude of weights"
+            "gradient importance; integrated gradients; gradients at random masks; learned gates; "
+            "causal head gating; uniform gradient sampling; leave-one-out; compressed sensing; "
+            "magnitude of weights"
         )
         for line in lines
     )
@@ -165,13 +168,23 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
 
 def test_other_budgets_go_to_another_folder(run: Path, tmp_path: Path) -> None:
     to = tmp_path / "out"
-    assert main(["compare", str(run), "--budgets", "100", "31", "--to", str(to)]) == 0
+    assert main(["compare", str(run), "--budgets", "100", "31", "--orders", "--to", str(to)]) == 0
     points = FAITHFULNESS.read(to / "faithfulness.csv")
     assert [p.masks for p in points if p.method == "lasso"] == [15, 50, 192]
     assert (to / "faithfulness.svg").is_file()
-    # The whole search is compared as before.
+    # The whole search is compared as before; no criteria were asked for.
     again = json.loads((to / "compare.json").read_text())
-    assert again["methods"] == _compared(run)["methods"]
+    assert again["methods"] == [m for m in _compared(run)["methods"] if m["method"] not in ORDERS]
+
+
+def test_unknown_criteria_and_no_passes_for_them_are_refused(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headspex.scores.judge.measure", _refuse)
+    assert main(["compare", str(run), "--orders", "gates", "taylor"]) == 2
+    assert "--orders must be of shapley, gradient, " in capsys.readouterr().err
+    assert main(["compare", str(run), "--order-budget", "0"]) == 2
+    assert "--order-budget must be at least 1, but is 0" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_something_else_is_refused_before_any_work(
@@ -249,7 +262,7 @@ def test_mean_ablation_is_compared_with_the_means_of_the_run(
     words = ["prune", "--model", str(model_folder), "--out", str(out), "--ablation", "mean"]
     assert main([*words, *QUICK]) == 0
     monkeypatch.setattr("headspex.runs.run.mean_fill", _refuse)
-    assert main(["compare", str(out), "--budgets", "384"]) == 0
+    assert main(["compare", str(out), "--budgets", "384", "--orders", "shapley"]) == 0
     assert set(CURVE.read(out / "curve.csv")) <= set(CURVE.read(out / "compare/curve.csv"))
 
 
@@ -318,7 +331,7 @@ def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
     # A task with few questions: each of SPEX's masks is asked all that may be searched.
     words += ["--subject", "stored_facts", "--verify-budget", "6000"]
     assert main(words) == 0
-    assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "12000"]) == 0
+    assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "12000", "--orders"]) == 0
     (spex,) = (one for one in _compared(out)["methods"] if one["method"] == "spex")
     assert spex["faithfulness"] is not None
     points = FAITHFULNESS.read(out / "compare/faithfulness.csv")

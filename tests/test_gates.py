@@ -6,16 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from headspex.gates.annealing import LEFT, ROWS, learned_order, targets
+from headspex.gates.annealing import LEFT, learned_order, targets
 from headspex.gates.exchange import MASKS, exchanged
-from headspex.gates.hard_concrete import LEVELS, drawn, expected_open, open_slope
+from headspex.gates.hard_concrete import LEVELS, drawn, open_probability, open_slope
+from headspex.gates.sizes import ROWS
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-4, 4))
 def test_gates_are_open_as_often_as_expected(seed: int, logit: float) -> None:
     levels, _ = drawn(np.full(4_000, logit), 5, rng=np.random.default_rng(seed))
     # A gate of less than half a level is rounded to 0.
-    share = expected_open(np.full(1, logit))
+    share = open_probability(np.full(1, logit))[0]
     assert (levels > 0).mean() == pytest.approx(share, abs=0.02)
 
 
@@ -46,7 +47,7 @@ def test_the_slope_of_open_gates_is_that_of_their_expected_number() -> None:
     logits, step = np.linspace(-4, 4, 9), 1e-5
     for n, slope in enumerate(open_slope(logits)):
         moved = step * (np.arange(9) == n)
-        rise = expected_open(logits + moved) - expected_open(logits - moved)
+        rise = open_probability(logits + moved).sum() - open_probability(logits - moved).sum()
         assert slope == pytest.approx(rise / (2 * step), rel=1e-6)
 
 

@@ -17,8 +17,7 @@ from headspex.budget.verification import (
 )
 from headspex.engine.circuit_faithfulness import kept_sizes
 from headspex.errors import UsageError, argument
-from headspex.gates.annealing import ROWS
-from headspex.gates.sizes import GateSizes, gate_sizes
+from headspex.gates.sizes import ROWS, GateSizes, gate_sizes
 from headspex.presets import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
 from headspex.scores.block import SLOPE_PASSES

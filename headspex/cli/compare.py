@@ -16,6 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spex-budget", type=int, metavar="PASSES", help="passes of a search "
                          "of SPEX's own, all search questions a mask (default: "
                          "no SPEX)")  # fmt: skip
+    parser.add_argument("--orders", nargs="*", metavar="NAME", help="pruning criteria to compare "
+                         "besides the fitted methods, by name; none for none "
+                         "(default: all)")  # fmt: skip
+    parser.add_argument("--order-budget", type=int, metavar="PASSES", help="passes that each of "
+                         "them may take, a backward pass counting as two (default: those of "
+                         "the run's search and refinement)")  # fmt: skip
     parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder for the results "
                          "(default: RUN/compare)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -32,7 +38,10 @@ def run(options: argparse.Namespace) -> int:
     if options.to is not None:
         to, figure = options.to, options.to / "faithfulness.svg"
         check_folder(to)
-    found = compare(options.run, budgets=options.budgets, spex_budget=options.spex_budget)
+    found = compare(
+        options.run, budgets=options.budgets, spex_budget=options.spex_budget,
+        orders=options.orders, order_budget=options.order_budget,
+    )  # fmt: skip
     found.write(to, figure)
     if options.json:
         print(json.dumps({"run": str(options.run), **found.to_dict()}))

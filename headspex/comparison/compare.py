@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from headspex.comparison.fits import (
     predictions,
     search_parts,
 )
-from headspex.comparison.methods import OURS
-from headspex.comparison.orders import ORDERS, Known
+from headspex.comparison.known import Known
+from headspex.comparison.methods import METHODS, OURS
+from headspex.comparison.orders import ORDERS
 from headspex.comparison.outcome import Comparison
 from headspex.comparison.standings import Evidence, best_predicting, best_pruning, standings
 from headspex.engine.faithfulness import faithfulness
 from headspex.engine.spectrum import Spectrum
-from headspex.errors import UsageError
+from headspex.errors import UsageError, argument
+from headspex.estimates.costs import said_of
 from headspex.runs.curve import CurvePoint
 from headspex.runs.findings import fresh_values, random_schedules, search_scores
 from headspex.runs.lock import locked
@@ -37,24 +40,35 @@ from headspex.scores.fill import fill_of_run
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
-from headspex.support.files import read_text
+from headspex.support.files import read_json, read_text
+from headspex.tasks.scoring import unit_of
 
+# Stages of a run that measure, as in timing.json.
+MEASURING = ("pilot", "search", "score fresh masks", "refine the schedule", "verify schedules")
 JUDGED = ("lasso", "random")  # the run scored their schedules too, in this order
 
 
 def compare(
-    path: Path, *, budgets: Sequence[int] = (), spex_budget: int | None = None
+    path: Path,
+    *,
+    budgets: Sequence[int] = (),
+    spex_budget: int | None = None,
+    orders: Sequence[str] | None = None,
+    order_budget: int | None = None,
 ) -> Comparison:
     """Fit every method to a finished run's search; judge all on the same masks and questions.
 
-    Missing held-out scores, and those of SPEX's own search, are measured and kept in the run's
-    `scores.sqlite`. No other file of the run changes.
+    What is measured besides is kept in the run's `scores.sqlite`, gradients in `gradients.sqlite`.
+    No other file of the run changes.
 
     Args:
         path: the run's folder.
         budgets: forward passes of the search to fit methods to, besides the whole search;
             `headspex.comparison.fits.SHARES` of it by default.
         spex_budget: forward passes of SPEX's search; None leaves SPEX out.
+        orders: the criteria of `headspex.comparison.orders.ORDERS` that are compared; None for all.
+        order_budget: forward passes that each of them may take, by default as many as the run's
+            search and refinement took.
 
     Raises:
         UsageError: the run is unfinished; its model, data or versions have changed; or a budget
@@ -63,8 +77,18 @@ def compare(
     folder, content = judged_run(path)
     setup = setup_of_run(path, content["identity"])
     settings, plan, metric = setup.settings, setup.plan, setup.metric
-    sample = draw_sample(plan, _allocation(path, content["results"]), seed=settings.seed)
+    results = content["results"]
+    sample = draw_sample(plan, _allocation(path, results), seed=settings.seed)
     passes = search_parts(sample, budgets)
+    budget = order_budget
+    if budget is None:
+        budget = passes[-1] + (results["refine_passes"] or 0)
+    elif budget < 1:
+        raise UsageError(f"{argument('order_budget')} must be at least 1, but is {budget}")
+    chosen = _chosen(orders)
+    counts = [ORDERS[name].passes(plan.n_players, plan.n_search, budget) for name in chosen]
+    counts.append(plan.n_compared * len(plan.sizes) * len(METHODS))
+    _say_cost(sum(counts), results["passes_total"], folder.timing)
     known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks", settings.ablation)
     with locked(path), ScoreStore(folder.scores, setup.scored_by(fill)) as store:
@@ -97,12 +121,18 @@ def compare(
         # Not the spectrum's: the run may have refined its schedule on the model.
         schedules[OURS] = [Schedule.from_json(read_text(folder.schedule), setup.players)]
         schedules["random"] = random_schedules(len(setup.players), seed=settings.seed)
-        with threadpool_limits(1):
-            smooth = "logprob" if "logprob" in setup.task.metrics else metric
-            importances = Known(judge, sample.search, aim, smooth, known_steering)
-            for name, order in ORDERS.items():
+        smooth = "logprob" if "logprob" in setup.task.metrics else metric
+        climbed = aim if setup.task.has_gradient(aim) else smooth
+        size = float(np.sqrt(np.square(found_scores[metric]).mean()))
+        stored = {**setup.scored_by(fill), "gates_of": climbed}
+        with threadpool_limits(1), ScoreStore(folder.gradients, stored) as gradients:
+            inputs = Known(
+                judge, sample.search, aim, smooth, climbed, unit_of(climbed, size) or 1.0,
+                known_steering, budget, gradients, settings.seed,
+            )  # fmt: skip
+            for name in chosen:
                 try:
-                    schedules[name] = [schedule_from_scores(order.importance(importances))]
+                    schedules[name] = [schedule_from_scores(ORDERS[name].importance(inputs))]
                 except UsageError as error:
                     left_out[name] = str(error)
         curve, correct = _pruned(judge, schedules, setup, sample)
@@ -125,7 +155,7 @@ def compare(
         sizes=plan.sizes,
         metric=metric,
         task_metric=setup.objective.judged_in,
-        at_chance=content["results"]["at_chance"],
+        at_chance=results["at_chance"],
         standings=found,
         predicts=best_predicting(evidence, found),
         prunes=best_pruning(evidence, found),
@@ -156,6 +186,25 @@ def _pruned(
             for method, found in verified[setup.objective.judged_in].items()
         }
     return curve, {method: scores[method] for method in schedules}
+
+
+def _chosen(orders: Sequence[str] | None) -> list[str]:
+    if orders is None:
+        return list(ORDERS)
+    for name in orders:
+        if name not in ORDERS:
+            raise UsageError(
+                f"{argument('orders')} must be of {', '.join(ORDERS)}, but one is {name}"
+            )
+    return [name for name in ORDERS if name in orders]
+
+
+def _say_cost(passes: int, known: int, timing: Path) -> None:
+    """What a comparison takes at the pace of its run; with an old run's scores it is less."""
+    seconds = read_json(timing)["seconds"] if timing.is_file() else {}
+    measured = sum(seconds.get(stage, 0.0) for stage in MEASURING)
+    time = f", {said_of(passes * measured / known)} at the run's pace" if measured else ""
+    print(f"headspex: at most {passes:,} forward passes besides the run's{time}", file=sys.stderr)
 
 
 def _allocation(path: Path, results: dict[str, Any]) -> Allocation:

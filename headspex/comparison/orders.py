@@ -10,29 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from headspex.comparison.gate_orders import (
+    POINTS,
+    annealed_gates,
+    causal_head_gating,
+    gradients_at_masks,
+    integrated_gradients,
+    uniform_gates,
+)
+from headspex.comparison.known import Known
+from headspex.engine.methods.baselines import lasso_heads
+from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
-from headspex.scores.judge import Judge
+from headspex.errors import UsageError
+from headspex.gates.sizes import MOST_STEPS, ROWS
+from headspex.scores.block import SLOPE_PASSES
 
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """Inputs of an importance.
-
-    Attributes:
-        judge: scores masks with the model.
-        search: positions, in the judge, of the questions it may use.
-        metric: that schedules are found by.
-        smooth: the metric whose gradient is taken.
-        spectrum: of the run.
-    """
-
-    judge: Judge
-    search: Int[np.ndarray, " questions"]
-    metric: str
-    smooth: str
-    spectrum: Spectrum
+FEW_OFF = 0.02  # of the players
+FEWEST_OFF = 2  # so that folds without a mask still know its players
 
 
 @dataclass(frozen=True)
@@ -42,18 +39,18 @@ class Order:
     Attributes:
         title: display name.
         importance: float [players]; players with higher values go later.
-        passes: (players, questions) -> forward passes; a backward pass counts as two.
+        passes: (players, questions, budget) -> forward passes, at most, beside the whole model's;
+            a backward pass counts as two.
     """
 
     title: str
     importance: Callable[[Known], Float[np.ndarray, " players"]]
-    passes: Callable[[int, int], int]
+    passes: Callable[[int, int, int], int]
 
 
 def shapley_values(known: Known) -> Float[np.ndarray, " players"]:
     """Shapley values of the run's spectrum."""
-    values = known.spectrum.interactions("shapley", order=1)
-    return np.array([values.get((i,), 0.0) for i in range(known.spectrum.n_players)])
+    return _shapley(known.spectrum)
 
 
 def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
@@ -70,12 +67,45 @@ def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
 
 
 def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
-    """Loss of the whole model's score without each player."""
-    n = known.spectrum.n_players
+    """Loss of the whole model's score without each player, on as many questions as can be paid.
+
+    Raises:
+        UsageError: not even one question can.
+    """
+    n = known.n_players
+    affordable = known.budget // (n + 1)
+    if not affordable:
+        raise UsageError(
+            f"it needs {n + 1} passes, but the run's search and refinement took {known.budget}"
+        )
     masks = np.concatenate([np.ones((1, n), dtype=np.bool_), ~np.eye(n, dtype=np.bool_)])
-    scores = known.judge.ask_all(masks, known.search, metrics=[known.metric], what="leave one out")
+    scores = known.judge.ask_all(
+        masks, known.search[:affordable], metrics=[known.metric], what="leave one out"
+    )
     means = scores[known.metric].mean(axis=1)
     return np.asarray(means[0] - means[1:])
+
+
+def few_off(known: Known) -> Float[np.ndarray, " players"]:
+    """LASSO on what masks with `FEW_OFF` of the players off lose on a question of their own.
+
+    Compressed sensing as in arXiv 2603.03335, which asks all questions of 100 masks: at equal
+    passes more masks tell more.
+    """
+    n, rng = known.n_players, known.stream("few players off")
+    off = max(FEWEST_OFF, round(FEW_OFF * n))
+    questions = rng.integers(len(known.search), size=known.budget)
+    masks = np.ones((known.budget, n), dtype=np.bool_)
+    for mask in masks:
+        mask[rng.choice(n, off, replace=False)] = False
+    whole = known.judge.ask_all(
+        np.ones((1, n), dtype=np.bool_), known.search, metrics=[known.metric], what="whole model"
+    )[known.metric][0]
+    asked = known.search[questions][:, None]
+    found = known.judge.ask(masks, asked, metrics=[known.metric], what="few off")[known.metric]
+    losses = found[:, 0] - whole[questions]
+    fitted = lasso_heads(observe(masks, losses, keep=1 - off / n), seed=known.seed)
+    return _shapley(fitted)
 
 
 def magnitude(known: Known) -> Float[np.ndarray, " players"]:
@@ -84,9 +114,33 @@ def magnitude(known: Known) -> Float[np.ndarray, " players"]:
     return np.asarray(np.sqrt(known.judge.players.sums(squares[None])[0]))
 
 
+def _shapley(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
+    values = spectrum.interactions("shapley", order=1)
+    return np.array([values.get((i,), 0.0) for i in range(spectrum.n_players)])
+
+
+def _gates(players: int, questions: int, budget: int) -> int:
+    step = ROWS * SLOPE_PASSES
+    return step * min(MOST_STEPS, budget // step)
+
+
 ORDERS: dict[str, Order] = {
-    "shapley": Order("Shapley values", shapley_values, lambda n, q: 0),
-    "gradient": Order("gradient importance", gradient_importance, lambda n, q: 3 * q),
-    "leave-one-out": Order("leave-one-out", leave_one_out, lambda n, q: (n + 1) * q),
-    "magnitude": Order("magnitude of weights", magnitude, lambda n, q: 0),
-}
+    "shapley": Order("Shapley values", shapley_values, lambda n, q, b: 0),
+    "gradient": Order("gradient importance", gradient_importance, lambda n, q, b: SLOPE_PASSES * q),
+    "integrated-gradients": Order(
+        "integrated gradients", integrated_gradients,
+        lambda n, q, b: POINTS * SLOPE_PASSES * min(q, b // (POINTS * SLOPE_PASSES)),
+    ),
+    "gradients-at-masks": Order(
+        "gradients at random masks", gradients_at_masks,
+        lambda n, q, b: b // SLOPE_PASSES * SLOPE_PASSES,
+    ),
+    "gates": Order("learned gates", annealed_gates, _gates),
+    "causal-gating": Order("causal head gating", causal_head_gating, _gates),
+    "uniform-gates": Order("uniform gradient sampling", uniform_gates, _gates),
+    "leave-one-out": Order(
+        "leave-one-out", leave_one_out, lambda n, q, b: (n + 1) * min(q, b // (n + 1))
+    ),
+    "few-off": Order("compressed sensing", few_off, lambda n, q, b: b),
+    "magnitude": Order("magnitude of weights", magnitude, lambda n, q, b: 0),
+}  # fmt: skip

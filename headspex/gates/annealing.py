@@ -1,32 +1,26 @@
 """Learned gates: an order of all players from one run of stochastic gradient steps.
 
 Every player has a hard-concrete gate. Each step asks a few questions, each under gates of its own,
-and moves the gates' logits along the gradient of the mean score (Adam, Kingma & Ba 2015), less the
-price of open gates. The expected number of open gates has a target, which falls from all players to
-a few; the price rises while more are open (an augmented Lagrangian, Nocedal & Wright 2006, chapter
-17, as Louizos et al. 2018 and Edge Pruning, arXiv 2406.16778, use one for a single size). So
-players compete at every size, and redundant ones do so while their backups are open and closed by
-turns.
+and moves the gates' logits along the gradient of the mean score, less the price of open gates. The
+expected number of open gates has a target, which falls from all players to a few; the price rises
+while more are open (an augmented Lagrangian, Nocedal & Wright 2006, chapter 17, as Louizos et al.
+2018 and Edge Pruning, arXiv 2406.16778, use one for a single size). So players compete at every
+size, and redundant ones do so while their backups are open and closed by turns.
 
-Players leave in the order in which their gates are open for the last time.
+Players whose gates were open for longer leave later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from headspex.gates.hard_concrete import Levels, drawn, expected_open, open_slope
+from headspex.gates.ascent import Ascent, Gradient
+from headspex.gates.hard_concrete import drawn, open_probability, open_slope
+from headspex.gates.sizes import ROWS
 
-# (gates in 255ths, the question of each row) -> d score / d gate
-Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
-
-ROWS = 10  # questions of a step
 RATE = 0.1  # of Adam
-FIRST, SECOND = 0.9, 0.999  # decay of Adam's moments
 START = 2.0  # logits: most gates are open to begin with
 LEFT = 0.07  # share of players that the last step expects to be open
 HELD = 0.1  # share of the steps that stay at that
@@ -57,32 +51,23 @@ def learned_order(
     Args:
         gradient: of the score, the higher the better.
         n_players, n_questions: columns of gates, and questions to ask.
-        steps: of `ROWS` questions each.
+        steps: of `headspex.gates.sizes.ROWS` questions each.
         unit: a difference of the score that matters, such as a tenth of a nat of KL divergence.
         rng: draws questions and gates.
     """
-    logits, price = np.full(n_players, START), 0.0
-    mean, square = np.zeros(n_players), np.zeros(n_players)
-    last_open = np.full(n_players, -1)
-    deck: list[int] = []
-    for step, target in enumerate(targets(n_players, steps)):
-        while len(deck) < ROWS:
-            deck += rng.permutation(n_questions).tolist()
-        asked, deck = np.array(deck[:ROWS]), deck[ROWS:]
-        levels, slopes = drawn(logits, ROWS, rng=rng)
+    climb = Ascent(np.full(n_players, START), n_questions, rate=RATE, unit=unit, rng=rng)
+    price, time_open = 0.0, np.zeros(n_players)
+    for target in targets(n_players, steps):
+        asked = climb.ask()
+        levels, slopes = drawn(climb.logits, ROWS, rng=rng)
         up = (gradient(levels, asked) * slopes).mean(axis=0)
-        beyond = (expected_open(logits) - target) / n_players
+        beyond = (open_probability(climb.logits).sum() - target) / n_players
         price = max(0.0, price + RISE * beyond)
         if beyond > 0:
-            up -= unit * (price + 2 * STIFF * beyond) / n_players * open_slope(logits)
-        mean = FIRST * mean + (1 - FIRST) * up
-        square = SECOND * square + (1 - SECOND) * up**2
-        rise = mean / (1 - FIRST ** (step + 1))
-        size = np.sqrt(square / (1 - SECOND ** (step + 1)))
-        logits = logits + RATE * rise / (size + 1e-8 * unit)
-        last_open[logits >= 0] = step
-    order = np.lexsort((logits, last_open))
-    return Learned(tuple(order.tolist()), steps * ROWS)
+            up -= unit * (price + 2 * STIFF * beyond) / n_players * open_slope(climb.logits)
+        climb.step(up)
+        time_open += open_probability(climb.logits)
+    return Learned(tuple(np.argsort(time_open, kind="stable").tolist()), steps * ROWS)
 
 
 def targets(n_players: int, steps: int) -> list[float]:

@@ -32,12 +32,12 @@ def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> tuple[Level
     return levels, np.where((stretched > 0) & (stretched < 1), slope, 0.0)
 
 
-def expected_open(logits: Logits) -> float:
-    """Expected number of gates above 0."""
-    return float(expit(logits - _SHIFT).sum())
+def open_probability(logits: Logits) -> Logits:
+    """Each gate's probability to be above 0."""
+    return np.asarray(expit(logits - _SHIFT))
 
 
 def open_slope(logits: Logits) -> Logits:
     """Derivative of each gate's probability to be open by its logit."""
-    share = expit(logits - _SHIFT)
+    share = open_probability(logits)
     return np.asarray(share * (1 - share))

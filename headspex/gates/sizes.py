@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headspex.gates.annealing import ROWS
 from headspex.gates.exchange import MASKS
 
+ROWS = 10  # questions of a step
 SHARE = 2.0  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 400  # more made schedules no better
 FEWEST_STEPS = 30

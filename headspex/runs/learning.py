@@ -11,8 +11,9 @@ from scipy.stats import rankdata
 from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
 from headspex.engine.spectrum import Spectrum
-from headspex.gates.annealing import ROWS, learned_order
+from headspex.gates.annealing import learned_order
 from headspex.gates.exchange import Measure, exchanged
+from headspex.gates.sizes import ROWS
 from headspex.runs.refinement import Refined
 from headspex.schedules.schedule import Schedule, with_values
 from headspex.scores.block import SLOPE_PASSES

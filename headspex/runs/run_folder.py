@@ -89,6 +89,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def gradients(self) -> Path:
+        """Gradients that a comparison took."""
+        return self.path / "gradients.sqlite"
+
+    @property
     def timing(self) -> Path:
         """Seconds of each stage; the only file that differs between equal runs."""
         return self.path / "timing.json"

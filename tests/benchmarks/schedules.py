@@ -19,8 +19,9 @@ import numpy as np
 
 import headspex
 from headspex.budget.sample import draw_sample
+from headspex.comparison.known import Known
 from headspex.comparison.methods import METHODS, OURS
-from headspex.comparison.orders import ORDERS, Known
+from headspex.comparison.orders import ORDERS
 from headspex.engine.methods.baselines import BASELINES
 from headspex.runs.findings import Findings, random_schedules, search_scores
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
@@ -28,6 +29,7 @@ from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
 from headspex.settings import Settings
 from headspex.support.intervals import mean_by_cluster
+from headspex.tasks.scoring import unit_of
 
 UNREFINED, GREEDY = "not refined", "true greedy"
 
@@ -55,7 +57,12 @@ def schedules_of(
     metric, players, seed = study.metric, study.players, study.settings.seed
     sample = draw_sample(study.plan, findings.allocation, seed=seed)
     data = sample.observed(search_scores(judge, sample, [metric])[metric])
-    known = Known(judge, sample.search, metric, "logprob", findings.spectrum)
+    refined = 0 if findings.refinement is None else findings.refinement.passes
+    budget, unit = findings.passes + refined, unit_of("logprob", float(np.abs(data.values).mean()))
+    known = Known(
+        judge, sample.search, metric, "logprob", "logprob", unit, findings.spectrum, budget,
+        ScoreStore(":memory:"), seed,
+    )  # fmt: skip
     found = {
         OURS: findings.schedules[OURS],
         UNREFINED: [prune_schedule(findings.spectrum, players)],

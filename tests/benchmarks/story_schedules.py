@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from schedules import GREEDY, UNREFINED, print_table, true_greedy
 
+from headspex.comparison.known import Known
 from headspex.comparison.methods import OURS
-from headspex.comparison.orders import ORDERS, Known
+from headspex.comparison.orders import ORDERS
 from headspex.engine.fit import fit_spectrum
 from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
@@ -30,6 +31,7 @@ from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
 from headspex.tasks import EncodedQuestion, Question, Task
+from headspex.tasks.scoring import unit_of
 from headspex.walk.walk import CANDIDATES, walk
 
 HELDOUT = 128
@@ -89,7 +91,8 @@ def schedules_of(
     assert first + found.passes(SLOPE_PASSES) <= budget
     whole = fit_spectrum(masks, values(budget), keep=KEEP, seed=seed)
     data = observe(masks, values(budget), keep=KEEP)
-    known = Known(judge, search, "logprob", "logprob", whole)
+    unit = unit_of("logprob", float(np.abs(values(budget)).mean()))
+    known = Known(judge, search, "logprob", "logprob", "logprob", unit, whole, budget, slopes, seed)
     result = {OURS: [found.schedule], UNREFINED: [prune_schedule(whole)]}
     for name, baseline in BASELINES.items():
         if name != "random":

@@ -1,0 +1,154 @@
+"""Importances by gates: what others learn or integrate, at equal passes.
+
+Written from the papers' formulas; adding one is adding a function, and its entry in
+`headspex.comparison.orders`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int, Real, UInt8
+from scipy.special import expit, logit
+
+from headspex.comparison.known import Known
+from headspex.errors import UsageError
+from headspex.gates.annealing import learned_order
+from headspex.gates.ascent import Ascent, Gradient
+from headspex.gates.hard_concrete import LEVELS
+from headspex.gates.sizes import FEWEST_STEPS, MOST_STEPS, ROWS
+from headspex.scores.block import SLOPE_PASSES
+
+Importance = Float[np.ndarray, " players"]
+
+STEP = ROWS * SLOPE_PASSES  # passes of a step
+POINTS = 10  # of an integral over gates
+CHG_RATE, CHG_BOUND = 1.0, 4.0
+UGS_RATE, UGS_PRICE, UGS_START = 0.05, 0.01, 2.0  # the price in units of the score
+
+
+def gate_steps(budget: int) -> int:
+    """Steps that a budget pays for.
+
+    Raises:
+        UsageError: fewer than gates need.
+    """
+    steps = min(MOST_STEPS, budget // STEP)
+    if steps < FEWEST_STEPS:
+        raise UsageError(
+            f"learned gates need {FEWEST_STEPS * STEP} passes, but the run's search and refinement "
+            f"took {budget}"
+        )
+    return steps
+
+
+def annealed_gates(known: Known) -> Importance:
+    """Hard-concrete gates, annealed from all open to few; see `headspex.gates.annealing`.
+
+    Louizos et al. 2018, arXiv 1712.01312; Voita et al. 2019, arXiv 1905.09418.
+    """
+    steps = gate_steps(known.budget)
+    with known.slopes(steps * ROWS, "learned gates") as gradient:
+        found = learned_order(
+            gradient, known.n_players, len(known.search), steps=steps, unit=known.unit,
+            rng=known.stream("learned gates"),
+        )  # fmt: skip
+    places = np.empty(known.n_players)
+    places[list(found.order)] = np.arange(known.n_players)
+    return places
+
+
+def causal_head_gating(known: Known) -> Importance:
+    """Gates under a pressure to close; of equals, those that a pressure to open leaves open.
+
+    Nam et al. 2025, arXiv 2505.13737: sigmoid gates, fitted without pressure and from there with
+    either one. Their pressure is a tenth of a nat for the mean logit; here it is a unit.
+    """
+    steps = gate_steps(known.budget) // 3
+    rng = known.stream("causal head gating")
+    with known.slopes(3 * steps * ROWS, "causal head gating") as gradient:
+
+        def fitted(start: Importance, pressure: float) -> Importance:
+            climb = Ascent(start, len(known.search), rate=CHG_RATE, unit=known.unit, rng=rng)
+            for _ in range(steps):
+                gates = expit(climb.logits)
+                found = _at(gradient, gates, climb.ask()) * gates * (1 - gates)
+                found += known.unit * pressure * (np.abs(climb.logits) < CHG_BOUND) / len(gates)
+                climb.step(found)
+            return climb.logits
+
+        free = fitted(logit(rng.uniform(0.01, 0.99, known.n_players)), 0.0)
+        retained, removed = fitted(free, 1.0), fitted(free, -1.0)
+    return _places(removed, retained)
+
+
+def uniform_gates(known: Known) -> Importance:
+    """Uniform gradient sampling: gates that are open, closed, or anywhere between.
+
+    Li & Janson 2024, arXiv 2409.09951, with the ablation of the run, not a learned constant.
+    """
+    steps = gate_steps(known.budget)
+    rng = known.stream("uniform gradient sampling")
+    climb = Ascent(
+        np.full(known.n_players, UGS_START), len(known.search), rate=UGS_RATE, unit=known.unit,
+        rng=rng,
+    )  # fmt: skip
+    with known.slopes(steps * ROWS, "uniform gradient sampling") as gradient:
+        for _ in range(steps):
+            share = expit(climb.logits)
+            width = share * (1 - share)
+            gates = (share - rng.random((ROWS, known.n_players))) / width + 0.5
+            between = (gates > 0) & (gates < 1)
+            found = gradient(_levels(gates), climb.ask()) * between
+            # d gate / d share is 1 / width, which the method cancels.
+            climb.step((found.mean(axis=0) - UGS_PRICE * known.unit) * width)
+    return climb.logits
+
+
+def integrated_gradients(known: Known) -> Importance:
+    """Mean of d score / d gate with all gates equal, from `1 / POINTS` to 1.
+
+    Sundararajan et al. 2017, arXiv 1703.01365, along the gates.
+    """
+    questions = min(len(known.search), known.budget // (POINTS * SLOPE_PASSES))
+    _needs(questions, POINTS * SLOPE_PASSES, known.budget)
+    total = np.zeros(known.n_players)
+    with known.slopes(POINTS * questions, "integrated gradients") as gradient:
+        for point in range(1, POINTS + 1):
+            gates = np.full(known.n_players, point / POINTS)
+            total += _at(gradient, gates, np.arange(questions))
+    return total / POINTS
+
+
+def gradients_at_masks(known: Known) -> Importance:
+    """Mean of d score / d gate at masks like the run's."""
+    rows = known.budget // SLOPE_PASSES
+    _needs(rows, SLOPE_PASSES, known.budget)
+    rng = known.stream("gradients at masks")
+    masks = rng.random((rows, known.n_players)) < known.spectrum.keep
+    with known.slopes(rows, "gradients at masks") as gradient:
+        found = gradient(_levels(masks), rng.integers(len(known.search), size=rows))
+    return np.asarray(found.mean(axis=0))
+
+
+def _levels(gates: Real[np.ndarray, "*rows players"]) -> UInt8[np.ndarray, "*rows players"]:
+    return np.asarray(np.rint(LEVELS * np.clip(gates, 0.0, 1.0)), dtype=np.uint8)
+
+
+def _at(gradient: Gradient, gates: Importance, questions: Int[np.ndarray, " rows"]) -> Importance:
+    return np.asarray(
+        gradient(np.tile(_levels(gates), (len(questions), 1)), questions).mean(axis=0)
+    )
+
+
+def _places(first: Importance, second: Importance) -> Importance:
+    """Importances in the order of the first, and of the second among equals."""
+    places = np.empty(len(first))
+    places[np.lexsort((second, first))] = np.arange(len(first))
+    return places
+
+
+def _needs(units: int, each: int, budget: int) -> None:
+    if not units:
+        raise UsageError(
+            f"it needs {each} passes, but the run's search and refinement took {budget}"
+        )

@@ -1,0 +1,52 @@
+"""Steps of a score's gradient by logits of gates, on a few questions at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from headspex.gates.hard_concrete import Levels, Logits
+from headspex.gates.sizes import ROWS
+
+# (gates in 255ths, the question of each row) -> d score / d gate
+Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
+
+
+class Ascent:
+    """Logits that climb, by Adam (Kingma & Ba 2015, arXiv 1412.6980), and the questions to ask.
+
+    Args:
+        logits: to start from.
+        n_questions: every question is asked before one is asked again.
+        rate: of Adam.
+        unit: a difference of the score that matters; gradients far below it move nothing.
+        rng: draws the questions.
+
+    Attributes:
+        logits: float [players].
+    """
+
+    def __init__(
+        self, logits: Logits, n_questions: int, *, rate: float, unit: float,
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        self.logits = np.array(logits, dtype=np.float64)
+        self._shared = torch.from_numpy(self.logits)
+        self._adam = torch.optim.Adam([self._shared], lr=rate, eps=1e-8 * unit, maximize=True)
+        self._rng, self._n_questions = rng, n_questions
+        self._deck: list[int] = []
+
+    def ask(self) -> Int[np.ndarray, " rows"]:
+        """The questions of the next step."""
+        while len(self._deck) < ROWS:
+            self._deck += self._rng.permutation(self._n_questions).tolist()
+        asked, self._deck = self._deck[:ROWS], self._deck[ROWS:]
+        return np.array(asked)
+
+    def step(self, gradient: Logits) -> None:
+        """Move the logits along the gradient of what should rise."""
+        self._shared.grad = torch.from_numpy(np.asarray(gradient, dtype=np.float64))
+        self._adam.step()
