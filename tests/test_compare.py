@@ -331,7 +331,8 @@ def test_spex_is_compared_like_the_others(tmp_path: Path) -> None:
     # A task with few questions: each of SPEX's masks is asked all that may be searched.
     words += ["--subject", "stored_facts", "--verify-budget", "6000"]
     assert main(words) == 0
-    assert main(["compare", str(out), "--budgets", "400", "--spex-budget", "12000", "--orders"]) == 0
+    words = ["--budgets", "400", "--spex-budget", "12000", "--orders"]
+    assert main(["compare", str(out), *words]) == 0
     (spex,) = (one for one in _compared(out)["methods"] if one["method"] == "spex")
     assert spex["faithfulness"] is not None
     points = FAITHFULNESS.read(out / "compare/faithfulness.csv")

@@ -49,7 +49,7 @@ def test_it_is_told_and_drawn_again(
 def test_what_needs_a_curve_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", str(run), "curve"]) == 2
     assert "headspex prune" in capsys.readouterr().err
-    for command in (["compare", str(run), "--orders"], ["schedule", str(run), "--to", str(run / "other")]):
+    for command in (["compare", str(run)], ["schedule", str(run), "--to", str(run / "other")]):
         assert main(command) == 2
         assert "made by `headspex explain`" in capsys.readouterr().err
 

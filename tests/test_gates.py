@@ -111,7 +111,7 @@ def copies(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
 def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
     sizes, asked = (4, 6, 8), [np.arange(6)] * 3
     order = (4, 5, 6, 7, 0, 1, 8, 9, 2, 3)
-    found = exchanged(order, copies, sizes, asked)
+    found = exchanged([order], copies, sizes, asked)
     assert found.order[:4] == (4, 5, 6, 7)
     masks = np.array([[player not in found.order[:size] for player in range(10)] for size in sizes])
     assert copies(masks, asked[0])[:, 0].tolist() == [1, 1, 1]
@@ -120,7 +120,7 @@ def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
 
 def test_an_order_that_cannot_be_bettered_stays() -> None:
     order = (4, 5, 6, 7, 8, 9, 0, 2, 1, 3)
-    assert exchanged(order, copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6).order == order
+    assert exchanged([order], copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6).order == order
 
 
 def test_an_exchange_within_the_noise_is_not_made() -> None:
@@ -132,6 +132,6 @@ def test_an_exchange_within_the_noise_is_not_made() -> None:
     made = 0
     for _ in range(40):
         order = tuple(rng.permutation(20).tolist())
-        found = exchanged(order, noise, (5, 10, 15), [np.arange(30)] * 3)
+        found = exchanged([order], noise, (5, 10, 15), [np.arange(30)] * 3)
         made += found.order != order
     assert made < 20  # the best of three of 25 that were promising by chance

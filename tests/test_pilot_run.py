@@ -89,7 +89,8 @@ def test_a_run_that_stops_after_the_pilot_goes_on_with_what_was_stored(
 
 
 def test_compare_plot_and_export_take_such_a_run(run: Path, tmp_path: Path) -> None:
-    assert main(["compare", str(run), "--budgets", "2000", "--orders", "--to", str(tmp_path / "c")]) == 0
+    words = ["--budgets", "2000", "--orders", "--to", str(tmp_path / "c")]
+    assert main(["compare", str(run), *words]) == 0
     found = json.loads((tmp_path / "c" / "compare.json").read_text())
     ours = found["methods"][0]["faithfulness"]
     assert ours == pytest.approx(_content(run)["results"]["faithfulness"])

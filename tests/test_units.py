@@ -259,7 +259,8 @@ def test_methods_are_compared_on_other_units(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unit = json.loads((run / "run.json").read_text())["results"]["unit"]
-    assert main(["compare", str(run), "--orders", "leave-one-out", "--to", str(tmp_path / "to")]) == 0
+    words = ["--orders", "leave-one-out", "--to", str(tmp_path / "to")]
+    assert main(["compare", str(run), *words]) == 0
     said = capsys.readouterr().out
     assert f"LASSO on {plural(unit)} and pairs" in said
     assert f"{plural(unit)} removed" in said

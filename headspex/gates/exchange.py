@@ -1,10 +1,12 @@
-"""Exchanges at the sizes that count: gates may be half open, players may not.
+"""One order from several proposals, and exchanges, at the sizes that count.
 
-Learned gates share what two halves can do together, so the set they leave at a size may lack a
-player that only matters when it is whole. At each size the last players to go and the next ones are
-tried on the model: what each gains when it is put back, and what each costs when it goes. The most
-promising exchanges are then scored themselves, and the best is made if its gain is twice its
-standard error.
+Learned gates may be half open, players may not: a set that gates leave at a size may lack a player
+that only matters when it is whole, and where the ability is gone they tell nothing. So the model
+decides, size by size. Of the proposals, each going on from the players that are gone already, the
+first is followed unless another is better by twice its standard error. Then the last players to go
+and the next ones are tried: what each gains when it is put back, and what each costs when it goes.
+The best one, two and three to come back take the places of as many that go; of these exchanges the
+best is made, if it too gains twice its standard error.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-WINDOW = 5  # players tried on either side of a size
-TRIED = 3  # exchanges scored
-MASKS = 1 + 2 * WINDOW + TRIED  # scored at each size, at most
-ERRORS = 2.0  # standard errors that an exchange has to gain
+WINDOW = 10  # players tried on either side of a size
+TRIED = 3  # exchanges scored: of one player, of two, of three
+MASKS = 1 + 2 * WINDOW + TRIED  # scored at each size for a single proposal, at most
+ERRORS = 2.0  # standard errors that a change has to gain
 
 # Scores of masks on the same questions, the higher the better.
 Measure = Callable[
@@ -29,61 +31,71 @@ Measure = Callable[
 
 @dataclass(frozen=True, eq=False)
 class Exchanged:
-    """An order after exchanges, and the passes they took."""
+    """An order of all players, first to go first, and the passes it took to find."""
 
     order: tuple[int, ...]
     passes: int
 
 
 def exchanged(
-    order: Sequence[int],
+    proposals: Sequence[Sequence[int]],
     measure: Measure,
     sizes: Sequence[int],
     questions: Sequence[Int[np.ndarray, " questions"]],
 ) -> Exchanged:
-    """Exchange two players across each size, from the smallest on, where that helps.
+    """Follow the best proposal to each size, from the smallest on, and exchange players there.
 
     Sets at smaller sizes stay as they are.
 
     Args:
-        order: of all players, first to go first.
+        proposals: orders of all players; the first is followed unless another is better.
         measure: scores masks on the model.
         sizes: numbers of players removed, ascending, 1 to all but one.
         questions: that are asked at each size, two or more.
     """
-    found, passes, before = list(order), 0, 0
+    order, passes, before = list(proposals[0]), 0, 0
+
+    def scored(
+        sets: Sequence[Sequence[int]], asked: Int[np.ndarray, " questions"]
+    ) -> Float[np.ndarray, "sets questions"]:
+        masks = np.ones((len(sets), len(proposals[0])), dtype=np.bool_)
+        for mask, removed in zip(masks, sets, strict=True):
+            mask[list(removed)] = False
+        return measure(masks, asked)
+
     for size, asked in zip(sizes, questions, strict=True):
-        last, following = found[max(before, size - WINDOW) : size], found[size : size + WINDOW]
-        mask = np.ones(len(found), dtype=np.bool_)
-        mask[found[:size]] = False
-        single = [_flipped(mask, player) for player in (*last, *following)]
-        scores = measure(np.array([mask, *single]), asked)
-        gains = scores[1:].mean(axis=1) - scores[0].mean()
-        pairs = [
-            (gains[i] + gains[len(last) + j], i, j)
-            for i in range(len(last))
-            for j in range(len(following))
-        ]
-        best = sorted(pairs, reverse=True)[:TRIED]
-        swapped = measure(
-            np.array([_flipped(mask, last[i], following[j]) for _, i, j in best]), asked
-        )
-        passes += len(asked) * (1 + len(single) + len(best))
-        better = swapped - scores[0]
-        error = better.std(axis=1, ddof=1) / np.sqrt(len(asked))
-        sure = better.mean(axis=1) - ERRORS * error
-        if sure.max() > 0:
-            _, i, j = best[int(sure.argmax())]
-            back, gone = last[i], following[j]
-            found.remove(gone)
-            found.remove(back)
-            found.insert(size - 1, gone)
-            found.insert(size, back)
+        orders = [_continued(order[:before], one) for one in proposals]
+        ahead = scored([one[:size] for one in orders], asked)
+        chosen = _best(ahead - ahead[0])
+        order, now = orders[chosen], ahead[chosen]
+        removed, following = order[:size], order[size : size + WINDOW]
+        last = removed[max(before, size - WINDOW) :]
+        single = [_exchange(removed, [one], []) for one in last]
+        single += [_exchange(removed, [], [one]) for one in following]
+        gains = scored(single, asked).mean(axis=1) - now.mean()
+        back = [last[i] for i in np.argsort(-gains[: len(last)], kind="stable")]
+        gone = [following[i] for i in np.argsort(-gains[len(last) :], kind="stable")]
+        most = min(TRIED, len(back), len(gone))
+        tried = [removed, *(_exchange(removed, back[:n], gone[:n]) for n in range(1, most + 1))]
+        gained = scored(tried[1:], asked) - now
+        made = _best(np.concatenate([np.zeros((1, len(asked))), gained]))
+        order = _continued(tried[made], order)
+        passes += len(asked) * (len(orders) + len(single) + most)
         before = size
-    return Exchanged(tuple(found), passes)
+    return Exchanged(tuple(order), passes)
 
 
-def _flipped(mask: Bool[np.ndarray, " players"], *players: int) -> Bool[np.ndarray, " players"]:
-    other = mask.copy()
-    other[list(players)] ^= True
-    return other
+def _best(gains: Float[np.ndarray, "changes questions"]) -> int:
+    """The change that most surely gains, if one does; the first, no change, if none."""
+    error = gains.std(axis=1, ddof=1) / np.sqrt(gains.shape[1])
+    sure = gains.mean(axis=1) - ERRORS * error
+    return int(sure.argmax()) if sure.max() > 0 else 0
+
+
+def _continued(removed: Sequence[int], order: Sequence[int]) -> list[int]:
+    """The players that are removed, and then the others in an order."""
+    return [*removed, *(one for one in order if one not in removed)]
+
+
+def _exchange(removed: Sequence[int], back: Sequence[int], gone: Sequence[int]) -> list[int]:
+    return [*(one for one in removed if one not in back), *gone]

@@ -12,7 +12,7 @@ SHARE = 2.0  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 400  # more made schedules no better
 FEWEST_STEPS = 30
 FEWEST_QUESTIONS = 4  # enough for a standard error
-CHECKED = 1 / 4  # of that: for exchanges on the model, and the choice between schedules
+CHECKED = 1 / 3  # of that: for choices and exchanges on the model
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ def gate_sizes(
     step = ROWS * slope_passes
     budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
     steps = min(MOST_STEPS, max(FEWEST_STEPS, int((1 - CHECKED) * budget) // step))
-    masks = len(sizes) * (MASKS + 2)
+    masks = len(sizes) * (MASKS + 1)  # and the spectrum's own proposal
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
     return GateSizes(steps, questions, steps * step + masks * questions)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.stats import rankdata
 
 from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
 from headspex.engine.spectrum import Spectrum
 from headspex.gates.annealing import learned_order
-from headspex.gates.exchange import Measure, exchanged
+from headspex.gates.exchange import exchanged
 from headspex.gates.sizes import ROWS
 from headspex.runs.refinement import Refined
 from headspex.schedules.schedule import Schedule, with_values
@@ -35,12 +32,12 @@ def learned(
     gradients: ScoreStore,
     seed: int,
 ) -> Refined:
-    """Learn gates on search questions, make exchanges on the model, and keep the best schedule.
+    """Learn gates on search questions, and let the model choose and exchange at the judged sizes.
 
     Args:
         judge: scores masks.
         sample: of the run.
-        proposed: the spectrum's own schedule, which gates have to beat.
+        proposed: the spectrum's own schedule, a proposal too.
         spectrum: predicts the values along the schedule.
         plan: with the number of steps.
         rounds: independent runs of gates, at least 1.
@@ -76,27 +73,8 @@ def learned(
             )
             for number in range(rounds)
         ]  # fmt: skip
-    better = [exchanged(one.order, measure, plan.sizes, asked) for one in found]
-    schedules = [proposed, *(Schedule(one.order, n_players) for one in better)]
-    best = _best(measure, schedules, plan.sizes, asked)
-    passes = SLOPE_PASSES * sum(one.rows for one in found) + sum(one.passes for one in better)
-    passes += len(schedules) * sum(map(len, asked))
-    return Refined(with_values(best, spectrum), spectrum, passes)
-
-
-def _best(
-    measure: Measure,
-    schedules: Sequence[Schedule],
-    sizes: Sequence[int],
-    asked: Sequence[Int[np.ndarray, " questions"]],
-) -> Schedule:
-    """The schedule with the best mean rank over all sizes; of equals, the last.
-
-    A mean of scores would be decided by the largest sizes, where all schedules are bad.
-    """
-    means = [
-        measure(np.concatenate([one.masks([size]) for one in schedules]), questions).mean(axis=1)
-        for size, questions in zip(sizes, asked, strict=True)
-    ]
-    ranks = rankdata(-np.array(means), axis=1).mean(axis=0)
-    return schedules[len(ranks) - 1 - int(ranks[::-1].argmin())]
+    proposals = [*(one.order for one in found), proposed.order]
+    better = exchanged(proposals, measure, plan.sizes, asked)
+    passes = SLOPE_PASSES * sum(one.rows for one in found) + better.passes
+    schedule = with_values(Schedule(better.order, n_players), spectrum)
+    return Refined(schedule, spectrum, passes)
