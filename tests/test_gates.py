@@ -123,6 +123,18 @@ def test_an_order_that_cannot_be_bettered_stays() -> None:
     assert exchanged([order], copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6).order == order
 
 
+def test_another_proposal_is_followed_where_it_is_better() -> None:
+    """Player i is worth i; proposals go wrong after two, at once, and never."""
+
+    def worth(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile((masks @ np.arange(40.0))[:, None], (1, len(questions)))
+
+    wrong_later, wrong = (0, 1, *range(39, 1, -1)), tuple(range(39, -1, -1))
+    right = tuple(range(40))
+    found = exchanged([wrong_later, wrong, right], worth, (2, 15, 25), [np.arange(4)] * 3)
+    assert found.order == right
+
+
 def test_an_exchange_within_the_noise_is_not_made() -> None:
     rng = np.random.default_rng(0)
 
