@@ -27,6 +27,9 @@ HELD = 0.1  # share of the steps that stay at that
 # With x the share of players that are open beyond the target, the penalty is price * x + STIFF x^2,
 # in units of the score, and the price rises by RISE * x a step.
 STIFF, RISE = 364.0, 5.4
+# Logits stay within a bound, or few steps could not close the gates that were open for long. It
+# falls with the target's share of players, and is BOUND from a share of BOUND_SHARE on.
+BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ def learned_order(
         if beyond > 0:
             up -= unit * (price + 2 * STIFF * beyond) / n_players * open_slope(climb.logits)
         climb.step(up)
+        bound = BOUND + BOUND_FALL * max(0.0, target / n_players - BOUND_SHARE)
+        np.clip(climb.logits, -bound, bound, out=climb.logits)
         time_open += open_probability(climb.logits)
     return Learned(tuple(np.argsort(time_open, kind="stable").tolist()), steps * ROWS)
 
