@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
 from headspex.gates.annealing import LEFT, learned_order, targets
+from headspex.gates.ascent import Ascent
 from headspex.gates.exchange import MASKS, exchanged
 from headspex.gates.hard_concrete import LEVELS, drawn, open_probability, open_slope
 from headspex.gates.sizes import ROWS
@@ -58,6 +60,19 @@ def test_targets_fall_from_all_to_a_few(n_players: int, steps: int) -> None:
     assert (np.diff(found) <= 0).all()
     assert n_players > found[0]
     assert found[-1] == pytest.approx(LEFT * n_players)
+
+
+def test_steps_are_those_of_adam() -> None:
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=7), rng.normal(size=(20, 7))
+    climb = Ascent(start, 3, rate=0.1, unit=1.0, rng=rng)
+    shared = torch.tensor(start)
+    adam = torch.optim.Adam([shared], lr=0.1, eps=1e-8, maximize=True)
+    for gradient in gradients:
+        climb.step(gradient)
+        shared.grad = torch.tensor(gradient)
+        adam.step()
+    np.testing.assert_allclose(climb.logits, shared.numpy(), rtol=1e-12)
 
 
 def test_players_go_by_their_worth() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from headspex.gates.hard_concrete import Levels, Logits
@@ -13,6 +12,8 @@ from headspex.gates.sizes import ROWS
 
 # (gates in 255ths, the question of each row) -> d score / d gate
 Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
+
+FIRST, SECOND = 0.9, 0.999  # decay of Adam's moments
 
 
 class Ascent:
@@ -34,8 +35,8 @@ class Ascent:
         rng: np.random.Generator,
     ) -> None:  # fmt: skip
         self.logits = np.array(logits, dtype=np.float64)
-        self._shared = torch.from_numpy(self.logits)
-        self._adam = torch.optim.Adam([self._shared], lr=rate, eps=1e-8 * unit, maximize=True)
+        self._rate, self._tiny, self._steps = rate, 1e-8 * unit, 0
+        self._mean, self._square = np.zeros_like(self.logits), np.zeros_like(self.logits)
         self._rng, self._n_questions = rng, n_questions
         self._deck: list[int] = []
 
@@ -48,5 +49,9 @@ class Ascent:
 
     def step(self, gradient: Logits) -> None:
         """Move the logits along the gradient of what should rise."""
-        self._shared.grad = torch.from_numpy(np.asarray(gradient, dtype=np.float64))
-        self._adam.step()
+        self._steps += 1
+        self._mean += (1 - FIRST) * (gradient - self._mean)
+        self._square += (1 - SECOND) * (gradient**2 - self._square)
+        mean = self._mean / (1 - FIRST**self._steps)
+        size = np.sqrt(self._square / (1 - SECOND**self._steps))
+        self.logits += self._rate * mean / (size + self._tiny)
