@@ -17,6 +17,7 @@ from headspex.gates.ascent import Ascent, Gradient
 from headspex.gates.hard_concrete import LEVELS
 from headspex.gates.sizes import FEWEST_STEPS, MOST_STEPS, ROWS
 from headspex.scores.block import SLOPE_PASSES
+from headspex.support.seeds import stream
 
 Importance = Float[np.ndarray, " players"]
 
@@ -50,7 +51,7 @@ def annealed_gates(known: Known) -> Importance:
     with known.slopes(steps * ROWS, "learned gates") as gradient:
         found = learned_order(
             gradient, known.n_players, len(known.search), steps=steps, unit=known.unit,
-            rng=known.stream("learned gates"),
+            rng=stream(known.seed, "learned gates"),
         )  # fmt: skip
     places = np.empty(known.n_players)
     places[list(found.order)] = np.arange(known.n_players)
@@ -64,7 +65,7 @@ def causal_head_gating(known: Known) -> Importance:
     either one. Their pressure is a tenth of a nat for the mean logit; here it is a unit.
     """
     steps = gate_steps(known.budget) // 3
-    rng = known.stream("causal head gating")
+    rng = stream(known.seed, "causal head gating")
     with known.slopes(3 * steps * ROWS, "causal head gating") as gradient:
 
         def fitted(start: Importance, pressure: float) -> Importance:
@@ -87,7 +88,7 @@ def uniform_gates(known: Known) -> Importance:
     Li & Janson 2024, arXiv 2409.09951, with the ablation of the run, not a learned constant.
     """
     steps = gate_steps(known.budget)
-    rng = known.stream("uniform gradient sampling")
+    rng = stream(known.seed, "uniform gradient sampling")
     climb = Ascent(
         np.full(known.n_players, UGS_START), len(known.search), rate=UGS_RATE, unit=known.unit,
         rng=rng,
@@ -123,7 +124,7 @@ def gradients_at_masks(known: Known) -> Importance:
     """Mean of d score / d gate at masks like the run's."""
     rows = known.budget // SLOPE_PASSES
     _needs(rows, SLOPE_PASSES, known.budget)
-    rng = known.stream("gradients at masks")
+    rng = stream(known.seed, "gradients at masks")
     masks = rng.random((rows, known.n_players)) < known.spectrum.keep
     with known.slopes(rows, "gradients at masks") as gradient:
         found = gradient(_levels(masks), rng.integers(len(known.search), size=rows))

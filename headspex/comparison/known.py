@@ -14,7 +14,6 @@ from headspex.gates.ascent import Gradient
 from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
-from headspex.support.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +48,6 @@ class Known:
     def n_players(self) -> int:
         """Columns of a mask."""
         return self.spectrum.n_players
-
-    def stream(self, purpose: str) -> np.random.Generator:
-        """Random numbers of a purpose's own."""
-        return stream(self.seed, purpose)
 
     @contextmanager
     def slopes(self, rows: int, what: str) -> Iterator[Gradient]:

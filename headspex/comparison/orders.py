@@ -27,6 +27,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.gates.sizes import MOST_STEPS, ROWS
 from headspex.scores.block import SLOPE_PASSES
+from headspex.support.seeds import stream
 
 FEW_OFF = 0.02  # of the players
 FEWEST_OFF = 2  # so that folds without a mask still know its players
@@ -92,7 +93,7 @@ def few_off(known: Known) -> Float[np.ndarray, " players"]:
     Compressed sensing as in arXiv 2603.03335, which asks all questions of 100 masks: at equal
     passes more masks tell more.
     """
-    n, rng = known.n_players, known.stream("few players off")
+    n, rng = known.n_players, stream(known.seed, "few players off")
     off = max(FEWEST_OFF, round(FEW_OFF * n))
     questions = rng.integers(len(known.search), size=known.budget)
     masks = np.ones((known.budget, n), dtype=np.bool_)
