@@ -149,4 +149,5 @@ def _table(rows: Iterable[tuple[str, object, Difference | None]]) -> list[str]:
     """Lines of title, score, and difference to ours."""
     cells = [("", "", "less ProxySPEX"), *((t, str(s), str(d or "")) for t, s, d in rows)]
     width = max(25, *(len(title) + 1 for title, _, _ in cells))
-    return [f"  {title:<{width}}{score:<23}{less}".rstrip() for title, score, less in cells]
+    wide = max(23, *(len(score) + 1 for _, score, _ in cells))
+    return [f"  {title:<{width}}{score:<{wide}}{less}".rstrip() for title, score, less in cells]
