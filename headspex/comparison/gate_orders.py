@@ -6,6 +6,8 @@ Written from the papers' formulas; adding one is adding a function, and its entr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int, Real, UInt8
 from scipy.special import expit, logit
@@ -53,9 +55,7 @@ def annealed_gates(known: Known) -> Importance:
             gradient, known.n_players, len(known.search), steps=steps, unit=known.unit,
             rng=stream(known.seed, "learned gates"),
         )  # fmt: skip
-    places = np.empty(known.n_players)
-    places[list(found.order)] = np.arange(known.n_players)
-    return places
+    return _places(found.order)
 
 
 def causal_head_gating(known: Known) -> Importance:
@@ -79,7 +79,7 @@ def causal_head_gating(known: Known) -> Importance:
 
         free = fitted(logit(rng.uniform(0.01, 0.99, known.n_players)), 0.0)
         retained, removed = fitted(free, 1.0), fitted(free, -1.0)
-    return _places(removed, retained)
+    return _places(np.lexsort((retained, removed)).tolist())
 
 
 def uniform_gates(known: Known) -> Importance:
@@ -141,10 +141,10 @@ def _at(gradient: Gradient, gates: Importance, questions: Int[np.ndarray, " rows
     )
 
 
-def _places(first: Importance, second: Importance) -> Importance:
-    """Importances in the order of the first, and of the second among equals."""
-    places = np.empty(len(first))
-    places[np.lexsort((second, first))] = np.arange(len(first))
+def _places(order: Sequence[int]) -> Importance:
+    """Importances of players that go in this order."""
+    places = np.empty(len(order))
+    places[list(order)] = np.arange(len(order))
     return places
 
 

@@ -20,8 +20,7 @@ from jaxtyping import Bool, Float, Int
 WINDOW = 10  # players tried on either side of a size
 TRIED = 3  # exchanges scored: of one player, of two, of three
 MASKS = 1 + 2 * WINDOW + TRIED  # scored at each size for a single proposal, at most
-# Standard errors that a change has to gain. Twos left more undone than they prevented: what gains
-# nothing seldom harms.
+# Standard errors that a change has to gain. Two of them left good exchanges unmade.
 ERRORS = 1.0
 
 # Scores of masks on the same questions, the higher the better.
