@@ -18,7 +18,7 @@ real: $(VENV)/installed-real
 	    --budget 4000 --verify-budget 3500 --keep 0.8 --questions-per-mask 1
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 # Whole runs, lm-eval's parity, Ray, kill -9, the guides and the README's commands: before a release.
 test-slow: $(VENV)/installed-dev
