@@ -321,6 +321,8 @@ def test_means_in_a_shape_that_only_mistral_has_are_refused_with_one_that_llama_
     ("changes", "sentence"),
     [
         ({"ablation": "mean-position"}, "adds the same constant at every position"),
+        ({"ablation": "resample"}, "no other prompts to take heads' outputs from"),
+        ({"ablation": "resample-other"}, "no other prompts to take heads' outputs from"),
         ({"ablation": "mean", "mlps_off": (0,)}, "but this mask has 1 mean-ablated MLPs"),
     ],
 )

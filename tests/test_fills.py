@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 import torch
 from made_families import HEADS, LAYERS, random_model
+from made_models import byte_tokenizer
 from made_questions import LETTERS
 from torch import Tensor
 
 from headspex.errors import UsageError
-from headspex.hooks import Fill, Parts, ablated, answer_log_probs, mean_outputs, part_outputs
+from headspex.hooks import (
+    Fill,
+    Parts,
+    ablated,
+    answer_log_probs,
+    load_model,
+    mean_outputs,
+    part_outputs,
+)  # fmt: skip
 from headspex.hooks.bridging import bridge_from_model
 from headspex.hooks.decoder import Decoder
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
+from headspex.scores.fill import mean_fill
 from headspex.tasks import EncodedQuestion
 
 # Mean per position needs one length; a beginning that questions share is computed once per mask.
@@ -166,6 +176,21 @@ def test_outputs_and_means_are_those_of_the_modules(pair: tuple[Plain, Any]) -> 
     assert alone.heads is None
     expected = torch.cat([out for _, out in seen], dim=1).mean(1)
     torch.testing.assert_close(alone.mlps, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_means_of_a_run_are_over_all_tokens_that_the_model_reads(
+    pair: tuple[Plain, Any],
+) -> None:
+    # A text is asked as its first token and what follows, an answer of one token as nothing more.
+    plain, bridge = pair
+    model = load_model(bridge, tokenizer=byte_tokenizer())
+    text, prompt = (0, 5, 9, 14, 11, 7), (4, 8, 15)
+    questions = [EncodedQuestion(text[:1], (text[1:],)), EncodedQuestion(prompt, LETTERS)]
+    seen = [plain.outputs(read) for read in (text[:-1], prompt)]
+    fill = mean_fill(model, questions, unit="head,mlp")
+    for found, part in ((fill.heads, 0), (fill.mlps, 1)):
+        expected = torch.cat([one[part] for one in seen], dim=1).mean(1)
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_fill_of_mlps_alone_serves_where_no_head_is_off(llama_bridge: Any) -> None:

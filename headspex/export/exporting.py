@@ -22,6 +22,7 @@ from headspex.mask_file import MaskFile
 from headspex.scores.fill import write_fill
 from headspex.support.files import write_json, write_text
 from headspex.support.new_folder import new_folder
+from headspex.units import RESAMPLINGS
 
 WAYS: Mapping[str, Callable[[Checkpoint, Removal], Checkpoint]] = {
     "zeroed": zeroed,
@@ -169,6 +170,11 @@ def removal_of(mask: MaskFile, fill: Fill | None) -> Removal:
 
 def _check_constant(mask: MaskFile) -> None:
     """Refuse what the bias of the projection from heads cannot stand in for."""
+    if mask.ablation in RESAMPLINGS:
+        raise UsageError(
+            "a checkpoint has no other prompts to take heads' outputs from, but this mask has "
+            f"ablation {mask.ablation}; use --format mask, or {argument('ablation')} zero"
+        )
     if mask.ablation == "mean-position":
         raise UsageError(
             "a checkpoint adds the same constant at every position, but this mask has ablation "

@@ -30,8 +30,8 @@ def mean_fill(
 
     Args:
         model: under hooks.
-        encoded: the questions; for "mean" the real tokens of their prompts count, for
-            "mean-position" those of their inputs, which may end in tokens of answers.
+        encoded: the questions; every token that the model reads to answer them counts, of prompts
+            and of answers.
         ablation: one of `headspex.units.MEANS`.
         unit: such as "head,mlp".
 
@@ -44,10 +44,9 @@ def mean_fill(
     from headspex.hooks.inputs import passes
 
     per_position = ablation == "mean-position"
-    rows = [question.context[-model.n_ctx :] for question in encoded]
     if per_position:
         check_one_length(encoded, model.n_ctx)
-        rows = [one.tokens for question in encoded for one in passes(question, model.n_ctx)]
+    rows = [one.tokens for question in encoded for one in passes(question, model.n_ctx)]
     lengths = torch.tensor([len(row) for row in rows])
     tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for line, row in zip(tokens, rows, strict=True):
