@@ -12,12 +12,14 @@ Players whose gates were open for longer leave later.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from headspex.gates.ascent import Ascent, Gradient
-from headspex.gates.hard_concrete import drawn, open_probability, open_slope
+from headspex.gates.hard_concrete import drawn, mean_slope, open_probability, open_slope
 from headspex.gates.sizes import ROWS
 
 RATE = 0.1  # of Adam
@@ -30,6 +32,7 @@ STIFF, RISE = 364.0, 5.4
 # Logits stay within a bound, or few steps could not close the gates that were open for long. It
 # falls with the target's share of players, and is BOUND from a share of BOUND_SHARE on.
 BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
+LAST = 10  # steps, whose median norm is the most that a row's gradient counts for
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +63,14 @@ def learned_order(
     """
     climb = Ascent(np.full(n_players, START), n_questions, rate=RATE, unit=unit, rng=rng)
     price, time_open = 0.0, np.zeros(n_players)
+    norms: deque[Float[np.ndarray, " rows"]] = deque(maxlen=LAST)
     for target in targets(n_players, steps):
         asked = climb.ask()
-        levels, slopes = drawn(climb.logits, ROWS, rng=rng)
-        up = (gradient(levels, asked) * slopes).mean(axis=0)
+        # Most gates are cut off at 0 or 1, where their own slopes are 0 and rows would not tell of
+        # them: the slopes of their means take their place.
+        rows = gradient(drawn(climb.logits, ROWS, rng=rng), asked) * mean_slope(climb.logits)
+        norms.append(np.linalg.norm(rows, axis=1))
+        up = clipped(rows, float(np.median(norms))).mean(axis=0)
         beyond = (open_probability(climb.logits).sum() - target) / n_players
         price = max(0.0, price + RISE * beyond)
         if beyond > 0:
@@ -73,6 +80,18 @@ def learned_order(
         np.clip(climb.logits, -bound, bound, out=climb.logits)
         time_open += open_probability(climb.logits)
     return Learned(tuple(np.argsort(time_open, kind="stable").tolist()), steps * ROWS)
+
+
+def clipped(
+    rows: Float[np.ndarray, "rows players"], limit: float
+) -> Float[np.ndarray, "rows players"]:
+    """Gradients of rows, those longer than a limit shortened to it.
+
+    Where random gates broke the ability, a question's gradient is ten to forty times the median one
+    and would decide the step.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows * np.minimum(1.0, limit / np.maximum(norms, np.finfo(np.float64).tiny))
 
 
 def targets(n_players: int, steps: int) -> list[float]:

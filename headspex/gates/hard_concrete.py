@@ -15,21 +15,28 @@ TEMPERATURE = 2 / 3
 LOW, HIGH = -0.1, 1.1  # of the stretched sigmoid
 _EDGE = 1e-3  # uniform noise keeps away from 0 and 1
 _SHIFT = TEMPERATURE * np.log(-LOW / HIGH)  # P(gate > 0) = sigmoid(logit - _SHIFT), equation 12
+_VALUES = ((np.arange(64) + 0.5) / 64)[:, None]  # of gates, where integrals are summed
 
 Logits = Float[np.ndarray, " players"]
-Gates = Float[np.ndarray, "rows players"]
 Levels = UInt8[np.ndarray, "rows players"]  # gates in 255ths: what is asked can be stored exactly
 LEVELS = 255
 
 
-def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> tuple[Levels, Gates]:
-    """Independent gates for each row, in 255ths, and the derivatives of the gates by the logits."""
+def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> Levels:
+    """Independent gates for each row, in 255ths."""
     noise = logit(_EDGE + (1 - 2 * _EDGE) * rng.random((rows, len(logits))))
-    soft = expit((noise + logits) / TEMPERATURE)
-    stretched = LOW + (HIGH - LOW) * soft
-    slope = (HIGH - LOW) * soft * (1 - soft) / TEMPERATURE
-    levels = np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)).astype(np.uint8)
-    return levels, np.where((stretched > 0) & (stretched < 1), slope, 0.0)
+    stretched = LOW + (HIGH - LOW) * expit((noise + logits) / TEMPERATURE)
+    return np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)).astype(np.uint8)
+
+
+def mean_slope(logits: Logits) -> Logits:
+    """Derivative of each gate's mean by its logit.
+
+    The mean is the integral over 0 to 1 of the probability to be above a value, which for the value
+    x is sigmoid(logit - TEMPERATURE logit((x - LOW) / (HIGH - LOW))), as in equation 12.
+    """
+    above = expit(logits - TEMPERATURE * logit((_VALUES - LOW) / (HIGH - LOW)))
+    return np.asarray((above * (1 - above)).mean(axis=0))
 
 
 def open_probability(logits: Logits) -> Logits:
