@@ -61,6 +61,7 @@ CHECKS: Mapping[str, Check] = {
     "seed": SEED,
     "device": text("a device such as cpu or cuda:1"),
     "dtype": text("a type such as float32"),
+    "max_memory": optional(text("sizes such as 0=20GiB,1=20GiB,cpu=30GiB")),
     "threads": THREADS,
 }
 
@@ -112,6 +113,9 @@ class Settings:
         seed: fixes every random choice.
         device, dtype: where and in which precision the model runs; "auto" chooses by machine and
             checkpoint, see `headspex.hooks.load_model`.
+        max_memory: that weights may take on each GPU and, while they wait, on the CPU, such as
+            "0=20GiB,1=20GiB,cpu=30GiB"; by default a model is spread over all GPUs if one is too
+            small. No part of a run's identity: a run may go on under other limits.
         threads: of torch and xgboost; the last bits of results depend on it.
     """
 
@@ -144,6 +148,7 @@ class Settings:
     seed: int = 0
     device: str = AUTO
     dtype: str = AUTO
+    max_memory: str | None = None
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -224,4 +229,5 @@ class SettingsArguments(TypedDict, total=False):
     seed: SupportsIndex
     device: Any  # a name, or a torch.device
     dtype: Any  # a name, or a torch.dtype
+    max_memory: str | None
     threads: int

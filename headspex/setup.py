@@ -181,6 +181,7 @@ class Setup:
             return load_model(
                 self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
                 device=settings.device, dtype=settings.dtype, adapter=settings.adapter,
+                max_memory=settings.max_memory,
             )  # fmt: skip
 
     @cached_property
@@ -233,6 +234,7 @@ class Setup:
         settings = self.settings.to_dict()
         # The plan has the resulting sizes, whichever way the budgets were given.
         del settings["budget"], settings["verify_budget"]
+        del settings["max_memory"]  # it moves weights, and changes none
         # Runs before there was this setting stay what they were.
         if not self.settings.has_style:
             del settings["prompt_style"]

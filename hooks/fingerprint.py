@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from headspex.hooks.offload import offloaded_state
+
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None) -> str:
     """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names.
@@ -31,7 +33,7 @@ def plain_state(model: Any) -> dict[str, torch.Tensor]:
         names = set(type(model)(model.config).state_dict())
     found = {
         key.replace("_original_component.", ""): tensor
-        for key, tensor in model.state_dict().items()
+        for key, tensor in (model.state_dict() | offloaded_state(model)).items()
     }
     return {name: found[name] for name in names if name in found}
 

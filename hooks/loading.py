@@ -12,6 +12,7 @@ from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
 from headspex.hooks.hook_check import check_hooks
+from headspex.hooks.offload import device_of, devices_of
 from headspex.hooks.packaged import or_packaged
 from headspex.hooks.placement import (
     DTYPES,
@@ -23,6 +24,7 @@ from headspex.hooks.placement import (
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
 from headspex.hooks.sources import find_source
+from headspex.hooks.spread import placed
 from headspex.settings import AUTO
 
 
@@ -49,10 +51,16 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         """One line: which model, of what size, where."""
+        places = ", ".join(self.devices)
         return (
             f"LoadedModel({self.name}: {self.architecture}, {self.n_layers} layers of "
-            f"{self.n_heads} heads ({self.n_kv_heads} KV), {self.dtype} on {self.device})"
+            f"{self.n_heads} heads ({self.n_kv_heads} KV), {self.dtype} on {places})"
         )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All devices that hold its parts; `device` is the first."""
+        return devices_of(self.bridge.original_model)
 
     def described(self) -> dict[str, str | None]:
         """What identifies the weights, for JSON."""
@@ -75,6 +83,7 @@ def load_model(
     device: str = AUTO,
     dtype: str = AUTO,
     adapter: str | os.PathLike[str] | None = None,
+    max_memory: str | None = None,
 ) -> LoadedModel:
     """Load a decoder-only model for ablation, with eager attention.
 
@@ -93,14 +102,18 @@ def load_model(
             dtype is refused.
         adapter: folder of a PEFT adapter to merge into the weights; an adapter that merely lies
             beside them is ignored.
+        max_memory: bytes that weights may take on each GPU and, while they wait for their use, on
+            the CPU: "0=20GiB,1=20GiB,cpu=30GiB"; the model is spread over these. By default it is
+            spread over all GPUs if one is too small.
 
     Raises:
         UsageError: the name is unknown, or the model is absent, gated, broken, or not a decoder
-            that headspex knows; or an object is to be another one than it is.
+            that headspex knows; or it does not fit the GPUs; or an object is to be another one
+            than it is.
     """
     if not isinstance(model, str | os.PathLike):
         found = _from_object(model, tokenizer, adapter)
-        _refuse_changes(found, revision=revision, device=device, dtype=dtype)
+        _refuse_changes(found, revision=revision, device=device, dtype=dtype, max_memory=max_memory)
         return found
     chosen_device = choose_device(device)
     if dtype != AUTO:
@@ -111,7 +124,11 @@ def load_model(
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
     chosen_dtype = choose_dtype(dtype, chosen_device, config)
     say_chosen(device, dtype, chosen_device, chosen_dtype)
-    weights = read_weights(source, config, DTYPES[chosen_dtype]).to(chosen_device)
+    torch_dtype = DTYPES[chosen_dtype]
+    where = placed(config, torch_dtype, chosen_device, max_memory, name=source.name)
+    weights = read_weights(source, config, torch_dtype, where)
+    if where is None:
+        weights = weights.to(chosen_device)
     bridge = bridge_from_model(weights, architecture, source.name)
     quantised = None
     if source.gguf is not None:
@@ -162,12 +179,15 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
     return _loaded(bridge, tokenizer, architecture, adapter=folder)
 
 
-def _refuse_changes(found: LoadedModel, *, revision: str | None, device: str, dtype: str) -> None:
+def _refuse_changes(
+    found: LoadedModel, *, revision: str | None, device: str, dtype: str, max_memory: str | None
+) -> None:
     """Refuse what an object's loading has decided already, where something else was asked for."""
     given = (
         ("revision", revision, ""),
         ("device", device, found.device),
         ("dtype", dtype, found.dtype),
+        ("max_memory", max_memory, ""),
     )
     for name, value, own in given:
         if value not in (None, AUTO) and not own.startswith(str(value)):  # cuda is cuda:0, too
@@ -200,7 +220,7 @@ def _loaded(
         d_head=int(bridge.cfg.d_head),
         n_ctx=int(config.max_position_embeddings),
         dtype=str(plain.dtype).removeprefix("torch."),
-        device=str(plain.device),
+        device=str(device_of(plain)),
         revision=revision,
         fingerprint=weights_fingerprint(plain_state(plain)),
         tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),

@@ -83,7 +83,7 @@ def _compare(
         return scores(path, work, Ablation(), TokenBudget(tokens), dtype=dtype)
 
     found, expected = (ask(path, torch.float32, batch_tokens) for path in (fast, plain))
-    if not can_be_exact(model.device):
+    if not can_be_exact(model):
         apart, allowed = _apart(found, expected), TOLERANCE[model.dtype]
     else:
         half = max(1, batch_tokens // 2)

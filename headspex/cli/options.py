@@ -44,6 +44,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default=Settings.dtype, help="float32, bfloat16, float16; auto: the "
         "checkpoint's own on a GPU, float32 on a CPU with enough memory "
         "(default: %(default)s)")  # fmt: skip
+    add("--max-memory", metavar="SIZES", help="bytes of weights on each GPU, and on the CPU until "
+        "they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: all GPUs, if one is too "
+        "small)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
         "masks on all search questions, zero with rescale, 120/111 split; hendrycks: the prompt "
         "style of that name")  # fmt: skip
