@@ -115,6 +115,8 @@ class Setup:
             identity: as in run.json. Model and data may have changed since: compare the result's.
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
+        if given["device"] == "cuda:0":
+            given["device"] = "cuda"  # begins there too, and takes more where one is too small
         setup = cls(**{**given, "subjects": tuple(identity["subjects"])})
         setup.plan = Plan.of_run(identity)
         return setup
@@ -181,7 +183,7 @@ class Setup:
             return load_model(
                 self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
                 device=settings.device, dtype=settings.dtype, adapter=settings.adapter,
-                max_memory=settings.max_memory,
+                max_memory=settings.max_memory, load_in=settings.load_in,
             )  # fmt: skip
 
     @cached_property
@@ -231,27 +233,26 @@ class Setup:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides a score or a choice; equal identities give equal files."""
-        settings = self.settings.to_dict()
-        # The plan has the resulting sizes, whichever way the budgets were given.
-        del settings["budget"], settings["verify_budget"]
-        del settings["max_memory"]  # it moves weights, and changes none
-        # Runs before there was this setting stay what they were.
-        if not self.settings.has_style:
-            del settings["prompt_style"]
         return {
-            **settings,
+            **self.settings.deciding(),
             "metric": self.metric,
             "objective": self.objective.name,
             **self.plan.to_dict(),
             "device": self.model.device,
             "dtype": self.model.dtype,
-            "versions": {name: version(name) for name in VERSIONS},
+            "versions": self.versions,
             "weights": self.model.fingerprint,
             "quantised": self.model.quantised,
             "tokenizer": self.model.tokenizer_fingerprint,
             "questions": self.task.fingerprint,
             "commit": self.model.revision,
         }
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that decide scores."""
+        quantising = () if self.settings.load_in is None else ("bitsandbytes",)
+        return {name: version(name) for name in (*VERSIONS, *quantising)}
 
     def scored_by(self, fill: Fill | None) -> dict[str, Any]:
         """Everything but mask and question that decides a score to its last bit."""
@@ -273,7 +274,8 @@ class Setup:
             "rescale": settings.rescale,
             "unit": settings.unit,
             "layers": list(self.players.layers),
-            "versions": {name: version(name) for name in VERSIONS},
+            "versions": self.versions,
+            **({} if settings.load_in is None else {"load_in": settings.load_in}),
         }
 
     @cached_property

@@ -10,14 +10,16 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from headspex.hooks.load_in import is_quantised
 from headspex.hooks.offload import device_of, is_offloaded
 
 _ROUNDED = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def can_be_exact(model: nn.Module) -> bool:
-    """Whether a model's device has float64, and all its weights are in memory to be converted."""
-    return device_of(model).type != "mps" and not any(map(is_offloaded, model.modules()))
+    """Whether a model's device has float64, and its weights are plain numbers in memory."""
+    away = any(map(is_offloaded, model.modules())) or is_quantised(model)
+    return device_of(model).type != "mps" and not away
 
 
 @contextmanager

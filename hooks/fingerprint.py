@@ -24,6 +24,11 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | 
     return digest.hexdigest()
 
 
+def own_name(key: str) -> str:
+    """The name that a weight inside a bridge has in transformers."""
+    return key.replace("_original_component.", "")
+
+
 def plain_state(model: Any) -> dict[str, torch.Tensor]:
     """The state dict of a transformers model under its own names, even inside a bridge.
 
@@ -32,7 +37,7 @@ def plain_state(model: Any) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         names = set(type(model)(model.config).state_dict())
     found = {
-        key.replace("_original_component.", ""): tensor
+        own_name(key): tensor
         for key, tensor in (model.state_dict() | offloaded_state(model)).items()
     }
     return {name: found[name] for name in names if name in found}

@@ -12,6 +12,7 @@ import torch
 
 from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
+from headspex.hooks.load_in import quantisation
 from headspex.hooks.quantised import refuse_quantised
 from headspex.hooks.sources import Source
 from headspex.hooks.spread import DeviceMap, spread_over
@@ -69,6 +70,16 @@ def tokenizer_source(source: Source) -> Source:
     if own is None or not (own / "tokenizer_config.json").is_file():
         return source
     return replace(source, location=str(own), revision=None, on_hub=False, gguf=None, adapter=None)
+
+
+def read_quantised(
+    source: Source, config: Any, dtype: torch.dtype, load_in: str, where: DeviceMap
+) -> Any:
+    """As `read_weights`, with weights quantised on their way; see `headspex.hooks.load_in`."""
+    return _stored(
+        source, config, dtype,
+        quantization_config=quantisation(load_in, dtype), device_map=where,
+    )  # fmt: skip
 
 
 def read_weights(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from headspex.errors import UsageError, argument
+from headspex.hooks.load_in import packed_types
 from headspex.hooks.placement import WEIGHTS_SHARE, blueprint
 from headspex.support.notice import say_once
 
@@ -47,6 +48,14 @@ def parse_limits(text: str) -> dict[int | str, int]:
     return {key: found[key] for key in (*gpus, "cpu") if key in found}
 
 
+def device_number(device: str) -> int | str:
+    """A device as device maps name it: a GPU's number, or such as "cpu"."""
+    place = torch.device(device)
+    if place.type != "cuda":
+        return device
+    return torch.cuda.current_device() if place.index is None else place.index
+
+
 def free_bytes(device: str) -> dict[int, int]:
     """Free memory of the GPUs that a model on this device may use, by their number.
 
@@ -66,7 +75,7 @@ def placed(
     max_memory: str | None,
     *,
     name: str,
-    sizes: Mapping[str, torch.dtype | Any] | None = None,
+    load_in: str | None = None,
 ) -> DeviceMap | None:
     """Where each part of a model goes; None if all of it goes to one device.
 
@@ -79,7 +88,7 @@ def placed(
         device: from `headspex.hooks.placement.choose_device`; "cuda:1" stands for this GPU alone.
         max_memory: limits as the user gives them; they force a spread.
         name: of the model, for messages.
-        sizes: weights in another type, by name, as `infer_auto_device_map` takes them.
+        load_in: how weights are quantised; see `headspex.hooks.load_in`.
 
     Raises:
         UsageError: the weights do not fit, or limits name a GPU that is not there.
@@ -88,6 +97,7 @@ def placed(
     if max_memory is None and not free:
         return None
     model = blueprint(config)
+    sizes = packed_types(model, load_in)
     if max_memory is not None:
         limits: Limits = _checked(parse_limits(max_memory), device)
     else:
@@ -104,6 +114,12 @@ def placed(
             f"fit into {shown}, which leaves room for activations, but do not; take "
             f"{argument('load_in')} 8bit or 4bit, more GPUs, or let a part wait on the CPU by "
             f"{argument('max_memory')} (slow)"
+        )
+    if load_in is not None and "cpu" in found.values():
+        raise UsageError(
+            f"quantised weights stay on GPUs, but {argument('max_memory')} is {max_memory}, by "
+            f"which a part of {name} waits on the CPU; give GPUs more, or leave "
+            f"{argument('load_in')} out"
         )
     say_once(f"the weights of {name} are spread over {said(found)}")
     return found
@@ -140,7 +156,7 @@ def device_map(
         model: without memory, from `blueprint`.
         dtype: of its weights.
         limits: of each device.
-        sizes: as in `placed`.
+        sizes: weights of another type, by name, as `infer_auto_device_map` takes them.
 
     Returns:
         None if the weights do not fit.

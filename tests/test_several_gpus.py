@@ -251,7 +251,7 @@ def test_weights_read_onto_the_devices_of_a_map_are_the_same(
 
     monkeypatch.setattr("headspex.hooks.loading.placed", placed)
     found = load_model(model_folder, device="cpu", dtype="float32", max_memory="0=1GiB")
-    assert asked == [(("cpu", "0=1GiB"), {"name": str(model_folder)})]
+    assert asked == [(("cpu", "0=1GiB"), {"name": str(model_folder), "load_in": None})]
     assert found.fingerprint == whole.fingerprint
     assert found.devices == ("cpu",)
 

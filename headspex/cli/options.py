@@ -44,6 +44,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default=Settings.dtype, help="float32, bfloat16, float16; auto: the "
         "checkpoint's own on a GPU, float32 on a CPU with enough memory "
         "(default: %(default)s)")  # fmt: skip
+    add("--load-in", metavar="8bit|4bit", help="search in quantised weights (bitsandbytes); export "
+        "judges in the plain ones")  # fmt: skip
     add("--max-memory", metavar="SIZES", help="bytes of weights on each GPU, and on the CPU until "
         "they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: all GPUs, if one is too "
         "small)")  # fmt: skip
