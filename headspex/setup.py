@@ -20,7 +20,7 @@ from headspex.hooks import Fill, LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.players import Players, parse_layers
 from headspex.presets import PAPER_SHARE
-from headspex.scores.evaluate import Workers
+from headspex.scores.evaluate import ModelWorkers
 from headspex.scores.fill import fingerprint_of
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
@@ -314,7 +314,7 @@ class Setup:
         store: ScoreStore,
         *,
         fill: Fill | None = None,
-        workers: Workers | None = None,
+        workers: ModelWorkers | None = None,
     ) -> Judge:
         """Scores masks on `encoded`.
 

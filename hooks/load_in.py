@@ -93,7 +93,7 @@ def is_quantised(model: nn.Module) -> bool:
     return not all(weight.is_floating_point() for weight in model.parameters())
 
 
-def plain_weight(module: nn.Module) -> Tensor:
+def plain_weight(module: Any) -> Tensor:
     """A module's weight, from its codes if it is quantised."""
     weight: Tensor = module.weight
     if weight.is_floating_point():

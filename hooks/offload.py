@@ -51,6 +51,15 @@ def fetch_for_calls(modules: Iterable[nn.Module]) -> None:
             module.register_forward_hook(release, always_call=True)
 
 
+def leave_devices(model: Any) -> None:
+    """Move a spread model to the CPU's memory, so that GPUs are free for other processes."""
+    from accelerate.hooks import remove_hook_from_submodules
+
+    remove_hook_from_submodules(model)
+    model.to("cpu")
+    torch.cuda.empty_cache()
+
+
 def offloaded_state(model: nn.Module) -> dict[str, Tensor]:
     """The offloaded weights of a model by name, on the CPU."""
     from accelerate.utils import align_module_device

@@ -209,6 +209,18 @@ def fewest_gpus(
     )
 
 
+def gpus_to_hold(config: Any, dtype: torch.dtype, load_in: str | None) -> int:
+    """The number of this machine's GPUs that a model needs when they are empty; all, if too few.
+
+    Args:
+        config, dtype, load_in: as in `placed`.
+    """
+    count = torch.cuda.device_count()
+    limits = [int(WEIGHTS_SHARE * torch.cuda.mem_get_info(gpu)[1]) for gpu in range(count)]
+    model = blueprint(config)
+    return fewest_gpus(model, dtype, limits, packed_types(model, load_in)) or count
+
+
 def weight_bytes(model: Any, dtype: torch.dtype, sizes: Mapping[str, Any] | None = None) -> int:
     """Bytes of a model's weights; arguments as in `device_map`."""
     from accelerate.utils import compute_module_sizes

@@ -20,7 +20,7 @@ from headspex.hooks.decoder import Decoder, Edit
 from headspex.hooks.fingerprint import plain_state, weights_fingerprint
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
-from headspex.hooks.offload import devices_of
+from headspex.hooks.offload import devices_of, leave_devices
 from headspex.hooks.output_weights import output_norms
 from headspex.hooks.placement import blueprint
 from headspex.settings import Settings
@@ -47,7 +47,7 @@ def _config(layers: int = 5, **changed: Any) -> LlamaConfig:
 
 def _bytes_of(model: Any, name: str) -> int:
     """Of a part, in float32."""
-    return 4 * sum(weight.numel() for weight in model.get_submodule(name).parameters())
+    return 4 * int(sum(weight.numel() for weight in model.get_submodule(name).parameters()))
 
 
 def _held(model: Any, found: spread.DeviceMap) -> dict[int | str, int]:
@@ -353,6 +353,17 @@ def test_offloaded_weights_give_the_same_log_probs_on_both_paths(
         for model in (offloaded, llama_bridge)
     )
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_weights_that_leave_their_devices_are_whole_and_the_model_runs(
+    plain_llama: Any, tmp_path: Path
+) -> None:
+    accelerate, tokens = pytest.importorskip("accelerate"), torch.tensor([[1, 2, 3, 4]])
+    places = {name: "disk" if name == "lm_head" else "cpu" for name in PARTS}
+    model = accelerate.dispatch_model(copy.deepcopy(plain_llama), places, offload_dir=tmp_path)
+    leave_devices(model)
+    assert not any(hasattr(part, "_hf_hook") for part in model.modules())
+    torch.testing.assert_close(model(tokens).logits, plain_llama(tokens).logits)
 
 
 @pytest.mark.parametrize("by_parts", [True, False])

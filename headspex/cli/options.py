@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headspex.settings import Settings
 
 if TYPE_CHECKING:
+    from headspex.runs.ray_pool import Pool
     from headspex.study import Study
 
 
@@ -100,6 +101,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "cluster; the results are the same")  # fmt: skip
     add("--cpus-per-worker", type=int, metavar="N",
         help="CPUs of each Ray worker without a GPU (default: --threads)")  # fmt: skip
+    add("--gpus-per-worker", type=int, metavar="N",
+        help="GPUs of each Ray worker (default: as few as hold the model)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
     add("--dry-run", action="store_true", help="print the expected cost and stop")
@@ -119,6 +122,13 @@ def study_of(options: argparse.Namespace) -> Study:
 
     settings = settings_of(options)
     return Study(settings.pop("model"), settings.pop("task"), **settings)
+
+
+def pool_of(options: argparse.Namespace) -> Pool:
+    """Where blocks are measured, by the flags."""
+    from headspex.runs.ray_pool import Pool
+
+    return Pool(options.ray, options.cpus_per_worker, options.gpus_per_worker)
 
 
 def out_of(options: argparse.Namespace) -> Path:

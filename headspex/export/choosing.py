@@ -88,7 +88,8 @@ def chosen_mask(
         players,
         fingerprint=None if schedule is None else identity["weights"],
     )
-    score, sentences = None, []
+    score: float | None = None
+    sentences: list[str] = []
     quantised = identity.get("load_in")
     plain = {name: value for name, value in identity.items() if name != "load_in"}
     if shape is not None:
