@@ -20,6 +20,7 @@ _FIELDS = {
     "format", "model", "fingerprint", "n_layers", "n_heads", "unit", "pruned_heads", "pruned_mlps",
     "ablation", "fill", "rescale", "sparsity", "task", "score",
 }  # fmt: skip
+_LATER = {"load_in"}  # only where it is set
 _MOST_HEADS = 1_000_000  # a file that claims more is broken
 _ROUNDED = 0.005 + 1e-9  # error of a sparsity that is written with two decimals
 
@@ -41,6 +42,7 @@ class MaskFile:
         fill: path and sha256 of the means, for mean ablation.
         unit: the players of the run, such as "head" or "head,mlp".
         pruned_mlps: layers whose MLPs are off, ascending.
+        load_in: "8bit" or "4bit" if the score is that of weights quantised so.
     """
 
     model: str
@@ -56,6 +58,7 @@ class MaskFile:
     fill: dict[str, str] | None = None
     unit: str = "head"
     pruned_mlps: tuple[int, ...] = ()
+    load_in: str | None = None
 
     @property
     def n_pruned(self) -> int:
@@ -100,6 +103,7 @@ class MaskFile:
             "sparsity": self.sparsity,
             "task": self.task,
             "score": self.score,
+            **({} if self.load_in is None else {"load_in": self.load_in}),
         }
         return json.dumps(content, indent=1) + "\n"
 
@@ -156,8 +160,8 @@ def read_mask(path: Path) -> MaskFile:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"a mask file has the format {FORMAT!r}, but {path} has another")
-    if content.keys() != _FIELDS:
-        differing = ", ".join(sorted(_FIELDS.symmetric_difference(content.keys())))
+    if (given := content.keys() - _LATER) != _FIELDS:
+        differing = ", ".join(sorted(_FIELDS.symmetric_difference(given)))
         raise UsageError(
             f"the fields of a mask file are fixed, but in {path} some are missing or unknown: "
             f"{differing}"
@@ -182,7 +186,7 @@ def _parse(content: dict[str, Any]) -> MaskFile:
         raise ValueError(f"ablation must be one of {', '.join(ABLATIONS)}, rescale true or false")
     if content["rescale"] and unit != "head":
         raise ValueError(f"only heads are rescaled, but unit is {unit!r}")
-    for name in ("model", "fingerprint", "task"):
+    for name in ("model", "fingerprint", "task", *(_LATER & content.keys())):
         if not isinstance(content[name], str):
             raise ValueError(f"{name} must be a text, but is {content[name]!r}")
     score = content["score"]
@@ -204,6 +208,7 @@ def _parse(content: dict[str, Any]) -> MaskFile:
         fill=_parse_fill(content["fill"]),
         unit=unit,
         pruned_mlps=mlps,
+        load_in=content.get("load_in"),
     )
     if not (np.abs(_possible_sparsities(mask) - mask.sparsity) <= _ROUNDED).any():
         raise ValueError(

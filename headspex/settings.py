@@ -61,6 +61,8 @@ CHECKS: Mapping[str, Check] = {
     "seed": SEED,
     "device": text("a device such as cpu or cuda:1"),
     "dtype": text("a type such as float32"),
+    "load_in": optional(word("8bit", "4bit")),
+    "max_memory": optional(text("sizes such as 0=20GiB,1=20GiB,cpu=30GiB")),
     "threads": THREADS,
 }
 
@@ -112,6 +114,11 @@ class Settings:
         seed: fixes every random choice.
         device, dtype: where and in which precision the model runs; "auto" chooses by machine and
             checkpoint, see `headspex.hooks.load_model`.
+        load_in: "8bit" or "4bit": the search runs in weights that bitsandbytes quantises when they
+            are loaded; `headspex export` judges its masks again in the plain weights.
+        max_memory: that weights may take on each GPU and, while they wait, on the CPU, such as
+            "0=20GiB,1=20GiB,cpu=30GiB"; by default a model is spread over all GPUs if one is too
+            small. No part of a run's identity: a run may go on under other limits.
         threads: of torch and xgboost; the last bits of results depend on it.
     """
 
@@ -144,6 +151,8 @@ class Settings:
     seed: int = 0
     device: str = AUTO
     dtype: str = AUTO
+    load_in: str | None = None
+    max_memory: str | None = None
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -191,8 +200,22 @@ class Settings:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as in run.json."""
+        """The settings as JSON."""
         return {**asdict(self), "subjects": list(self.subjects)}
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide a score or a choice, as in run.json."""
+        found = self.to_dict()
+        # A run's plan has the sizes, whichever way the budgets were given; and where weights lie
+        # changes none of them.
+        for name in ("budget", "verify_budget", "max_memory"):
+            del found[name]
+        # Runs before there were these settings stay what they were.
+        if not self.has_style:
+            del found["prompt_style"]
+        if self.load_in is None:
+            del found["load_in"]
+        return found
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -224,4 +247,6 @@ class SettingsArguments(TypedDict, total=False):
     seed: SupportsIndex
     device: Any  # a name, or a torch.device
     dtype: Any  # a name, or a torch.dtype
+    load_in: Literal["8bit", "4bit"] | None
+    max_memory: str | None
     threads: int

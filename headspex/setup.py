@@ -20,7 +20,7 @@ from headspex.hooks import Fill, LoadedModel, load_model
 from headspex.hooks.inputs import plan_inputs
 from headspex.players import Players, parse_layers
 from headspex.presets import PAPER_SHARE
-from headspex.scores.evaluate import Workers
+from headspex.scores.evaluate import ModelWorkers
 from headspex.scores.fill import fingerprint_of
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
@@ -115,6 +115,8 @@ class Setup:
             identity: as in run.json. Model and data may have changed since: compare the result's.
         """
         given = {f.name: identity[f.name] for f in fields(Settings) if f.name in identity}
+        if given["device"] == "cuda:0":
+            given["device"] = "cuda"  # begins there too, and takes more where one is too small
         setup = cls(**{**given, "subjects": tuple(identity["subjects"])})
         setup.plan = Plan.of_run(identity)
         return setup
@@ -181,6 +183,7 @@ class Setup:
             return load_model(
                 self._given_model, tokenizer=self._tokenizer, revision=settings.revision,
                 device=settings.device, dtype=settings.dtype, adapter=settings.adapter,
+                max_memory=settings.max_memory, load_in=settings.load_in,
             )  # fmt: skip
 
     @cached_property
@@ -230,26 +233,26 @@ class Setup:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that decides a score or a choice; equal identities give equal files."""
-        settings = self.settings.to_dict()
-        # The plan has the resulting sizes, whichever way the budgets were given.
-        del settings["budget"], settings["verify_budget"]
-        # Runs before there was this setting stay what they were.
-        if not self.settings.has_style:
-            del settings["prompt_style"]
         return {
-            **settings,
+            **self.settings.deciding(),
             "metric": self.metric,
             "objective": self.objective.name,
             **self.plan.to_dict(),
             "device": self.model.device,
             "dtype": self.model.dtype,
-            "versions": {name: version(name) for name in VERSIONS},
+            "versions": self.versions,
             "weights": self.model.fingerprint,
             "quantised": self.model.quantised,
             "tokenizer": self.model.tokenizer_fingerprint,
             "questions": self.task.fingerprint,
             "commit": self.model.revision,
         }
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that decide scores."""
+        quantising = () if self.settings.load_in is None else ("bitsandbytes",)
+        return {name: version(name) for name in (*VERSIONS, *quantising)}
 
     def scored_by(self, fill: Fill | None) -> dict[str, Any]:
         """Everything but mask and question that decides a score to its last bit."""
@@ -271,7 +274,8 @@ class Setup:
             "rescale": settings.rescale,
             "unit": settings.unit,
             "layers": list(self.players.layers),
-            "versions": {name: version(name) for name in VERSIONS},
+            "versions": self.versions,
+            **({} if settings.load_in is None else {"load_in": settings.load_in}),
         }
 
     @cached_property
@@ -310,7 +314,7 @@ class Setup:
         store: ScoreStore,
         *,
         fill: Fill | None = None,
-        workers: Workers | None = None,
+        workers: ModelWorkers | None = None,
     ) -> Judge:
         """Scores masks on `encoded`.
 

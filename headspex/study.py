@@ -20,7 +20,12 @@ class Study(Setup):
     """
 
     def run(
-        self, out: str | Path, *, ray: str | None = None, cpus_per_worker: int | None = None
+        self,
+        out: str | Path,
+        *,
+        ray: str | None = None,
+        cpus_per_worker: int | None = None,
+        gpus_per_worker: int | None = None,
     ) -> Findings:
         """Do the run, write its folder, and return the findings.
 
@@ -31,15 +36,18 @@ class Study(Setup):
             out: the folder.
             ray: measure with Ray: "local", or the address of a cluster. Results are the same.
             cpus_per_worker: for Ray without GPUs; torch's number of threads by default.
+            gpus_per_worker: for Ray with GPUs; as few as hold the model by default.
 
         Raises:
             UsageError: settings that do not fit the model or task, a folder of another run or
-                locked by another process, `cpus_per_worker` without `ray`, or a full disk.
+                locked by another process, the size of a worker without `ray`, or a full disk.
         """
         from headspex.report import publish  # matplotlib takes a second
+        from headspex.runs.ray_pool import Pool
         from headspex.runs.run import run
 
-        return run(self, Path(out), ray=ray, cpus_per_worker=cpus_per_worker, publish=publish)
+        pool = Pool(ray, cpus_per_worker, gpus_per_worker)
+        return run(self, Path(out), pool=pool, publish=publish)
 
     def __repr__(self) -> str:
         """One line: model, task, switched units and seed."""

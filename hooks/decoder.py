@@ -25,6 +25,7 @@ from headspex.hooks.attention import (
     joined,
     register,
 )
+from headspex.hooks.offload import device_of, devices_of, fetch_for_calls, lacks_weights
 from headspex.hooks.stock import Stock
 from headspex.support.notice import first_line
 
@@ -81,12 +82,13 @@ class Decoder:
         for layer in range(len(self._layers)):
             if (mlp := getattr(bridge.blocks[layer], "mlp", None)) is not None:
                 stock.copy_of(mlp.original_component).register_forward_hook(edited_mlp)
-        if len({weight.device for weight in self._model.parameters()}) > 1:
+        if len(devices_of(self._model)) > 1:
             _move_inputs(self._model, self._layers)
+        fetch_for_calls(self._model.modules())
         self._recorders = [_Recorder(layer) for layer in self._layers]
         self._stand_ins = nn.ModuleList(self._recorders)
         self._frames: dict[range, Sequence[Arguments]] = {}
-        self.device: torch.device = self._model.device
+        self.device = device_of(self._model)
         self.last = len(self._layers) - 1
         self.vocabulary = int(bridge.cfg.d_vocab)
 
@@ -157,7 +159,7 @@ class Decoder:
 
     @cached_property
     def _devices(self) -> list[torch.device]:
-        return [next(layer.parameters()).device for layer in self._layers]
+        return [device_of(layer) for layer in self._layers]
 
     def _through(self, x: States, index: int, call: Call, frame: Sequence[Arguments]) -> States:
         device = self._devices[index]
@@ -202,7 +204,7 @@ class _Recorder(nn.Module):
 
     def forward(self, x: Tensor, *args: Any, **named: Any) -> Tensor:
         self.x, self.arguments = x, (args, named)
-        return x if self.given is None else self.given.to(x.device)
+        return x if self.given is None else self.given
 
 
 @contextmanager
@@ -219,7 +221,7 @@ def _move_inputs(model: nn.Module, layers: Sequence[nn.Module]) -> None:
     """Let modules outside layers move their inputs to their own device."""
 
     def move(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
-        return _moved(inputs, next(module.parameters(recurse=False)).device)
+        return _moved(inputs, device_of(module))
 
     inside = {id(part) for layer in layers for part in layer.modules()}
     for module in model.modules():
@@ -257,7 +259,7 @@ def decoder_of(bridge: Any, longest: int) -> tuple[Decoder | None, str]:
     config = bridge.original_model.config
     if getattr(bridge, "compatibility_mode", False):
         return None, "its weights are folded (compatibility mode)"
-    if any(weight.is_meta for weight in bridge.original_model.parameters()):
+    if lacks_weights(bridge.original_model):
         return None, "some of its weights are not in memory"
     kinds = set(getattr(config, "layer_types", None) or ())
     if unknown := sorted(kinds - ATTENTION):

@@ -5,16 +5,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from headspex.hooks.load_in import is_quantised
+from headspex.hooks.offload import device_of, is_offloaded
+
 _ROUNDED = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def can_be_exact(device: torch.device) -> bool:
-    """Whether a device has float64."""
-    return device.type != "mps"
+def can_be_exact(model: nn.Module) -> bool:
+    """Whether a model's device has float64, and its weights are plain numbers in memory."""
+    away = any(map(is_offloaded, model.modules())) or is_quantised(model)
+    return device_of(model).type != "mps" and not away
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from headspex.hooks.offload import offloaded_state
+
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None) -> str:
     """sha256 over names, dtypes, shapes and bytes of a state dict, in order of names.
@@ -22,6 +24,11 @@ def weights_fingerprint(state: Mapping[str, torch.Tensor], dtype: torch.dtype | 
     return digest.hexdigest()
 
 
+def own_name(key: str) -> str:
+    """The name that a weight inside a bridge has in transformers."""
+    return key.replace("_original_component.", "")
+
+
 def plain_state(model: Any) -> dict[str, torch.Tensor]:
     """The state dict of a transformers model under its own names, even inside a bridge.
 
@@ -30,8 +37,8 @@ def plain_state(model: Any) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         names = set(type(model)(model.config).state_dict())
     found = {
-        key.replace("_original_component.", ""): tensor
-        for key, tensor in model.state_dict().items()
+        own_name(key): tensor
+        for key, tensor in (model.state_dict() | offloaded_state(model)).items()
     }
     return {name: found[name] for name in names if name in found}
 

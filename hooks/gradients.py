@@ -142,7 +142,7 @@ class GateGradients:
         read = pad_sequence([torch.ones(len(at)) for at in places], batch_first=True).to(values)
         apart = divergence(self._log_probs(inputs), log_probs) * read
         sums, counts = (
-            torch.zeros(len(asked)).to(values).index_add(0, of_row, one.sum(dim=1))
+            torch.zeros(len(asked)).to(values).index_add(0, of_row.to(one.device), one.sum(dim=1))
             for one in (apart, read)
         )
         at = torch.arange(len(asked)), torch.tensor([one.width - 1 for one in asked])

@@ -1,6 +1,7 @@
 """Load a model by name, folder or object, as a bridge that is ready for scoring."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from headspex.hooks import adapters, gguf_file
 from headspex.hooks.bridging import bridge_from_model, check_config, is_bridge
 from headspex.hooks.fingerprint import plain_state, tokenizer_fingerprint, weights_fingerprint
 from headspex.hooks.hook_check import check_hooks
+from headspex.hooks.load_in import check_load_in
+from headspex.hooks.offload import device_of, devices_of
 from headspex.hooks.packaged import or_packaged
 from headspex.hooks.placement import (
     DTYPES,
@@ -21,8 +24,15 @@ from headspex.hooks.placement import (
     say_chosen,
 )
 from headspex.hooks.plain import has_hooks
-from headspex.hooks.pretrained import commit_of, read_config, read_tokenizer, read_weights
+from headspex.hooks.pretrained import (
+    commit_of,
+    read_config,
+    read_quantised,
+    read_tokenizer,
+    read_weights,
+)
 from headspex.hooks.sources import find_source
+from headspex.hooks.spread import device_number, placed
 from headspex.settings import AUTO
 
 
@@ -42,17 +52,24 @@ class LoadedModel:
     dtype: str
     device: str
     revision: str | None  # commit of the Hub repository, None for folders and objects
-    fingerprint: str  # sha256 of the weights, after merging an adapter
+    fingerprint: str  # sha256 of the weights, after merging an adapter, before quantising
     tokenizer_fingerprint: str
     adapter: str | None = None  # folder of the merged PEFT adapter
     quantised: str | None = None  # format of the file it was read from: "GGUF Q4_1"
+    load_in: str | None = None  # "8bit" or "4bit": quantised when loaded
 
     def __repr__(self) -> str:
         """One line: which model, of what size, where."""
+        places = ", ".join(self.devices)
         return (
             f"LoadedModel({self.name}: {self.architecture}, {self.n_layers} layers of "
-            f"{self.n_heads} heads ({self.n_kv_heads} KV), {self.dtype} on {self.device})"
+            f"{self.n_heads} heads ({self.n_kv_heads} KV), {self.dtype} on {places})"
         )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All devices that hold its parts; `device` is the first."""
+        return devices_of(self.bridge.original_model)
 
     def described(self) -> dict[str, str | None]:
         """What identifies the weights, for JSON."""
@@ -64,6 +81,7 @@ class LoadedModel:
             "revision": self.revision,
             "adapter": self.adapter,
             "quantised": self.quantised,
+            "load_in": self.load_in,
         }
 
 
@@ -75,6 +93,8 @@ def load_model(
     device: str = AUTO,
     dtype: str = AUTO,
     adapter: str | os.PathLike[str] | None = None,
+    max_memory: str | None = None,
+    load_in: str | None = None,
 ) -> LoadedModel:
     """Load a decoder-only model for ablation, with eager attention.
 
@@ -93,14 +113,21 @@ def load_model(
             dtype is refused.
         adapter: folder of a PEFT adapter to merge into the weights; an adapter that merely lies
             beside them is ignored.
+        max_memory: bytes that weights may take on each GPU and, while they wait for their use, on
+            the CPU: "0=20GiB,1=20GiB,cpu=30GiB"; the model is spread over these. By default it is
+            spread over all GPUs if one is too small.
+        load_in: "8bit" or "4bit" quantises the weights of linear layers on loading, by
+            bitsandbytes. The fingerprint stays that of the plain weights, which are read first.
 
     Raises:
         UsageError: the name is unknown, or the model is absent, gated, broken, or not a decoder
-            that headspex knows; or an object is to be another one than it is.
+            that headspex knows; or it does not fit the GPUs, or cannot be quantised; or an object
+            is to be another one than it is.
     """
     if not isinstance(model, str | os.PathLike):
         found = _from_object(model, tokenizer, adapter)
-        _refuse_changes(found, revision=revision, device=device, dtype=dtype)
+        asked = {"revision": revision, "device": device, "dtype": dtype}
+        _refuse_changes(found, {**asked, "max_memory": max_memory, "load_in": load_in})
         return found
     chosen_device = choose_device(device)
     if dtype != AUTO:
@@ -111,7 +138,20 @@ def load_model(
     tokenizer = tokenizer if tokenizer is not None else read_tokenizer(source)
     chosen_dtype = choose_dtype(dtype, chosen_device, config)
     say_chosen(device, dtype, chosen_device, chosen_dtype)
-    weights = read_weights(source, config, DTYPES[chosen_dtype]).to(chosen_device)
+    check_load_in(load_in, source, chosen_device)
+    torch_dtype, fingerprint = DTYPES[chosen_dtype], None
+    where = placed(
+        config, torch_dtype, chosen_device, max_memory, name=source.name, load_in=load_in
+    )
+    if load_in is None:
+        weights = read_weights(source, config, torch_dtype, where)
+        if where is None:
+            weights = weights.to(chosen_device)
+    else:
+        # A mask that was found in quantised weights is exported in the plain ones.
+        fingerprint = weights_fingerprint(read_weights(source, config, torch_dtype).state_dict())
+        everything = where or {"": device_number(chosen_device)}
+        weights = read_quantised(source, config, torch_dtype, load_in, everything)
     bridge = bridge_from_model(weights, architecture, source.name)
     quantised = None
     if source.gguf is not None:
@@ -123,6 +163,8 @@ def load_model(
         revision=commit_of(source),
         adapter=source.adapter,
         quantised=quantised,
+        load_in=load_in,
+        fingerprint=fingerprint,
     )
 
 
@@ -162,15 +204,12 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
     return _loaded(bridge, tokenizer, architecture, adapter=folder)
 
 
-def _refuse_changes(found: LoadedModel, *, revision: str | None, device: str, dtype: str) -> None:
+def _refuse_changes(found: LoadedModel, asked: Mapping[str, str | None]) -> None:
     """Refuse what an object's loading has decided already, where something else was asked for."""
-    given = (
-        ("revision", revision, ""),
-        ("device", device, found.device),
-        ("dtype", dtype, found.dtype),
-    )
-    for name, value, own in given:
-        if value not in (None, AUTO) and not own.startswith(str(value)):  # cuda is cuda:0, too
+    own = {"device": found.device, "dtype": found.dtype}
+    for name, value in asked.items():
+        known = own.get(name, "")
+        if value not in (None, AUTO) and not known.startswith(str(value)):  # cuda is cuda:0, too
             raise UsageError(
                 f"a model given as an object stays as it is, but {argument(name)} is {value}; "
                 "leave it out, or load the model so"
@@ -185,6 +224,8 @@ def _loaded(
     revision: str | None = None,
     adapter: Path | None = None,
     quantised: str | None = None,
+    load_in: str | None = None,
+    fingerprint: str | None = None,
 ) -> LoadedModel:
     plain = bridge.original_model
     config = plain.config
@@ -200,10 +241,11 @@ def _loaded(
         d_head=int(bridge.cfg.d_head),
         n_ctx=int(config.max_position_embeddings),
         dtype=str(plain.dtype).removeprefix("torch."),
-        device=str(plain.device),
+        device=str(device_of(plain)),
         revision=revision,
-        fingerprint=weights_fingerprint(plain_state(plain)),
+        fingerprint=fingerprint or weights_fingerprint(plain_state(plain)),
         tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
         adapter=None if adapter is None else str(adapter),
         quantised=quantised,
+        load_in=load_in,
     )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from headspex.errors import UsageError
-from headspex.hooks.fingerprint import plain_state
+from headspex.hooks.fingerprint import own_name, plain_state
+from headspex.hooks.load_in import is_quantised, plain_weight
 
 _LAYER = r"(?:^|.*\.)(?:layers|h|blocks)\.(\d+)\."
 _HEADS = re.compile(
@@ -82,14 +83,29 @@ def output_weights(
     )
 
 
+def quantised_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Modules with quantised weights, by the weights' names."""
+    return {
+        own_name(f"{name}.weight"): module
+        for name, module in model.named_modules()
+        if "weight" in module._parameters and is_quantised(module)
+    }
+
+
 def output_norms(bridge: Any) -> Float[np.ndarray, "layers switches"]:
     """Frobenius norms of each head's columns of its projection and, last, of the layer's MLP's."""
     plain, n_heads = bridge.original_model, int(bridge.cfg.n_heads)
     state = plain_state(plain)
+    packed = quantised_modules(plain)
+
+    def weight(name: str) -> Tensor:
+        module = packed.get(name)
+        return (state[name] if module is None else plain_weight(module)).double().cpu()
+
     rows = []
     for names in output_weights(state, type(plain).__name__, int(bridge.cfg.n_layers)):
-        out = names.columns(state[names.heads]).double().cpu()
+        out = names.columns(weight(names.heads))
         heads = out.reshape(len(out), n_heads, -1).square().sum(dim=(0, 2)).sqrt()
-        mlp = [state[name].double().cpu().norm() for name in names.mlp if "bias" not in name]
+        mlp = [weight(name).norm() for name in names.mlp if "bias" not in name]
         rows.append(np.append(heads.numpy(), float(torch.stack(mlp).norm())))
     return np.stack(rows)

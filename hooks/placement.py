@@ -81,8 +81,8 @@ def check_dtype(name: str) -> None:
         )
 
 
-def parameters(config: Any, architecture: str | None = None) -> int:
-    """The number of weights of a model with this configuration; none is allocated.
+def blueprint(config: Any, architecture: str | None = None) -> Any:
+    """A model with this configuration that takes no memory.
 
     Args:
         config: of transformers.
@@ -97,7 +97,13 @@ def parameters(config: Any, architecture: str | None = None) -> int:
             if hasattr(transformers, named)
             else transformers.AutoModelForCausalLM.from_config(config)
         )
-    return sum(weight.numel() for weight in model.parameters())
+    model.tie_weights()
+    return model
+
+
+def parameters(config: Any, architecture: str | None = None) -> int:
+    """The number of weights of a model with this configuration; see `blueprint`."""
+    return sum(weight.numel() for weight in blueprint(config, architecture).parameters())
 
 
 def free_memory() -> int | None:

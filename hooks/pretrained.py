@@ -12,8 +12,10 @@ import torch
 
 from headspex.errors import UsageError
 from headspex.hooks import adapters, gguf_file
+from headspex.hooks.load_in import quantisation
 from headspex.hooks.quantised import refuse_quantised
 from headspex.hooks.sources import Source
+from headspex.hooks.spread import DeviceMap, spread_over
 from headspex.support.notice import first_cause, say_once
 
 SAFE = ("model.safetensors", "model.safetensors.index.json")
@@ -70,32 +72,55 @@ def tokenizer_source(source: Source) -> Source:
     return replace(source, location=str(own), revision=None, on_hub=False, gguf=None, adapter=None)
 
 
-def read_weights(source: Source, config: Any, dtype: torch.dtype) -> Any:
-    """The model on the CPU with eager attention, in eval mode, with all weights from its files.
+def read_quantised(
+    source: Source, config: Any, dtype: torch.dtype, load_in: str, where: DeviceMap
+) -> Any:
+    """As `read_weights`, with weights quantised on their way; see `headspex.hooks.load_in`."""
+    return _stored(
+        source, config, dtype,
+        quantization_config=quantisation(load_in, dtype), device_map=where,
+    )  # fmt: skip
+
+
+def read_weights(
+    source: Source, config: Any, dtype: torch.dtype, where: DeviceMap | None = None
+) -> Any:
+    """The model with eager attention, in eval mode, with all weights from its files.
 
     An adapter is merged in the dtype of the stored weights, so the result equals a model that was
     merged and saved before.
 
+    Args:
+        source: of the weights.
+        config: of the model.
+        dtype: of the weights.
+        where: the device of each part, from `headspex.hooks.spread.placed`; None: the CPU.
+
     Raises:
         UsageError: files are missing or broken, or pickles hold more than weights.
     """
+    if source.adapter is None and source.gguf is None:
+        options = {} if where is None else {"device_map": where}
+        return _stored(source, config, dtype, **options)
     if source.adapter is None:
-        return _stored(source, config, dtype)
-    kept = getattr(config, "dtype", None) or torch.float32
-    return (
-        adapters.merged(_stored(source, config, kept), source.adapter)
-        .to(dtype)
-        .eval()
-        .requires_grad_(False)
-    )
+        model = _stored(source, config, dtype)
+    else:
+        kept = getattr(config, "dtype", None) or torch.float32
+        model = (
+            adapters.merged(_stored(source, config, kept), source.adapter)
+            .to(dtype)
+            .eval()
+            .requires_grad_(False)
+        )
+    return model if where is None else spread_over(model, where)
 
 
 def _file_of(source: Source) -> dict[str, Any]:
     return {} if source.gguf is None else {"gguf_file": source.gguf}
 
 
-def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
-    """The model without its adapter."""
+def _stored(source: Source, config: Any, dtype: torch.dtype, **options: Any) -> Any:
+    """The model without its adapter; options are for `from_pretrained`."""
     from transformers import AutoModelForCausalLM
 
     pickled = _only_pickled(source)
@@ -115,6 +140,7 @@ def _stored(source: Source, config: Any, dtype: torch.dtype) -> Any:
             adapter_kwargs=_NO_ADAPTER,
             **_file_of(source),
             **({} if source.gguf is None else gguf_file.reading(source.gguf)),
+            **options,
         )
     _check_complete(source, report)
     if pickled is not None:

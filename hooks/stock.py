@@ -39,7 +39,7 @@ class Stock:
         # and would run the original.
         found.__dict__ = {name: value for name, value in vars(module).items() if name != "forward"}
         for name, value in vars(module).items():
-            if name.endswith("_hooks"):
+            if "_hooks" in name:
                 found.__dict__[name] = type(value)()
         if "config" in vars(module):
             found.__dict__["config"] = self._config(module.config)

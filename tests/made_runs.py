@@ -77,7 +77,7 @@ def made_run(
         "energy": {"linear": energy.linear, "within": energy.within, "across": energy.across,
                    "basis": energy.basis},
     }  # fmt: skip
-    settings = Settings(model="a <model>", task="mini", metric="accuracy", threads=1).to_dict()
+    settings = Settings(model="a <model>", task="mini", metric="accuracy", threads=1).deciding()
     plan = made_plan(n, 100, 100, 100, tuple(sizes), 1000)
     identity = {
         **settings, **asdict(plan), "sizes": sizes, "device": "cpu", "dtype": "float32",

@@ -4,13 +4,21 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from run_files import files_of, scores_of
 
 from headspex.cli.main import main
 from headspex.errors import UsageError
+from headspex.runs.ray_pool import Pool, Worker, count_workers
+from headspex.scores.block import SLOPE_BLOCK, SLOPE_PASSES, Block
+from headspex.scores.store import ScoreStore
+from headspex.setup import Setup
 
 ROOT = Path(__file__).resolve().parents[1]
 with_ray = pytest.mark.skipif(
@@ -35,8 +43,8 @@ def mortal(self, blocks):
     import ray
 
     for found in measure(self, blocks):
-        done += 1
-        if done == kill_at:
+        done += self._metric is None  # gradients are kept elsewhere
+        if done == kill_at and self._metric is None:
             pid = ray.get(self.actors[0].__ray_call__.remote(lambda worker: os.getpid()))
             os.kill(pid, signal.SIGKILL)
             print("killed", pid, file=sys.stderr)
@@ -155,6 +163,8 @@ def test_a_model_given_as_an_object_cannot_go_to_workers(
     [
         (["--cpus-per-worker", "2"], "but --ray is not set"),
         (["--ray", "local", "--cpus-per-worker", "0"], "a whole number, 1 or more, but is 0"),
+        (["--gpus-per-worker", "2"], "--gpus-per-worker needs Ray workers, but --ray is not set"),
+        (["--ray", "local", "--gpus-per-worker", "0"], "a whole number, 1 or more, but is 0"),
     ],
 )
 @pytest.mark.parametrize("command", ["prune", "score"])
@@ -165,3 +175,90 @@ def test_a_size_of_workers_without_workers_and_of_none_is_refused(
     assert main([command, *flags, "--out", str(tmp_path / "run")]) == 2
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def _setup(device: str, *others: str) -> Any:
+    model = SimpleNamespace(
+        device=device,
+        devices=(device, *others),
+        dtype="bfloat16",
+        load_in=None,
+        bridge=SimpleNamespace(original_model=_Configured()),
+    )
+    return SimpleNamespace(model=model, settings=SimpleNamespace(threads=3))  # fmt: skip
+
+
+class _Configured:
+    config = None
+
+
+@pytest.mark.parametrize(
+    ("pool", "setup", "size"),
+    [
+        (Pool("local"), _setup("cpu"), (3, 0)),
+        (Pool("local", cpus_per_worker=2), _setup("cpu"), (2, 0)),
+        (Pool("local"), _setup("cuda:0"), (1, 1)),
+        (Pool("local", gpus_per_worker=2), _setup("cuda:0"), (1, 2)),
+        (Pool("local"), _setup("cuda:0", "cuda:1", "cuda:2", "cuda:3"), (1, 2)),
+        (Pool("local", gpus_per_worker=4), _setup("cuda:0", "cuda:1"), (1, 4)),
+    ],
+)
+def test_a_worker_takes_the_gpus_that_it_is_given_or_as_few_as_hold_the_model(
+    pool: Pool, setup: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headspex.runs.ray_pool.gpus_to_hold", lambda *_: 2)
+    assert pool.size(setup) == size
+
+
+def test_gpus_for_a_model_on_the_cpu_are_refused() -> None:
+    with pytest.raises(UsageError, match="gpus_per_worker goes with a model on GPUs"):
+        Pool("local", gpus_per_worker=1).size(_setup("cpu"))
+
+
+def test_there_are_as_many_workers_as_fit() -> None:
+    machine = {"CPU": 9.0, "GPU": 8.0}
+    sizes = [(1, 1), (1, 3), (1, 8), (1, 9), (2, 0), (10, 0)]
+    assert [count_workers(size, machine) for size in sizes] == [8, 2, 1, 0, 4, 0]
+    assert count_workers((1, 1), {"CPU": 4.0}) == 0
+
+
+class _Two:
+    """Two workers in this process, the last block first."""
+
+    def __init__(self, workers: list[Worker], metric: str = "") -> None:
+        self.workers, self.metric, self.done = workers, metric, [0, 0]
+
+    def gradients(self, metric: str) -> "_Two":
+        self.metric = metric
+        return self
+
+    def measure(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Any]]:
+        for number, block in reversed(list(blocks)):
+            self.done[number % 2] += len(block)
+            yield number, self.workers[number % 2].gradients(block, self.metric)
+
+
+def test_gradients_are_divided_among_workers_and_equal_those_of_one_process(
+    model_folder: Path,
+) -> None:
+    setup = Setup(
+        str(model_folder), "mini", budget=400, verify_budget=2640, threads=1, device="cpu"
+    )
+    rng = np.random.default_rng(0)
+    levels = rng.integers(256, size=(70, len(setup.players)), dtype=np.uint8)
+    questions = rng.integers(setup.plan.n_search, size=70)
+    two = _Two([Worker(setup.identity, None) for _ in range(2)])
+    found = []
+    for workers in (None, two):
+        judge = setup.judge(ScoreStore(":memory:"), workers=workers)
+        told: list[int] = []
+        found.append(
+            judge.stored_gradients(
+                levels, questions, metric="logprob", store=ScoreStore(":memory:"),
+                progress=told.append,
+            )
+        )  # fmt: skip
+        assert sum(told) == SLOPE_PASSES * 70
+    assert np.abs(found[0]).max() > 0.01
+    np.testing.assert_array_equal(found[0], found[1])
+    assert two.done == [SLOPE_BLOCK + 70 - 2 * SLOPE_BLOCK, SLOPE_BLOCK]

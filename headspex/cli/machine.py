@@ -17,7 +17,8 @@ from headspex.cli.tested_versions import TESTED, untested
 from headspex.errors import UsageError
 
 NEEDED = ("torch", "transformers", "transformer-lens", "xgboost", "scikit-learn", "numpy")
-EXTRAS = {"ray": "ray", "lm_eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq"}
+EXTRAS = {"ray": "ray", "lm_eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq",
+          "bitsandbytes": "quantised"}  # fmt: skip
 LITTLE_DISK, LITTLE_MEMORY = 2e9, 4e9  # bytes; with less even the shipped model may fail
 AGREE = 1e-3  # nats; above the rounding of the shipped model in float32
 

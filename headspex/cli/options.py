@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headspex.settings import Settings
 
 if TYPE_CHECKING:
+    from headspex.runs.ray_pool import Pool
     from headspex.study import Study
 
 
@@ -44,6 +45,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default=Settings.dtype, help="float32, bfloat16, float16; auto: the "
         "checkpoint's own on a GPU, float32 on a CPU with enough memory "
         "(default: %(default)s)")  # fmt: skip
+    add("--load-in", metavar="8bit|4bit", help="search in quantised weights (bitsandbytes); export "
+        "judges in the plain ones")  # fmt: skip
+    add("--max-memory", metavar="SIZES", help="bytes of weights on each GPU, and on the CPU until "
+        "they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: all GPUs, if one is too "
+        "small)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
         "masks on all search questions, zero with rescale, 120/111 split; hendrycks: the prompt "
         "style of that name")  # fmt: skip
@@ -95,6 +101,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "cluster; the results are the same")  # fmt: skip
     add("--cpus-per-worker", type=int, metavar="N",
         help="CPUs of each Ray worker without a GPU (default: --threads)")  # fmt: skip
+    add("--gpus-per-worker", type=int, metavar="N",
+        help="GPUs of each Ray worker (default: as few as hold the model)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/MODEL-TASK)")
     add("--dry-run", action="store_true", help="print the expected cost and stop")
@@ -114,6 +122,13 @@ def study_of(options: argparse.Namespace) -> Study:
 
     settings = settings_of(options)
     return Study(settings.pop("model"), settings.pop("task"), **settings)
+
+
+def pool_of(options: argparse.Namespace) -> Pool:
+    """Where blocks are measured, by the flags."""
+    from headspex.runs.ray_pool import Pool
+
+    return Pool(options.ray, options.cpus_per_worker, options.gpus_per_worker)
 
 
 def out_of(options: argparse.Namespace) -> Path:

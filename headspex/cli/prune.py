@@ -6,9 +6,10 @@ import argparse
 import json
 import shlex
 import time
+from dataclasses import asdict
 
 from headspex.cli.costs import print_costs, print_costs_at_start, study_of_minutes
-from headspex.cli.options import add_minutes, add_model, add_run, out_of, study_of
+from headspex.cli.options import add_minutes, add_model, add_run, out_of, pool_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from headspex.runs.finished_run import FinishedRun, same_finished_run
-    from headspex.runs.ray_pool import check_workers
     from headspex.runs.results import command_of
     from headspex.runs.run_folder import RunFolder
 
     begin = time.perf_counter()
-    check_workers(options.ray, options.cpus_per_worker)
+    pool = pool_of(options)
     study, out = study_of(options), out_of(options)
     if options.minutes is not None:
         study = study_of_minutes(study, options, out, begin)
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             if not RunFolder(out).run.exists():  # a resumed run has printed them before
                 print_costs_at_start(study, options, begin)
-            study.run(out, ray=options.ray, cpus_per_worker=options.cpus_per_worker)
+            study.run(out, **asdict(pool))
         except KeyboardInterrupt:
             if not RunFolder(out).scores.is_file():
                 raise KeyboardInterrupt("stopped before anything was scored") from None

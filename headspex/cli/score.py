@@ -6,7 +6,7 @@ import argparse
 import time
 
 from headspex.cli.costs import print_costs
-from headspex.cli.options import add_model, add_run, study_of
+from headspex.cli.options import add_model, add_run, pool_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +30,7 @@ def run(options: argparse.Namespace) -> int:
         print_costs(study, options, begin)
         return 0
     out = out_of(options)
-    passes = score_shard(
-        study, out, shard, ray=options.ray, cpus_per_worker=options.cpus_per_worker
-    )
+    passes = score_shard(study, out, shard, pool_of(options))
     if options.json:
         print(json.dumps({"run": str(out), "shard": options.shard, "passes": passes}))
         return 0

@@ -65,7 +65,8 @@ def product_seconds(model: Any) -> float:
     import torch
 
     plain = model.bridge.original_model
-    largest = max((p for p in plain.parameters() if p.ndim == 2), key=lambda p: p.numel())
+    matrices = (p for p in plain.parameters() if p.ndim == 2 and p.is_floating_point())
+    largest = max(matrices, key=lambda p: p.numel())
     weights = largest.detach()[:_COLUMNS]
     some = torch.ones(_ROWS, weights.shape[1], dtype=weights.dtype, device=weights.device)
     (some @ weights.T).sum().item()  # pays for what is set up

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from headspex.engine.paired import score_difference
 from headspex.engine.spectrum import Spectrum
@@ -25,6 +25,7 @@ from headspex.schedules.schedule import Schedule, n_pruned
 from headspex.schedules.shape_search import best_of_shape
 from headspex.scores.fill import fill_of_run, read_fill
 from headspex.support.files import read_text
+from headspex.support.notice import say_once
 from headspex.tasks.scoring import title_of
 from headspex.units import plural
 
@@ -87,8 +88,17 @@ def chosen_mask(
         players,
         fingerprint=None if schedule is None else identity["weights"],
     )
-    score, sentences = None, []
-    if shape is None:
+    score: float | None = None
+    sentences: list[str] = []
+    quantised = identity.get("load_in")
+    plain = {name: value for name, value in identity.items() if name != "load_in"}
+    if shape is not None:
+        mask = _projected(folder, players, shape, sparsity)
+        score, sentences = _scored(source, plain, order, mask, fill)
+    elif quantised is not None:
+        mask = order.mask(n_pruned(sparsity or 0.0, len(players)))
+        score, sentences = _judged_again(source, plain, mask, fill)
+    else:
         size = n_pruned(sparsity or 0.0, len(players))
         mask = order.mask(size)
         own = run["results"]["own_metric"]
@@ -101,10 +111,9 @@ def chosen_mask(
             if score is None
             else f"held-out {title_of(own)} {whole:.3f} -> {score:.3f}"
         )
-    else:
-        mask = _projected(folder, players, shape, sparsity)
-        score, sentences = _scored(source, identity, order, mask, fill)
-    file = mask_of(identity, players, mask, score=score, fill=None)
+    if quantised is not None:
+        sentences.append(f"found in weights of {quantised}, judged in the plain ones")
+    file = mask_of(plain, players, mask, score=score, fill=None)
     removed = int((~mask).sum())
     total = len(players) // len(players.layers) * players.n_layers  # of the whole model
     return Chosen(
@@ -122,6 +131,11 @@ def chosen_mask(
 
 def _of_file(path: Path) -> Chosen:
     mask = read_mask(path)
+    if mask.load_in is not None:
+        say_once(
+            f"the score of {path} is that of weights of {mask.load_in}; what is exported has the "
+            "plain ones: export from the run's folder to have the mask judged in them"
+        )
     score = "not measured" if mask.score is None else f"{mask.score:.3f}"
     return Chosen(
         mask=mask,
@@ -178,27 +192,42 @@ def _scored(
     fill: Fill | None,
 ) -> tuple[float, list[str]]:
     """Held-out score of a mask of some shape, and sentences on what the shape costs."""
-    from tempfile import TemporaryDirectory
-
-    from headspex.runs.reopening import setup_to_judge
-    from headspex.scores.store import ScoreStore
-
-    study = setup_to_judge(path, identity)
-    own = study.objective.judged_in
-    search, heldout = study.questions
-    asked = np.arange(len(search), len(search) + len(heldout))
-    removed = int((~mask).sum())
-    free = order.mask(min(removed, len(order.order)))
-    masks = np.stack([np.ones_like(mask), free, mask])
-    with (
-        TemporaryDirectory() as folder,
-        ScoreStore(Path(folder) / "scores.sqlite", study.scored_by(fill)) as store,
-    ):
-        judge = study.judge(store, fill=fill)
-        whole, before, after = judge.ask_all(masks, asked, metrics=[own], what="the shape")[own]
+    free = order.mask(min(int((~mask).sum()), len(order.order)))
+    own, (whole, before, after) = _asked(path, identity, [np.ones_like(mask), free, mask], fill)
     lost = score_difference(after, before)
     return float(after.mean()), [
         f"held-out {title_of(own)} {whole.mean():.3f} -> {after.mean():.3f}",
         f"the schedule's mask of this size, without a shape: {before.mean():.3f}; "
         f"the shape costs {lost}",
     ]
+
+
+def _judged_again(
+    path: Path, identity: dict[str, Any], mask: Bool[np.ndarray, " players"], fill: Fill | None
+) -> tuple[float, list[str]]:
+    """Held-out score of a mask in the plain weights, and a sentence on it."""
+    say_once("the run searched in quantised weights; the mask is judged again in the plain ones")
+    own, (whole, after) = _asked(path, identity, [np.ones_like(mask), mask], fill)
+    return float(after.mean()), [
+        f"held-out {title_of(own)} {whole.mean():.3f} -> {after.mean():.3f}"
+    ]
+
+
+def _asked(
+    path: Path,
+    identity: dict[str, Any],
+    masks: list[Bool[np.ndarray, " players"]],
+    fill: Fill | None,
+) -> tuple[str, Float[np.ndarray, "masks questions"]]:
+    """The metric that a run's masks are judged in, and their held-out scores in it."""
+    from headspex.runs.reopening import setup_to_judge
+    from headspex.scores.store import ScoreStore
+
+    setup = setup_to_judge(path, identity)
+    own = setup.objective.judged_in
+    search, heldout = setup.questions
+    asked = np.arange(len(search), len(search) + len(heldout))
+    with ScoreStore(":memory:", setup.scored_by(fill)) as store:
+        judge = setup.judge(store, fill=fill)
+        found = judge.ask_all(np.stack(masks), asked, metrics=[own], what="the mask")
+    return own, found[own]

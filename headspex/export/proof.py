@@ -69,7 +69,7 @@ def check_exported(
     pairs = list(zip(answers, expected, strict=True))
     found = max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
     largest = max(1.0, *(float(theirs.abs().max()) for theirs in expected))
-    rounded = removal.rescale or removal.fill is not None or not can_be_exact(model.device)
+    rounded = removal.rescale or removal.fill is not None or not can_be_exact(model)
     # Negated, so that NaN is refused too.
     if not found <= largest * (TOLERANCE[dtype] if rounded else EXACT):
         raise UsageError(
@@ -113,7 +113,7 @@ def _asked(model: Any, answer: Any) -> list[Logits]:
     device, found = model.device, []
     for tokens, positions in texts(model.config, int(model.num_parameters())):
         given = tokens[None].to(device), positions[None].to(device)
-        if can_be_exact(device):
+        if can_be_exact(model):
             with exactly():
                 logits = answer(*given)
         else:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from jaxtyping import Float
 
 from headspex.errors import UsageError, argument
 from headspex.hooks import Fill
+from headspex.hooks.offload import leave_devices
+from headspex.hooks.placement import DTYPES
+from headspex.hooks.spread import gpus_to_hold
 from headspex.scores.block import Block
 from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 from headspex.support.identity import first_difference
 from headspex.support.validation import whole
+from headspex.units import counted
 
 RESTARTS = 8  # of one worker; after more deaths than that, restarting will not help
 CONNECT_SECONDS = 10
@@ -31,10 +36,13 @@ class Worker:
     Args:
         identity: of the run, as in run.json.
         fill: for mean ablation.
+        max_memory: as in `Settings`, for the worker's own GPUs.
     """
 
-    def __init__(self, identity: Mapping[str, Any], fill: Fill | None) -> None:
-        self._setup, self._fill = Setup.of_run(identity), fill
+    def __init__(
+        self, identity: Mapping[str, Any], fill: Fill | None, max_memory: str | None = None
+    ) -> None:
+        self._setup, self._fill = Setup.of_run({**identity, "max_memory": max_memory}), fill
         self._judge = self._setup.judge(ScoreStore(":memory:"), fill=fill)
 
     def scored_by(self) -> dict[str, Any]:
@@ -45,16 +53,29 @@ class Worker:
         """Scores of a block; they depend on the block alone, so any worker gives the same."""
         return np.asarray(self._judge(block.masks, block.questions), dtype=np.float32)
 
+    def gradients(self, block: Block, metric: str) -> Float[np.ndarray, "rows players"]:
+        """Gradients of a block of gates; see `Judge.gradients_of_bits`."""
+        found = self._judge.gradients_of_bits(block.masks, block.questions, metric=metric)
+        return np.asarray(found, dtype=np.float32)
+
 
 class RayWorkers:
     """Measures blocks with actors; see `ray_workers`.
+
+    Args:
+        actors: see below.
+        metric: whose gradients are measured; None: scores are.
 
     Attributes:
         actors: live ones.
     """
 
-    def __init__(self, actors: list[Any]) -> None:
-        self.actors = actors
+    def __init__(self, actors: list[Any], metric: str | None = None) -> None:
+        self.actors, self._metric = actors, metric
+
+    def gradients(self, metric: str) -> RayWorkers:
+        """The same workers, measuring gradients of a metric."""
+        return RayWorkers(self.actors, metric)
 
     def measure(
         self, blocks: Iterable[tuple[int, Block]]
@@ -76,7 +97,7 @@ class RayWorkers:
         def hand_out(actor: Any) -> None:
             order = again.pop() if again else next(waiting, None)
             if order is not None:
-                pending[actor.measure.remote(order[1])] = (*order, actor)
+                pending[self._ordered(actor, order[1])] = (*order, actor)
 
         for _ in range(AT_ONCE):
             for actor in self.actors:
@@ -97,6 +118,12 @@ class RayWorkers:
                 hand_out(actor)
             yield number, scores
 
+    def _ordered(self, actor: Any, block: Block) -> Any:
+        """The reference to a block's numbers, which the actor is asked for."""
+        if self._metric is None:
+            return actor.measure.remote(block)
+        return actor.gradients.remote(block, self._metric)
+
     def _forget(self, actor: Any, error: Exception) -> None:
         if actor in self.actors:
             self.actors.remove(actor)
@@ -111,35 +138,73 @@ class RayWorkers:
             ) from error
 
 
-def check_workers(ray: str | None, cpus_per_worker: int | None) -> None:
-    """Refuse an invalid number of CPUs, or one without Ray.
+@dataclass(frozen=True)
+class Pool:
+    """Where blocks are measured.
+
+    Attributes:
+        ray: "local" starts Ray on this machine, unreachable from others; any other address is
+            that of a running cluster; None: without Ray, in this process.
+        cpus_per_worker: without GPUs; torch's number of threads by default.
+        gpus_per_worker: as few as hold the model by default.
 
     Raises:
-        UsageError: see above.
+        UsageError: an invalid size of a worker, or one without Ray.
     """
-    if cpus_per_worker is None:
-        return
-    whole(argument("cpus_per_worker"), cpus_per_worker, 1)
-    if ray is None:
-        raise UsageError(
-            f"{argument('cpus_per_worker')} needs Ray workers, but {argument('ray')} is not set; "
-            f"set {argument('ray')} to local or an address, or leave "
-            f"{argument('cpus_per_worker')} out"
-        )
+
+    ray: str | None = None
+    cpus_per_worker: int | None = None
+    gpus_per_worker: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cpus_per_worker", "gpus_per_worker"):
+            if (count := getattr(self, name)) is None:
+                continue
+            whole(argument(name), count, 1)
+            if self.ray is None:
+                raise UsageError(
+                    f"{argument(name)} needs Ray workers, but {argument('ray')} is not set; set "
+                    f"{argument('ray')} to local or an address, or leave {argument(name)} out"
+                )
+
+    def size(self, setup: Setup) -> tuple[int, int]:
+        """CPUs and GPUs of each worker.
+
+        Raises:
+            UsageError: GPUs for a setup that runs on CPUs.
+        """
+        model = setup.model
+        if model.device == "cpu":
+            if self.gpus_per_worker is not None:
+                raise UsageError(
+                    f"{argument('gpus_per_worker')} goes with a model on GPUs, but its device is "
+                    f"cpu; leave it out, or set {argument('device')} to cuda"
+                )
+            return self.cpus_per_worker or setup.settings.threads, 0
+        if self.gpus_per_worker is not None or len(model.devices) == 1:
+            return 1, self.gpus_per_worker or 1
+        plain = model.bridge.original_model
+        return 1, gpus_to_hold(plain.config, DTYPES[model.dtype], model.load_in)
+
+
+def count_workers(size: tuple[int, int], available: Mapping[str, float]) -> int:
+    """How many workers of some CPUs and GPUs a cluster has room for."""
+    cpus, gpus = size
+    if gpus:  # a GPU's machine has a CPU for it
+        return int(available.get("GPU", 0) // gpus)
+    return int(available.get("CPU", 0) // cpus)
 
 
 @contextmanager
-def ray_workers(
-    setup: Setup, fill: Fill | None, *, address: str, cpus_per_worker: int | None
-) -> Iterator[RayWorkers]:
-    """One worker per GPU if the setup runs on GPUs, else one per `cpus_per_worker` CPUs.
+def ray_workers(setup: Setup, fill: Fill | None, pool: Pool) -> Iterator[RayWorkers]:
+    """As many workers as the cluster has room for.
+
+    A model that is spread over this machine's GPUs leaves them first.
 
     Args:
         setup: loaded by the workers, by name.
         fill: for mean ablation.
-        address: "local" starts Ray on this machine, unreachable from others; any other address is
-            that of a running cluster.
-        cpus_per_worker: torch's number of threads by default.
+        pool: with `ray`.
 
     Raises:
         UsageError: no Ray, no such cluster, too few resources for a worker, or workers that would
@@ -150,26 +215,26 @@ def ray_workers(
             "Ray workers load model and task themselves, but one of them was given as an object; "
             "name them"
         )
-    ray = _connected(address)
+    size = cpus, gpus = pool.size(setup)
+    assert pool.ray is not None
+    ray = _connected(pool.ray)
     try:
-        on_gpu = setup.model.device != "cpu"
-        cpus = setup.settings.threads if cpus_per_worker is None else cpus_per_worker
         available = ray.cluster_resources()
-        n_gpus, n_cpus = available.get("GPU", 0), available.get("CPU", 0)
-        count = int(n_gpus) if on_gpu else int(n_cpus // cpus)
+        count = count_workers(size, available)
         if count < 1:
-            needs = "a GPU" if on_gpu else f"{cpus} CPUs"
+            needs = counted(gpus, "GPU") if gpus else f"{cpus} CPUs"
             raise UsageError(
-                f"a Ray worker takes {needs}, but {address} has {n_gpus:.0f} GPUs and "
-                f"{n_cpus:.0f} CPUs; set {argument('device')} or {argument('cpus_per_worker')}"
+                f"a Ray worker takes {needs}, but {pool.ray} has {available.get('GPU', 0):.0f} "
+                f"GPUs and {available.get('CPU', 0):.0f} CPUs; set {argument('device')}, "
+                f"{argument('gpus_per_worker')} or {argument('cpus_per_worker')}"
             )
+        if len(setup.model.devices) > 1:
+            leave_devices(setup.model.bridge.original_model)
         remote = ray.remote(
-            num_cpus=1 if on_gpu else cpus,
-            num_gpus=1 if on_gpu else 0,
-            max_restarts=RESTARTS,
-            max_task_retries=RESTARTS,
+            num_cpus=cpus, num_gpus=gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS
         )(Worker)
-        actors = [remote.remote(setup.identity, fill) for _ in range(count)]
+        limits = setup.settings.max_memory
+        actors = [remote.remote(setup.identity, fill, limits) for _ in range(count)]
         for scored_by in ray.get([actor.scored_by.remote() for actor in actors]):
             difference = first_difference(scored_by, setup.scored_by(fill))
             if difference is not None:
@@ -177,7 +242,8 @@ def ray_workers(
                     f"all workers must score alike, but one differs ({difference}); set up its "
                     "machine like this one"
                 )
-        print(f"headspex: {count} Ray workers", file=sys.stderr)
+        each = f" of {counted(gpus, 'GPU')} each" if gpus > 1 else ""
+        print(f"headspex: {count} Ray workers{each}", file=sys.stderr)
         yield RayWorkers(actors)
     except ray.exceptions.RayActorError as error:
         raise UsageError(f"a Ray worker could not start: {error}") from error

@@ -43,7 +43,8 @@ def setup_to_judge(path: Path, identity: dict[str, Any]) -> Setup:
             f"model and data must be those of the run in {path}, but differ ({difference}); repeat "
             "the run in a new folder"
         )
-    if (other := first_difference(identity["versions"], here["versions"])) is not None:
+    earlier = {name: identity["versions"].get(name, "") for name in here["versions"]}
+    if (other := first_difference(earlier, here["versions"])) is not None:
         print(
             f"headspex: {path} was made under other versions ({other}); scores may differ in their "
             "last digits",

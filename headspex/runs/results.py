@@ -80,6 +80,7 @@ def mask_of(
         task=identity["task"],
         score=score,
         fill=fill,
+        load_in=identity.get("load_in"),
     )
 
 

@@ -20,7 +20,7 @@ from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
 from headspex.runs.finished_run import FinishedRun
 from headspex.runs.lock import locked
-from headspex.runs.ray_pool import check_workers, ray_workers
+from headspex.runs.ray_pool import Pool, ray_workers
 from headspex.runs.results import results_of, write_results
 from headspex.runs.run_folder import RunFolder
 from headspex.runs.stopping import searched
@@ -57,8 +57,7 @@ def run(
     setup: Setup,
     out: Path,
     *,
-    ray: str | None,
-    cpus_per_worker: int | None,
+    pool: Pool,
     publish: Callable[[FinishedRun], list[Path]],
 ) -> Findings:
     """Do a whole run; see `headspex.Study.run`.
@@ -66,10 +65,10 @@ def run(
     Args:
         setup: of the run.
         out: its folder.
-        ray, cpus_per_worker: as for `Study.run`.
+        pool: measures.
         publish: draws figures and report, and returns their files.
     """
-    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as opened:
+    with open_run(setup, out, pool) as opened:
         folder = opened.folder
         spent = searched(
             setup,
@@ -88,16 +87,13 @@ def run(
 
 
 @contextmanager
-def open_run(
-    setup: Setup, out: Path, *, ray: str | None, cpus_per_worker: int | None
-) -> Iterator[OpenRun]:
+def open_run(setup: Setup, out: Path, pool: Pool) -> Iterator[OpenRun]:
     """Lock and claim the folder of a run, with a judge that stores scores there.
 
     Raises:
         UsageError: the folder is not for this run or locked by another process, or the workers are
             impossible.
     """
-    check_workers(ray, cpus_per_worker)
     folder = RunFolder(out)
     try_out(setup.model, setup.encoded, setup.settings.ablation)
     raise_if_interrupted()
@@ -118,8 +114,8 @@ def open_run(
             fill = mean_fill(setup.model, asked, ablation=ablation, unit=setup.settings.unit)
             fill_entry = write_fill(folder.path / "masks", fill)
         workers: Any = nullcontext()
-        if ray is not None:
-            workers = ray_workers(setup, fill, address=ray, cpus_per_worker=cpus_per_worker)
+        if pool.ray is not None:
+            workers = ray_workers(setup, fill, pool)
         scored_by = setup.scored_by(fill)
         sloped: Any = nullcontext()
         if rounds and setup.refined_by != VALUES:

@@ -74,6 +74,7 @@ IDENTITY = record(
         "prompt_style": TEXT,
         "adapter": optional(TEXT),
         "quantised": optional(TEXT),
+        "load_in": TEXT,
         "may_cost": optional(NUMBER),
         "fresh_search": _COUNT,
         "fresh_heldout": _COUNT,

@@ -17,6 +17,7 @@ from headspex.budget.sample import draw_sample
 from headspex.errors import UsageError
 from headspex.runs.findings import search_passes
 from headspex.runs.lock import locked
+from headspex.runs.ray_pool import Pool
 from headspex.runs.run import allocation_of, open_run
 from headspex.runs.run_folder import RunFolder, read_run
 from headspex.scores.block import Block
@@ -48,9 +49,7 @@ class Shard:
         raise UsageError(f"--shard must be i/n with 1 <= i <= n, such as 2/8, but is {text!r}")
 
 
-def score_shard(
-    setup: Setup, out: Path, shard: Shard, *, ray: str | None, cpus_per_worker: int | None
-) -> int:
+def score_shard(setup: Setup, out: Path, shard: Shard, pool: Pool) -> int:
     """Measure a share of the blocks of search, fresh and watched masks, in a folder of its own.
 
     Every shard measures the whole pilot, as all must make the same choices from it.
@@ -58,7 +57,7 @@ def score_shard(
     Returns:
         Number of passes in the share.
     """
-    with open_run(setup, out, ray=ray, cpus_per_worker=cpus_per_worker) as opened:
+    with open_run(setup, out, pool) as opened:
         allocation = allocation_of(setup, opened)
         every = _blocks(setup.plan, allocation, setup.settings.seed)
         blocks = list(islice(every, shard.number - 1, None, shard.count))

@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 SLOPE_PASSES = 3  # cost of a question's slope: one forward pass, and a backward pass as two
+# Rows of gradients: few, so that several workers share the 128 questions of a walk's step, but as
+# many as a backward pass over short prompts takes.
+SLOPE_BLOCK = 32
 BLOCK = 1_024  # rows: about a second on a laptop, ten seconds of an 8B model on a large GPU
 
 

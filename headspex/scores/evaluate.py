@@ -35,6 +35,13 @@ class Workers(Protocol):
         """
 
 
+class ModelWorkers(Workers, Protocol):
+    """Workers that take gradients, too."""
+
+    def gradients(self, metric: str) -> Workers:
+        """The same workers, measuring gradients; see `Judge.gradients_of_bits`."""
+
+
 class InProcess:
     """Workers that are one: this process."""
 
@@ -49,7 +56,7 @@ class InProcess:
 
 @dataclass(frozen=True, eq=False)
 class Passes(Sequence[Block]):
-    """Passes in order, cut into blocks of `BLOCK`.
+    """Passes in order, cut into blocks.
 
     Blocks do not depend on how many passes follow, so a larger budget continues where a smaller
     one ended.
@@ -58,18 +65,23 @@ class Passes(Sequence[Block]):
         masks: different masks.
         row: the index of each pass's mask.
         questions: the question of each pass.
+        rows: of a block; None: `BLOCK`.
     """
 
     masks: Bool[np.ndarray, "masks players"]
     row: Int[np.ndarray, " passes"]
     questions: Int[np.ndarray, " passes"]
+    rows: int | None = None
 
     @classmethod
     def of_each(
-        cls, masks: Bool[np.ndarray, "masks players"], asked: Int[np.ndarray, "masks per_mask"]
+        cls,
+        masks: Bool[np.ndarray, "masks players"],
+        asked: Int[np.ndarray, "masks per_mask"],
+        rows: int | None = None,
     ) -> Passes:
         """Each mask on its own questions."""
-        return cls(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel())
+        return cls(masks, np.repeat(np.arange(len(masks)), asked.shape[1]), asked.ravel(), rows)
 
     @classmethod
     def of_all(
@@ -79,12 +91,13 @@ class Passes(Sequence[Block]):
         return cls.of_each(masks, np.tile(questions, (len(masks), 1)))
 
     def __len__(self) -> int:
-        return -(-len(self.questions) // BLOCK)
+        return -(-len(self.questions) // (self.rows or BLOCK))
 
     def __getitem__(self, number: Any) -> Any:
         if not 0 <= number < len(self):
             raise IndexError(number)
-        rows = slice(number * BLOCK, (number + 1) * BLOCK)
+        size = self.rows or BLOCK
+        rows = slice(number * size, (number + 1) * size)
         return Block(self.masks[self.row[rows]], self.questions[rows])
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
 from headspex.hooks.measuring import measure, prepare
 from headspex.players import Players
-from headspex.scores.block import SLOPE_PASSES, Block
-from headspex.scores.evaluate import InProcess, Passes, Workers, evaluate
+from headspex.scores.block import SLOPE_BLOCK, SLOPE_PASSES, Block
+from headspex.scores.evaluate import InProcess, ModelWorkers, Passes, Workers, evaluate
 from headspex.scores.store import ScoreStore
 from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion, Question, Task, longest_input
@@ -57,7 +57,7 @@ class Judge:
         ablation: str = "zero",
         fill: Fill | None = None,
         rescale: bool = False,
-        workers: Workers | None = None,
+        workers: ModelWorkers | None = None,
         progress: Callable[[int, str], AbstractContextManager[Callable[[int], object]]] = progress,
     ) -> None:
         self.players = players
@@ -68,7 +68,8 @@ class Judge:
         self._store = store
         self._metric = metric or task.metric
         self._ablation = {"ablation": ablation, "fill": fill, "rescale": rescale}
-        self._workers = workers or InProcess(self)
+        self._elsewhere = workers
+        self._workers: Workers = workers or InProcess(self)
         self.progress = progress
 
     def __call__(
@@ -192,17 +193,25 @@ class Judge:
             store: a store for these gradients only.
             progress: is told of each block's passes, of which a gradient counts `SLOPE_PASSES`.
         """
-
-        def rows(
-            masks: Bool[np.ndarray, "rows bits"], questions: Int[np.ndarray, " rows"]
-        ) -> Float[np.ndarray, "rows players"]:
-            return self.gate_gradients(np.packbits(masks, axis=1) / 255, questions, metric=metric)
-
-        passes = Passes.of_each(np.unpackbits(levels, axis=1).astype(bool), questions[:, None])
+        bits = np.unpackbits(levels, axis=1).astype(bool)
+        if self._elsewhere is None:
+            workers: Workers = InProcess(partial(self.gradients_of_bits, metric=metric))
+        else:
+            workers = self._elsewhere.gradients(metric)
         return evaluate(
-            InProcess(rows), passes, store=store,
+            workers, Passes.of_each(bits, questions[:, None], SLOPE_BLOCK), store=store,
             progress=lambda done: progress(SLOPE_PASSES * done),
         )  # fmt: skip
+
+    def gradients_of_bits(
+        self,
+        masks: Bool[np.ndarray, "rows bits"],
+        questions: Int[np.ndarray, " rows"],
+        *,
+        metric: str,
+    ) -> Float[np.ndarray, "rows players"]:
+        """As `gate_gradients`, for gates in 255ths, eight bits of each."""
+        return self.gate_gradients(np.packbits(masks, axis=1) / 255, questions, metric=metric)
 
     def gate_gradients(
         self,

@@ -33,6 +33,7 @@ def step(name: str, out: Path) -> None:
     from headspex.budget.sample import draw_sample
     from headspex.cli.main import main
     from headspex.runs.findings import search_scores
+    from headspex.runs.ray_pool import Pool
     from headspex.runs.run import allocation_of, open_run
     from headspex.scores.store import ScoreStore
 
@@ -48,7 +49,7 @@ def step(name: str, out: Path) -> None:
         main(["prune", "--out", str(out), *WORDS])
     elif name == "go on":
         study = headspex.Study("tiny", "mini", budget=1_000_000, questions_per_mask=3, keep=0.7)
-        with open_run(study, out, ray=None, cpus_per_worker=None) as here:
+        with open_run(study, out, Pool()) as here:
             sample = draw_sample(study.plan, allocation_of(study, here), seed=0)
             data = sample.observed(search_scores(here.judge, sample, ["accuracy"])["accuracy"])
         print(f"{len(data):,} masks")

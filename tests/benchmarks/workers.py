@@ -11,7 +11,7 @@ import numpy as np
 
 import headspex
 from headspex.engine.sampling import draw_masks
-from headspex.runs.ray_pool import RayWorkers, ray_workers
+from headspex.runs.ray_pool import Pool, RayWorkers, ray_workers
 from headspex.scores.evaluate import Passes
 from headspex.scores.spread import assign_questions
 
@@ -28,7 +28,7 @@ def main() -> None:
     asked = assign_questions(n_masks, study.plan.n_search, 3, rng=rng)
     passes = Passes.of_each(masks, asked)
     orders = [(number, passes[number]) for number in range(len(passes) - 1)]
-    with ray_workers(study, None, address="local", cpus_per_worker=1) as workers:
+    with ray_workers(study, None, Pool("local", cpus_per_worker=1)) as workers:
         list(workers.measure(orders[: 4 * len(workers.actors)]))
         alone = None
         for count in range(1, len(workers.actors) + 1):
