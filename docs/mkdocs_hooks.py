@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
@@ -15,8 +16,11 @@ def on_page_content(html_text: str, **_: Any) -> str:
     r"""Formulas, \(...\) and \[...\] since `pymdownx.arithmatex`, become MathML: no script."""
 
     def mathml(found: re.Match[str]) -> str:
-        display = "block" if found[2] == "[" else "inline"
-        return str(convert(html.unescape(found[3]).strip(), display=display))
+        latex = html.unescape(found[3]).strip()
+        formula = str(convert(latex, display="block" if found[2] == "[" else "inline"))
+        if "\\" in formula:
+            raise PluginError(f"latex2mathml does not know all of {latex}")
+        return formula
 
     return _FORMULA.sub(mathml, html_text)
 

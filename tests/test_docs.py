@@ -102,6 +102,14 @@ def test_commands_of_the_site_are_headspex_commands() -> None:
             assert line.startswith("headspex "), (path, line)
 
 
+@pytest.mark.parametrize("package", ["headspex", "headspex.hooks", "headspex.figures"])
+def test_the_reference_has_every_public_name(package: str) -> None:
+    pages = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
+    named = set(re.findall(rf"^::: {package}\.(\w+)$", pages, re.M))
+    # Constants: tables of names, which have pages of their own, and themes.
+    assert {name for name in import_module(package).__all__ if not name.isupper()} <= named
+
+
 def _catalogue() -> ModuleType:
     spec = importlib.util.spec_from_file_location("catalogue", DOCS / "catalogue.py")
     assert spec is not None
