@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 # index when that can be reached within a few seconds; else the registry's build of the same version serves.
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: prune real test test-slow test-all lint types check gallery clean
+DOCS := .venv-docs
+
+.PHONY: prune real test test-slow test-all lint types check gallery docs clean
 prune: $(VENV)/installed
 	$(BIN)/headspex prune
 
@@ -20,7 +22,7 @@ real: $(VENV)/installed-real
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
-# Whole runs, lm-eval's parity, Ray, kill -9, the guides and the README's commands: before a release.
+# Whole runs, lm-eval's parity, Ray, kill -9, the guides and the pages' commands: before a release.
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
@@ -35,9 +37,14 @@ types: $(VENV)/installed-dev
 
 check: test-all lint types
 
-# The pictures of the README, drawn by the shipped run.
+# The pictures of README and docs, drawn by the shipped run.
 gallery: prune
 	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini docs/gallery
+
+# The site, in build/site; a warning is an error, and links are checked. Its pages are made from text, so
+# that headspex and torch need not be installed.
+docs: $(DOCS)/installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-* build *.egg-info
@@ -67,4 +74,10 @@ $(VENV)/installed-real: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(DOCS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*extras['docs'], sep='\n')" > $(DOCS)/requirements.txt
+	$(DOCS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $(DOCS)/requirements.txt
 	@touch $@

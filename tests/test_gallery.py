@@ -1,4 +1,4 @@
-"""The gallery is what its run's files draw, and the README tells what that run found."""
+"""The gallery is what its runs' files draw, and pages tell what these runs found."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from pages import blocks
 
 from headspex.figures.exhibition import PICTURES, draw_all
 from headspex.runs.curve import CURVE
@@ -45,13 +46,30 @@ def test_the_gallery_holds_nothing_else_than_these_and_the_benchmark_of_budgets(
     assert {path.name for path in REAL.iterdir()} == {*PICTURES, "run"}
 
 
-@pytest.mark.parametrize("gallery", [GALLERY, REAL], ids=["tiny", "real"])
-def test_the_readme_shows_what_the_run_of_the_gallery_printed(gallery: Path) -> None:
+def _printed(gallery: Path) -> str:
+    """What the gallery's run printed at its end."""
     folder, content = finished_run(gallery / "run")
-    found = summary(
+    return summary(
         content["results"], CURVE.read(folder.curve), read_interactions(folder.interactions)
     )
-    assert found in (ROOT / "README.md").read_text(encoding="utf-8"), "paste it after make gallery"
+
+
+@pytest.mark.parametrize(
+    ("gallery", "page"),
+    [(GALLERY, "docs/index.md"), (REAL, "docs/guides/real-model.md")],
+    ids=["tiny", "real"],
+)
+def test_a_page_shows_what_the_run_of_the_gallery_printed(gallery: Path, page: str) -> None:
+    assert _printed(gallery) in (ROOT / page).read_text(encoding="utf-8"), (
+        "paste after make gallery"
+    )
+
+
+def test_the_readme_shows_lines_of_it_in_their_order() -> None:
+    block = next(text for _, text in blocks("README.md") if text.startswith("Whole model"))
+    printed = iter(_printed(GALLERY).splitlines())
+    for line in block.splitlines():
+        assert line in printed, line  # goes on behind the line found before
 
 
 def test_the_run_of_the_gallery_was_asked_for_by_defaults() -> None:

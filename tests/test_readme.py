@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, and its commands are those the parser knows."""
+"""Python blocks of the README and the quick start run, and a session of pages' commands."""
 
 import json
 import re
@@ -7,36 +7,64 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pages import ROOT, blocks, commands, told
 
 import headspex
-from headspex.cli.main import build_parser, main
+from headspex.cli.main import main
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+PYTHON = [
+    (page, code, says)
+    for page in ("README.md", "docs/index.md", "docs/guides/other-players.md")
+    for code, says in told(page)
+]
+# In this order they are one session: later commands use what earlier ones left.
+SESSION = (
+    "docs/guides/own-model.md",
+    "docs/guides/figures.md",
+    "docs/benchmarks.md",
+    "docs/guides/other-players.md",
+)
 
 
-@pytest.mark.parametrize("code", [text for language, text in BLOCKS if language == "python"])
-def test_a_python_block_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize(("page", "code", "says"), PYTHON)
+def test_a_python_block_runs_and_prints_what_the_page_says(
+    page: str,
+    code: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, page, "exec"), {})
+    if says:
+        assert capsys.readouterr().out == says
 
 
-def test_the_interactions_shown_are_those_found(capsys: pytest.CaptureFixture[str]) -> None:
-    code = next(text for language, text in BLOCKS if "headspex.explain" in text)
+def test_pages_say_what_their_blocks_print() -> None:
+    assert sum(bool(says) for _, _, says in PYTHON) == 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_interactions_shown_are_those_of_the_function(page: str) -> None:
+    code = next(text for language, text in blocks(page) if "headspex.explain" in text)
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
-    spectrum = names["spectrum"]
-    found = spectrum.interactions("banzhaf", order=2)  # type: ignore[attr-defined]
+    exec(compile(code, page, "exec"), names)
+    found = names["spectrum"].effects()  # type: ignore[attr-defined]
     # Hand-computed: OR is x + y - xy, AND is xy, times one half.
     assert found[(0, 1)] == pytest.approx(-1.0, abs=1e-3)
     assert found[(2, 3)] == pytest.approx(0.5, abs=1e-3)
 
 
-def test_every_headspex_command_parses() -> None:
-    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
-    commands = [line for line in lines if line.startswith("headspex ")]
-    assert len(commands) >= 5
-    for line in commands:
-        build_parser().parse_args(shlex.split(line)[1:])
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_the_readme_sets_up_by_make() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    found = [line.split("#")[0].strip() for line in commands("README.md") if "make " in line]
+    assert found == ["make prune", "make test", "make real"]
+    for target in re.findall(r"`?make (\w+)", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target}:", makefile, re.M), target
 
 
 def _write_questions(path: Path) -> None:
@@ -50,12 +78,12 @@ def _write_questions(path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-# They need make, pip, the Hub, or data from it; other tests run them with stand-ins.
-ELSEWHERE = ("make ", "pip ", "llama-3.1-8b", "smollm2-135m", "--tasks arc_easy")
+# They need the Hub, or data from it; other tests run them with stand-ins.
+ELSEWHERE = ("llama-3.1-8b", "--tasks arc_easy")
 
 
 @pytest.mark.slow
-def test_its_commands_run_one_after_the_other(
+def test_commands_of_the_pages_run_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The default budgets take minutes; these are the least that has a pilot and a curve.
@@ -69,18 +97,12 @@ def test_its_commands_run_one_after_the_other(
         shutil.copy(file, tmp_path / "path/to/llama")
     _write_questions(tmp_path / "questions.jsonl")
     assert main(["prune"]) == 0  # what `make prune` does
-    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
     ran = 0
-    for line in lines:
+    for line in (line for page in SESSION for line in commands(page)):
         if not any(word in line for word in ELSEWHERE):
             assert main(shlex.split(line)[1:]) == 0, line
             ran += 1
     assert ran >= 15
-
-
-def test_the_pictures_of_the_readme_exist() -> None:
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (Path(__file__).resolve().parents[1] / path).is_file()
 
 
 def test_public_names_stay_what_they_are_after_every_module_is_imported() -> None:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/shortcuts.py [--seeds 2] [--first-seed 10]
 
-Games are those of the README's table. A shortcut stays if leaving it out moves an R² by more than
-.005 or the time by more than a third.
+Games are those of the table of fits in docs/benchmarks.md. A shortcut stays if leaving it out moves
+an R² by more than .005 or the time by more than a third.
 """
 
 from __future__ import annotations
