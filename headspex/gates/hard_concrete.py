@@ -26,7 +26,7 @@ def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> Levels:
     """Independent gates for each row, in 255ths."""
     noise = logit(_EDGE + (1 - 2 * _EDGE) * rng.random((rows, len(logits))))
     stretched = LOW + (HIGH - LOW) * expit((noise + logits) / TEMPERATURE)
-    return np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)).astype(np.uint8)
+    return np.asarray(np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)), dtype=np.uint8)
 
 
 def mean_slope(logits: Logits) -> Logits:
