@@ -15,7 +15,7 @@ RUN apt-get update \
 COPY . /src
 RUN python3 -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --constraint /src/constraints.txt \
-        "/src[ray,lm-eval,peft,gguf]"
+        "/src[ray,lm-eval,peft,gguf,quantised]"
 
 ENV PATH=/venv/bin:$PATH HF_HOME=/models
 WORKDIR /data

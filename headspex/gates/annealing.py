@@ -87,8 +87,8 @@ def clipped(
 ) -> Float[np.ndarray, "rows players"]:
     """Gradients of rows, those longer than a limit shortened to it.
 
-    Where random gates broke the ability, a question's gradient is ten to forty times the median one
-    and would decide the step.
+    Where random gates broke the ability, a question's gradient can be ten to forty times the median
+    one and would decide the step.
     """
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows * np.minimum(1.0, limit / np.maximum(norms, np.finfo(np.float64).tiny)))
