@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -247,18 +248,19 @@ def test_gradients_are_divided_among_workers_and_equal_those_of_one_process(
     rng = np.random.default_rng(0)
     levels = rng.integers(256, size=(70, len(setup.players)), dtype=np.uint8)
     questions = rng.integers(setup.plan.n_search, size=70)
-    two = _Two([Worker(setup.identity, None) for _ in range(2)])
     found = []
-    for workers in (None, two):
-        judge = setup.judge(ScoreStore(":memory:"), workers=workers)
-        told: list[int] = []
-        found.append(
-            judge.stored_gradients(
-                levels, questions, metric="logprob", store=ScoreStore(":memory:"),
-                progress=told.append,
+    with ExitStack() as stack:
+        two = _Two([stack.enter_context(closing(Worker(setup.identity, None))) for _ in range(2)])
+        for workers in (None, two):
+            scores, slopes = (stack.enter_context(ScoreStore(":memory:")) for _ in range(2))
+            judge = setup.judge(scores, workers=workers)
+            told: list[int] = []
+            found.append(
+                judge.stored_gradients(
+                    levels, questions, metric="logprob", store=slopes, progress=told.append
+                )
             )
-        )  # fmt: skip
-        assert sum(told) == SLOPE_PASSES * 70
+            assert sum(told) == SLOPE_PASSES * 70
     assert np.abs(found[0]).max() > 0.01
     np.testing.assert_array_equal(found[0], found[1])
     assert two.done == [SLOPE_BLOCK + 70 - 2 * SLOPE_BLOCK, SLOPE_BLOCK]

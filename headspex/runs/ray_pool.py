@@ -43,7 +43,12 @@ class Worker:
         self, identity: Mapping[str, Any], fill: Fill | None, max_memory: str | None = None
     ) -> None:
         self._setup, self._fill = Setup.of_run({**identity, "max_memory": max_memory}), fill
-        self._judge = self._setup.judge(ScoreStore(":memory:"), fill=fill)
+        self._store = ScoreStore(":memory:")
+        self._judge = self._setup.judge(self._store, fill=fill)
+
+    def close(self) -> None:
+        """Close the database that the judge asks for; an actor's ends with its process."""
+        self._store.close()
 
     def scored_by(self) -> dict[str, Any]:
         """Everything that decides its scores."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,13 @@ def open_run(setup: Setup, out: Path, pool: Pool) -> Iterator[OpenRun]:
         if pool.ray is not None:
             workers = ray_workers(setup, fill, pool)
         scored_by = setup.scored_by(fill)
-        sloped: Any = nullcontext()
-        if rounds and setup.refined_by != VALUES:
-            of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
-            sloped = ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})
-        with ScoreStore(folder.scores, scored_by) as store, sloped as slopes, workers as measuring:
+        with ExitStack() as stack:
+            store, slopes = stack.enter_context(ScoreStore(folder.scores, scored_by)), None
+            if rounds and setup.refined_by != VALUES:
+                of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
+                sloped = ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})
+                slopes = stack.enter_context(sloped)
+            measuring = stack.enter_context(workers)
             judge = setup.judge(store, fill=fill, workers=measuring)
             yield OpenRun(folder, judge, slopes, fill_entry, earlier)
 
