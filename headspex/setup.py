@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self, Unpack
 
+from headspex.budget.defaults import defaults_of
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
 from headspex.budget.refinement import refined_by
@@ -203,7 +204,7 @@ class Setup:
         return make_plan(
             self.settings, n_players=len(self.players), n_search=len(search),
             n_heldout=len(heldout), more=self.task.kind.more,
-            circuits=self.objective.circuits_in is not None,
+            circuits=self.objective.circuits_in is not None, defaults=defaults_of(self.task),
         )  # fmt: skip
 
     def replanned(self, settings: Settings, plan: Plan | None = None) -> Self:

@@ -10,12 +10,8 @@ from pathlib import Path
 import pytest
 from made_models import save_random_llama
 
-from headspex.budget.plan import (
-    SEARCH_PASSES_PER_PLAYER,
-    VERIFY_PASSES_PER_PLAYER,
-    least_budgets,
-    make_plan,
-)
+from headspex.budget.defaults import ANSWERS
+from headspex.budget.plan import least_budgets, make_plan
 from headspex.cli.main import main
 from headspex.errors import UsageError
 from headspex.estimates import estimate as estimating
@@ -99,7 +95,7 @@ def _of_ioi(budget: int, verify_budget: int | None) -> float:
 
 
 def _bought(seconds: float) -> Budgets | None:
-    search, verify = SEARCH_PASSES_PER_PLAYER * HEADS, VERIFY_PASSES_PER_PLAYER * HEADS
+    search, verify = ANSWERS.search.of(HEADS), ANSWERS.verify.of(HEADS)
     return budgets_within(seconds, search, verify, _of_ioi, least=LEAST_OF_IOI, most=1_000)
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from made_plans import made_plan
 
+from headspex.budget.defaults import ANSWERS
 from headspex.budget.pilot import (
-    MASKS,
+    FEWEST_MASKS,
     QUESTIONS,
     components,
     draw_pilot,
     pilot_size,
     smallest_pilot,
 )
-from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER
 from headspex.scores.spread import assign_questions
 
 PLAN = made_plan(
@@ -61,13 +61,13 @@ def test_the_pilot_is_that_of_the_default_budget_or_the_least_or_is_left_out() -
     def size(budget: int, n_players: int = 48) -> int:
         return pilot_size(replace(PLAN, search_budget=budget, n_players=n_players), 6)
 
-    default = SEARCH_PASSES_PER_PLAYER * 48
+    default = ANSWERS.search.of(48)
     assert size(default) == default // 16 // (6 * QUESTIONS) == 86
     assert size(4 * 86 * 6 * QUESTIONS) == size(10**9) == 86  # so a larger budget goes on with it
-    assert size(10**9, n_players=1_024) == MASKS[1]
+    assert size(10**9, n_players=1_024) == 86
     least = smallest_pilot(PLAN, 6)
     assert least == 4 * 6 * 8 * 32
-    assert size(least) == size(4 * 86 * 6 * QUESTIONS - 1) == MASKS[0]
+    assert size(least) == size(4 * 86 * 6 * QUESTIONS - 1) == FEWEST_MASKS
     assert size(least - 1) == 0
 
 

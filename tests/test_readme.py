@@ -10,6 +10,7 @@ import pytest
 from pages import ROOT, blocks, commands, told
 
 import headspex
+from headspex.budget.defaults import Defaults, Passes
 from headspex.cli.main import main
 
 PYTHON = [
@@ -87,8 +88,8 @@ def test_commands_of_the_pages_run_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The default budgets take minutes; these are the least that has a pilot and a curve.
-    monkeypatch.setattr("headspex.budget.plan.SEARCH_PASSES_PER_PLAYER", 170)
-    monkeypatch.setattr("headspex.budget.plan.VERIFY_PASSES_PER_PLAYER", 60)
+    few = Defaults(Passes(170), Passes(60), keep=0.6, per_mask=2)
+    monkeypatch.setattr("headspex.setup.defaults_of", lambda task: few)
     monkeypatch.chdir(tmp_path)
     tiny = Path(headspex.__file__).parent / "tiny"
     names = ("*.json", "*.safetensors")

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from headspex.budget.defaults import ANSWERS, Defaults
 from headspex.budget.flops import MaskCosts
 from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size, probe, smallest_pilot
 from headspex.budget.plan import FEWEST_MASKS, Plan
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
 
-KEEP, PER_MASK = 0.6, 2  # if the budget is too small for a pilot; they suit `mini`
 NEARLY = 0.75  # of the largest variance; differences above this are within the pilot's error
 WORKING = 0.25  # least score of a usable keep, as a share of the way from chance to the best
 UNEXPLAINED = 0.1  # share of the masks' variance that a useful spectrum leaves unexplained
@@ -110,6 +110,7 @@ def allocate(
     chance: float | None,
     costs: Callable[[], MaskCosts],
     own: str = "accuracy",
+    defaults: Defaults = ANSWERS,
 ) -> Allocation:
     """Choose what the settings leave open, by a pilot; print the reasons to standard error.
 
@@ -120,6 +121,7 @@ def allocate(
         chance: score of guessing; None for tasks without guessing.
         costs: of masks; called only if needed.
         own: the task's own metric.
+        defaults: what is chosen where the budget is too small for a pilot.
     """
     keep = None if settings.keep == "auto" else settings.keep
     per_mask = _asked(settings.questions_per_mask, plan.n_search)
@@ -128,7 +130,7 @@ def allocate(
     keeps = KEEPS if keep is None else (keep,)
     n_pilot = pilot_size(plan, len(keeps))
     if n_pilot == 0:
-        keep, per_mask = keep or KEEP, per_mask or PER_MASK
+        keep, per_mask = keep or defaults.keep, per_mask or defaults.per_mask
         reason = (
             f"keep {keep:g} and {per_mask} questions a mask: a pilot that could choose them takes "
             f"a budget of {smallest_pilot(plan, len(keeps)):,} and some hundred masks"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headspex.budget.plan import SEARCH_PASSES_PER_PLAYER, Plan
+from headspex.budget.defaults import ANSWERS
+from headspex.budget.plan import Plan
 from headspex.engine.sampling import draw_masks
 from headspex.scores.judge import Judge
 from headspex.scores.spread import assign_questions
@@ -20,9 +21,9 @@ from headspex.support.seeds import stream
 
 KEEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 QUESTIONS = 8  # per mask: about the ratio of variances, within / between, on `mini`
-SHARE = 1 / 16  # of the default budget
+SHARE = 1 / 16  # of the default budget for answers
 MOST_SHARE = 1 / 4  # of the budget
-MASKS = (32, 256)  # least and most at each keep
+FEWEST_MASKS = 32  # at each keep
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ def pilot_size(plan: Plan, n_keeps: int) -> int:
     a larger budget can extend the search of a smaller one.
     """
     per_mask = n_keeps * min(QUESTIONS, plan.n_search)
-    least, most = MASKS
-    default = SHARE * SEARCH_PASSES_PER_PLAYER * plan.n_players // per_mask
-    for size in (int(np.clip(default, least, most)), least):
+    default = int(SHARE * ANSWERS.search.of(plan.n_players)) // per_mask
+    for size in (max(default, FEWEST_MASKS), FEWEST_MASKS):
         if size * per_mask <= MOST_SHARE * plan.search_budget and size <= plan.most_masks // 2:
             return size
     return 0
@@ -76,7 +76,7 @@ def pilot_size(plan: Plan, n_keeps: int) -> int:
 
 def smallest_pilot(plan: Plan, n_keeps: int) -> int:
     """The smallest budget with a pilot."""
-    return int(MASKS[0] * n_keeps * min(QUESTIONS, plan.n_search) / MOST_SHARE)
+    return int(FEWEST_MASKS * n_keeps * min(QUESTIONS, plan.n_search) / MOST_SHARE)
 
 
 def draw_pilot(plan: Plan, n_masks: int, *, keep: float, seed: int) -> Pilot:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from headspex.budget.defaults import ANSWERS, Defaults
 from headspex.budget.refinement import GATES, SLOPES
 from headspex.budget.verification import (
     FEWEST_QUESTIONS,
@@ -26,8 +27,6 @@ from headspex.units import plural
 from headspex.walk.gate_gradients import sloped_questions
 from headspex.walk.sizes import WalkSizes, walk_sizes
 
-SEARCH_PASSES_PER_PLAYER = 1_376  # default budget: R² on fresh masks of `mini` is then above .9
-VERIFY_PASSES_PER_PLAYER = 568  # default verify budget: a quarter of a run's passes
 WATCHED = 100  # masks for looks at the search
 LOOK_SHARE = 1 / 8  # of the default budget between two looks
 SPARSITIES = tuple(step / 10 for step in range(1, 10))
@@ -161,6 +160,7 @@ def make_plan(
     n_heldout: int,
     more: str = "questions or subjects",
     circuits: bool = False,
+    defaults: Defaults = ANSWERS,
 ) -> Plan:
     """Spread both budgets.
 
@@ -170,6 +170,7 @@ def make_plan(
         n_search, n_heldout: questions in each half of the task.
         more: what to add when the task has too few questions, for the error.
         circuits: whether MIB's faithfulness is measured of the run's schedule.
+        defaults: budgets where the settings name none.
 
     Raises:
         UsageError: a budget or the task is too small.
@@ -184,7 +185,9 @@ def make_plan(
             f"a run needs at least {FEWEST_QUESTIONS} search questions and {FEWEST_QUESTIONS} "
             f"held-out ones, but the task has {n_search} and {n_heldout}; add {more}"
         )
-    sizes, (look_step, n_watched) = _sizes(settings, n_players), _looks(settings, n_players)
+    search = defaults.search.of(n_players)
+    sizes, look_step = _sizes(settings, n_players), _look_step(settings, search)
+    n_watched = _watched(settings, n_players)
     circuit_sizes = _circuit_sizes(sizes, n_players) if circuits else ()
     if settings.protocol == "paper":
         return Plan(
@@ -194,7 +197,7 @@ def make_plan(
             fresh_heldout=n_heldout, n_fresh=min(FRESH_MASKS[0], _possible(n_players) // 4),
             circuit_sizes=circuit_sizes,
         )  # fmt: skip
-    verify = settings.verify_budget or VERIFY_PASSES_PER_PLAYER * n_players
+    verify = settings.verify_budget or defaults.verify.of(n_players)
     room = _room(settings, n_players, n_search, n_heldout, circuits=circuits)
     judged = spread(verify, room)
     if judged is None:
@@ -203,7 +206,7 @@ def make_plan(
             f"{n_players} {plural(settings.unit)} on {FEWEST_QUESTIONS} questions, but is {verify}"
         )
     per_mask = _fewest_asked(settings, n_search)
-    budget = settings.budget or SEARCH_PASSES_PER_PLAYER * n_players
+    budget = settings.budget or search
     if budget < FEWEST_MASKS * per_mask:
         raise UsageError(
             f"{argument('budget')} must be at least {FEWEST_MASKS * per_mask}, {FEWEST_MASKS} "
@@ -242,12 +245,22 @@ def _circuit_sizes(sizes: Sequence[int], n_players: int) -> tuple[int, ...]:
     return tuple(sorted({n_players - k for k in kept} - {0, *sizes}))
 
 
-def _looks(settings: Settings, n_players: int) -> tuple[int, int]:
-    """Passes between two looks at the search, and masks for them; zeros without looks."""
-    step = settings.look_every or 0
-    if settings.stop_at_faithfulness is not None and not step:
-        step = int(LOOK_SHARE * SEARCH_PASSES_PER_PLAYER * n_players)
-    return step, min(WATCHED, _possible(n_players) // 8) if step else 0
+def _look_step(settings: Settings, search: int) -> int:
+    """Passes between two looks at the search; 0 without looks.
+
+    Args:
+        settings: of the run.
+        search: the default budget.
+    """
+    if settings.look_every or settings.stop_at_faithfulness is None:
+        return settings.look_every or 0
+    return max(1, int(LOOK_SHARE * search))
+
+
+def _watched(settings: Settings, n_players: int) -> int:
+    """Masks for looks at the search."""
+    looks = settings.look_every or settings.stop_at_faithfulness is not None
+    return min(WATCHED, _possible(n_players) // 8) if looks else 0
 
 
 def _room(
@@ -256,7 +269,7 @@ def _room(
     sizes = _sizes(settings, n_players)
     return Room(
         most_fresh=_possible(n_players) // 4,
-        n_watched=_looks(settings, n_players)[1],
+        n_watched=_watched(settings, n_players),
         n_search=n_search,
         n_heldout=n_heldout,
         n_sizes=len(sizes),

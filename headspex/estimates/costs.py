@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil, floor, log10
 from typing import Any
 
-from headspex.budget.allocation import KEEP, PER_MASK, Allocation, best_count, spend
+from headspex.budget.allocation import Allocation, best_count, spend
+from headspex.budget.defaults import ANSWERS, Defaults
 from headspex.budget.flops import MaskCosts
 from headspex.budget.pilot import KEEPS, QUESTIONS, Probe, pilot_size
 from headspex.budget.plan import Plan
@@ -145,7 +146,12 @@ def said_of(seconds: float) -> str:
     return "less than a second" if seconds < 1 else f"about {_two_digits(seconds):g} seconds"
 
 
-def expected(plan: Plan, settings: Settings, costs: Callable[[], MaskCosts]) -> Allocation:
+def expected(
+    plan: Plan,
+    settings: Settings,
+    costs: Callable[[], MaskCosts],
+    defaults: Defaults = ANSWERS,
+) -> Allocation:
     """How a search will be spent, as far as it is known without its pilot."""
     keep = None if settings.keep == "auto" else settings.keep
     asked = settings.questions_per_mask
@@ -155,7 +161,7 @@ def expected(plan: Plan, settings: Settings, costs: Callable[[], MaskCosts]) -> 
     n_keeps = len(KEEPS) if keep is None else 1
     n_pilot = pilot_size(plan, n_keeps)
     if n_pilot == 0:
-        return spend(plan, keep or KEEP, per_mask or PER_MASK)
+        return spend(plan, keep or defaults.keep, per_mask or defaults.per_mask)
     spent = n_keeps * n_pilot * min(QUESTIONS, plan.n_search)
     per_mask = per_mask or best_count(costs(), TYPICAL)
     return spend(plan, keep or TYPICAL.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent)

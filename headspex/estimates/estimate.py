@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from headspex.budget.allocation import Allocation
+from headspex.budget.defaults import defaults_of
 from headspex.budget.plan import Plan, least_budgets, make_plan
 from headspex.budget.refinement import GATES, SLOPES
 from headspex.errors import NoGradientError, RoomError, UsageError, argument
@@ -132,7 +134,7 @@ class Meter:
         self._setup, self._start, self._clock = setup, start, clock
         self._plan, self._settings = setup.plan, setup.settings
         self._work = Arithmetic.of(setup)
-        self._spent = expected(setup.plan, setup.settings, lambda: self._work.masks)
+        self._spent = self._expected(setup.plan, setup.settings)
         fill, how = None, setup.settings
         if how.ablation in MEANS:  # any means cost the same
             few = setup.encoded[:2]
@@ -194,10 +196,13 @@ class Meter:
             return found
         return replace(found, shorter=self._shorter(found, rates))
 
+    def _expected(self, plan: Plan, settings: Settings) -> Allocation:
+        return expected(plan, settings, lambda: self._work.masks, defaults_of(self._setup.task))
+
     def _stages(self, plan: Plan, settings: Settings, rates: Rates) -> tuple[Stage, ...]:
         spent = self._spent
         if plan is not self._plan:
-            spent = expected(plan, settings, lambda: self._work.masks)
+            spent = self._expected(plan, settings)
         objective = self._setup.objective
         return stages_of(
             plan, settings, spent, rates, by=self._setup.refined_by,
@@ -234,7 +239,7 @@ class Meter:
         search, heldout = self._setup.halves
         plan = make_plan(
             asked, n_players=self._plan.n_players, n_search=len(search), n_heldout=len(heldout),
-            circuits=bool(self._plan.circuit_sizes),
+            circuits=bool(self._plan.circuit_sizes), defaults=defaults_of(self._setup.task),
         )  # fmt: skip
         return sum(stage.seconds for stage in self._stages(plan, asked, rates))
 
