@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from made_models import save_random_llama
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +16,10 @@ from threadpoolctl import threadpool_limits
 # cores, what takes a tenth of a second in one thread took six in two. Models here are tiny.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}  # before torch is imported
 threadpool_limits(1, user_api="blas")
+
+# On a busy machine an example takes any time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

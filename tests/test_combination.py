@@ -26,7 +26,7 @@ MASKS = (np.arange(128)[:, None] >> np.arange(7) & 1).astype(bool)
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_mean_of_spectra_is_the_mean_of_their_values(seed: int) -> None:
     spectra = [random_spectrum(seed + i) for i in range(3)]
     values = np.stack([spectrum.predict(MASKS) for spectrum in spectra])
@@ -36,7 +36,7 @@ def test_the_mean_of_spectra_is_the_mean_of_their_values(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_worst_case_is_asked_about_every_next_mask(seed: int) -> None:
     spectra = [random_spectrum(seed), random_spectrum(seed + 1)]
     constraints = Constraints(7, (Limit((0, 1, 2), 1),))

@@ -27,7 +27,7 @@ def random_spectrum(seed: int) -> Spectrum:
 
 
 @given(seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_energies_are_shares_of_the_variance_found_by_enumeration(seed: int) -> None:
     spectrum = random_spectrum(seed)
     weights = np.where(MASKS, spectrum.keep, 1 - spectrum.keep).prod(axis=1)

@@ -53,7 +53,7 @@ def random_rules(seed: int, n: int) -> Constraints:
 
 
 @given(seeds, st.integers(4, 10), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_program_finds_what_brute_force_finds_and_proves_it(
     seed: int, n: int, data: st.DataObject
 ) -> None:
@@ -79,7 +79,7 @@ def test_the_program_equals_brute_force_on_hundreds_of_spectra_to_sixteen_player
 
 
 @given(seeds, st.integers(4, 9), st.sampled_from([0, 1_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rules_hold_and_the_best_mask_within_them_is_found(seed: int, n: int, masks: int) -> None:
     spectrum, constraints = random_spectrum(seed, n), random_rules(seed, n)
     schedule = prune_schedule(spectrum, constraints=constraints)
@@ -132,7 +132,7 @@ def test_of_equal_masks_the_one_that_removes_the_lower_columns_is_taken() -> Non
 
 
 @given(seeds, st.integers(5, 9))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_nested_sets_only_grow_and_each_is_the_best_that_its_predecessor_allows(
     seed: int, n: int
 ) -> None:
@@ -151,7 +151,7 @@ def test_nested_sets_only_grow_and_each_is_the_best_that_its_predecessor_allows(
 
 
 @given(seeds, st.integers(4, 9), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_exchanges_end_where_no_exchange_helps(seed: int, n: int, data: st.DataObject) -> None:
     spectrum = random_spectrum(seed, n)
     size = data.draw(st.integers(1, n - 1))
@@ -187,7 +187,7 @@ def test_the_program_is_the_spectrum_in_removed_players() -> None:
 
 
 @given(seeds, st.integers(1, 2), st.integers(1, 2))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_best_mask_of_a_shape_is_that_of_brute_force(
     seed: int, groups: int, heads: int
 ) -> None:

@@ -54,7 +54,7 @@ def assert_same(spectrum: Spectrum, expected: npt.NDArray[Any], tolerance: float
 
 
 @given(seed=seeds, rounds=st.integers(1, 8), depth=st.integers(1, 7), rows=st.integers(5, 300))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_extraction_equals_walsh_hadamard_of_the_ensemble_on_all_masks(
     seed: int, rounds: int, depth: int, rows: int
 ) -> None:
@@ -68,7 +68,7 @@ def test_extraction_equals_walsh_hadamard_of_the_ensemble_on_all_masks(
 
 
 @given(seed=seeds, rounds=st.integers(1, 6), depth=st.integers(1, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_extraction_in_a_biased_basis_equals_inner_products_over_weighted_masks(
     seed: int, rounds: int, depth: int
 ) -> None:
@@ -82,7 +82,7 @@ def test_extraction_in_a_biased_basis_equals_inner_products_over_weighted_masks(
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_splits_that_repeat_a_player_or_decide_nothing_are_followed_as_xgboost_does(
     seed: int,
 ) -> None:

@@ -179,7 +179,7 @@ def _check(good: Path, name: str, draw: Callable[[Any], Any]) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_changed_file_is_read_or_refused(good: Path, name: str, data: st.DataObject) -> None:
     _check(good, name, data.draw)
@@ -187,7 +187,7 @@ def test_a_changed_file_is_read_or_refused(good: Path, name: str, data: st.DataO
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1_500, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_ten_thousand_changed_files_are_read_or_refused(
     good: Path, name: str, data: st.DataObject
@@ -195,7 +195,7 @@ def test_ten_thousand_changed_files_are_read_or_refused(
     _check(good, name, data.draw)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_commands_on_a_changed_run_end_with_0_or_a_sentence(
     good: Path, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory,

@@ -98,7 +98,7 @@ def assert_equal(
 
 
 @given(seeds, PLAYERS, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_moebius_equals_derivatives_at_the_empty_coalition(seed: int, n: int, order: int) -> None:
     spectrum = random_spectrum(seed, n)
     values = spectrum.predict(all_masks(n))
@@ -107,7 +107,7 @@ def test_moebius_equals_derivatives_at_the_empty_coalition(seed: int, n: int, or
 
 
 @given(seeds, PLAYERS, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_banzhaf_equals_the_mean_derivative_over_all_coalitions(
     seed: int, n: int, order: int
 ) -> None:
@@ -123,7 +123,7 @@ def test_banzhaf_equals_the_mean_derivative_over_all_coalitions(
 
 
 @given(seeds, PLAYERS, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sii_and_shapley_equal_their_weighted_mean_derivatives(
     seed: int, n: int, order: int
 ) -> None:
@@ -137,7 +137,7 @@ def test_sii_and_shapley_equal_their_weighted_mean_derivatives(
 
 
 @given(seeds, PLAYERS, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_stii_equals_its_definition_and_adds_up_to_the_whole_value(
     seed: int, n: int, order: int
 ) -> None:
@@ -150,7 +150,7 @@ def test_stii_equals_its_definition_and_adds_up_to_the_whole_value(
 
 
 @given(seeds, PLAYERS, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_fsii_equals_least_squares_under_the_shapley_kernel(seed: int, n: int, order: int) -> None:
     order = min(order, n)
     spectrum = random_spectrum(seed, n)
@@ -164,7 +164,7 @@ def test_fsii_equals_least_squares_under_the_shapley_kernel(seed: int, n: int, o
 
 
 @given(seeds, PLAYERS, st.integers(1, 4), st.floats(0.2, 0.8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_fbii_equals_least_squares_under_the_sampling_measure(
     seed: int, n: int, order: int, keep: float
 ) -> None:
@@ -182,7 +182,7 @@ def test_fbii_equals_least_squares_under_the_sampling_measure(
 
 
 @given(seeds, PLAYERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_influence_equals_the_mean_variance_that_a_player_causes(seed: int, n: int) -> None:
     spectrum = random_spectrum(seed, n)
     values = spectrum.predict(all_masks(n))
@@ -197,7 +197,7 @@ def test_influence_equals_the_mean_variance_that_a_player_causes(seed: int, n: i
 
 
 @given(seeds, PLAYERS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_effects_equal_the_expected_derivative_under_the_spectrums_own_sampling(
     seed: int, n: int
 ) -> None:

@@ -68,7 +68,7 @@ def posterior(
 
 
 @given(looks, st.floats(0.01, 0.5), st.integers(0, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_memory_is_the_posterior_of_the_process_given_the_latest_answers(
     history: list[tuple[float, set[int]]], later: float, seed: int
 ) -> None:

@@ -22,7 +22,7 @@ def changes(values: np.ndarray, size: int) -> list[float]:
     return [float(values[last - sum(1 << i for i in one)] - values[last]) for one in sets]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), size=st.integers(0, PLAYERS), up=st.booleans())
 def test_best_removal_equals_brute_force(seed: int, size: int, up: bool) -> None:
     values = np.random.default_rng(seed).normal(size=2**PLAYERS)
@@ -33,7 +33,7 @@ def test_best_removal_equals_brute_force(seed: int, size: int, up: bool) -> None
     assert np.isclose(found.change, best)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.99))
 def test_smallest_removal_is_no_larger_than_any_set_that_moves_enough(
     seed: int, share: float

@@ -9,7 +9,7 @@ from headspex.engine.sampling import draw_masks
 from headspex.errors import UsageError
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n_players=st.integers(1, 9),
     count=st.integers(1, 600),

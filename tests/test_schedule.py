@@ -60,7 +60,7 @@ def naive_greedy(spectrum: Spectrum, protect: Sequence[int], direction: str) -> 
 
 
 @given(seeds, st.integers(5, 9), st.sampled_from(["removal", "build-up"]), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_greedy_equals_asking_the_spectrum_about_every_next_mask(
     seed: int, n: int, direction: str, integers: bool
 ) -> None:

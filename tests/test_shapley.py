@@ -33,7 +33,7 @@ def test_all_masks_give_the_mean_over_all_permutations() -> None:
     assert np.allclose(found.values, by_permutations(table, 5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(2, 70), budget=st.integers(3, 300), seed=st.integers(0, 99))
 def test_masks_are_different_within_budget_and_hold_both_ends(
     n: int, budget: int, seed: int
@@ -45,7 +45,7 @@ def test_masks_are_different_within_budget_and_hold_both_ends(
     assert (~masks).all(axis=1).any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(5, 40), seed=st.integers(0, 99))
 def test_with_enough_masks_each_comes_with_its_opposite(n: int, seed: int) -> None:
     masks = shapley_masks(n, round(2 * PAIRED_FROM * n), seed=seed)
@@ -77,7 +77,7 @@ def test_few_masks_walk_from_one_player_to_all_but_one() -> None:
     assert (order[:-1] <= order[1:]).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 999))
 def test_an_additive_game_is_found_from_little_more_than_two_masks_a_player(seed: int) -> None:
     slopes = np.random.default_rng(seed).normal(size=20)

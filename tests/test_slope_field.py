@@ -40,7 +40,7 @@ def posterior(
 
 
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(3, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_gains_and_parts_are_the_posterior_of_the_process(seed: int, n: int, rows: int) -> None:
     rng = np.random.default_rng(seed)
     masks, questions = rng.random((rows, n)) < 0.7, rng.integers(0, 4, rows)
@@ -55,7 +55,7 @@ def test_gains_and_parts_are_the_posterior_of_the_process(seed: int, n: int, row
 
 
 @given(st.integers(0, 10**6), st.floats(0.1, 1.0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_looking_ahead_is_the_mean_over_who_may_go(seed: int, stay: float) -> None:
     rng, n = np.random.default_rng(seed), 6
     field = SlopeField(n, 3)

@@ -37,7 +37,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_predict_equals_the_sum_of_the_definition_term_by_term(seed: int) -> None:
     spectrum = random_spectrum(seed)
     masks = all_masks(6)
@@ -65,7 +65,7 @@ def test_predict_in_chunks_equals_predict_mask_by_mask() -> None:
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_characters_are_orthonormal_under_sampling_with_keep(seed: int) -> None:
     keep = np.random.default_rng(seed).uniform(0.1, 0.9, 5)
     terms = [t for k in range(6) for t in combinations(range(5), k)]
@@ -87,7 +87,7 @@ def test_characters_of_unsorted_terms_come_in_the_sequence_asked_for() -> None:
 
 
 @given(seeds, seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_change_of_basis_keeps_the_function_and_returns(seed: int, other: int) -> None:
     spectrum = random_spectrum(seed)
     keep = np.random.default_rng(other).uniform(0.1, 0.95, 6)
@@ -102,7 +102,7 @@ def test_change_of_basis_keeps_the_function_and_returns(seed: int, other: int) -
 
 
 @given(seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_coefficients_in_a_new_basis_are_inner_products_with_its_characters(seed: int) -> None:
     spectrum = random_spectrum(seed)
     masks = all_masks(6)

@@ -15,7 +15,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_json_round_trip_is_exact_bit_for_bit(seed: int, uniform: bool) -> None:
     spectrum = random_spectrum(seed, uniform=uniform)
     text = spectrum.to_json()

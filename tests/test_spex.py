@@ -103,7 +103,7 @@ def test_a_power_of_two_of_players_costs_one_check_more_than_one_player_less() -
     max_order=st.integers(1, 6),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_masks_are_different_and_use_the_budget(
     n_players: int, budget: int, max_order: int, seed: int
 ) -> None:
@@ -160,7 +160,7 @@ def test_the_transform_is_the_sum_over_all_strings() -> None:
     order=st.integers(1, 5),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_lone_interactions_of_up_to_five_players_are_recovered_exactly(
     n_players: int, count: int, order: int, seed: int
 ) -> None:

@@ -75,7 +75,7 @@ def test_scores_come_back_bit_for_bit_and_absent_ones_as_none(tmp_path: Path) ->
         np.testing.assert_array_equal(values, _values(seed))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=st.integers(1, 40), players=st.integers(1, 40), seed=st.integers(0, 99))
 def test_a_block_is_made_again_from_its_parts(rows: int, players: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
