@@ -56,6 +56,7 @@ CHECKS: Mapping[str, Check] = {
     "metric": optional(text("the name of a metric")),
     "objective": optional(word("best", "match")),
     "prompts": optional(whole_number(2, 1_000_000)),
+    "passage": optional(whole_number(1, 10_000_000)),
     "look_every": optional(_PASSES),
     "stop_at_faithfulness": optional(PROBABILITY),
     "seed": SEED,
@@ -108,6 +109,7 @@ class Settings:
         objective: what a schedule keeps: "best", the highest score; "match", the whole model's
             behaviour. By default "match" for paired prompts and the metric "kl", else "best".
         prompts: of a generated task, for search and held-out questions together.
+        passage: characters of each passage of a text; 1,000 by default.
         look_every: passes of the search between two looks at its R²; an eighth of the default
             budget if only `stop_at_faithfulness` is set.
         stop_at_faithfulness: the search ends at a look whose R² interval lies above this.
@@ -146,6 +148,7 @@ class Settings:
     metric: str | None = None
     objective: str | None = None
     prompts: int | None = None
+    passage: int | None = None
     look_every: int | None = None
     stop_at_faithfulness: float | None = None
     seed: int = 0
@@ -191,7 +194,7 @@ class Settings:
         Raises:
             UsageError: one of these settings was given.
         """
-        for name in ("prompts", "subjects", "data_dir"):
+        for name in ("prompts", "passage", "subjects", "data_dir"):
             value = getattr(self, name)
             if value not in (None, ()):
                 raise UsageError(
@@ -213,8 +216,9 @@ class Settings:
         # Runs before there were these settings stay what they were.
         if not self.has_style:
             del found["prompt_style"]
-        if self.load_in is None:
-            del found["load_in"]
+        for name in ("passage", "load_in"):
+            if found[name] is None:
+                del found[name]
         return found
 
 
@@ -242,6 +246,7 @@ class SettingsArguments(TypedDict, total=False):
     protocol: Literal["paper", "hendrycks"] | None
     metric: str | None
     objective: Literal["best", "match"] | None
+    passage: int | None
     look_every: int | None
     stop_at_faithfulness: float | None
     seed: SupportsIndex

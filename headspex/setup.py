@@ -129,7 +129,8 @@ class Setup:
         if not isinstance(task, Task):
             task = load_task(
                 settings.task, subjects=settings.subjects or None, data_dir=settings.data_dir,
-                prompts=settings.prompts, tokenizer=lambda: self.model.tokenizer,
+                prompts=settings.prompts, passage=settings.passage,
+                tokenizer=lambda: self.model.tokenizer,
             )  # fmt: skip
         # Checked here, before the model, which takes longer to load.
         if settings.metric is not None:

@@ -17,7 +17,7 @@ from headspex.tasks.questions import near
 from headspex.tasks.task import Task
 from headspex.tasks.templates.generated import PROMPTS, generated
 from headspex.tasks.templates.table import TEMPLATES
-from headspex.tasks.text import text
+from headspex.tasks.text import PASSAGE, text
 
 Loader = Callable[[Sequence[str] | None, "str | os.PathLike[str] | None"], Task]
 
@@ -31,6 +31,7 @@ def load_task(
     subjects: Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     prompts: int | None = None,
+    passage: int | None = None,
     tokenizer: Callable[[], Any] | None = None,
 ) -> Task:
     """A task by its name in `TASKS` or `TEMPLATES`, or from lm-eval or a file.
@@ -43,15 +44,21 @@ def load_task(
         subjects: some of the task's; all when None.
         data_dir: a local copy of the data; with lm-eval a folder with more of its YAML files.
         prompts: how many to generate, of a task in `TEMPLATES`; 200 when None.
+        passage: characters of each passage of a text; 1,000 when None.
         tokenizer: returns the model's tokenizer; called for tasks in `TEMPLATES` only, whose
             prompts must fit it.
 
     Raises:
         UsageError: unknown name, or an error of the task itself.
     """
+    if passage is not None and not name.startswith("text:"):
+        raise UsageError(
+            f"{argument('passage')} goes with a text, text:FILE, but the task is {name}; leave it "
+            "out"
+        )
     if name in TEMPLATES:
         return _alone(lambda: _generated(name, prompts, tokenizer), name, subjects, data_dir)
-    load = TASKS.get(name) or _from_name(name)
+    load = TASKS.get(name) or _from_name(name, passage)
     if load is not None:
         if prompts is not None:
             raise UsageError(
@@ -78,14 +85,14 @@ def _generated(name: str, prompts: int | None, tokenizer: Callable[[], Any] | No
     return generated(TEMPLATES[name], tokenizer(), prompts=PROMPTS if prompts is None else prompts)
 
 
-def _from_name(name: str) -> Loader | None:
+def _from_name(name: str, passage: int | None) -> Loader | None:
     if name.startswith("lm-eval:"):
         return lambda subjects, folder: lm_eval_task(
             name.removeprefix("lm-eval:"), subjects, include=folder
         )
     if name.startswith("text:"):
         return lambda subjects, folder: _alone(
-            lambda: text(name.removeprefix("text:")), name, subjects, folder
+            lambda: text(name.removeprefix("text:"), passage or PASSAGE), name, subjects, folder
         )
     if name.rpartition(":")[0].endswith(".py"):
         return lambda subjects, folder: _alone(lambda: python_file(name), name, subjects, folder)

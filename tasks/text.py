@@ -22,11 +22,15 @@ from headspex.tasks.text_file import read_utf8
 PASSAGE = 1_000  # characters, about 250 tokens of English
 
 
-def text(path: str | os.PathLike[str]) -> Task:
-    """A task from a text file in UTF-8, cut between words into passages of about 1,000 characters.
+def text(path: str | os.PathLike[str], passage: int = PASSAGE) -> Task:
+    """A task from a text file in UTF-8, cut between words into passages.
 
     A passage's score is the mean log-probability of its tokens in nats, after a BOS token: minus
     the loss. Tokens beyond the model's context are cut off, with a notice.
+
+    Args:
+        path: of the file.
+        passage: characters of each passage, about; a longer word stays whole.
 
     Raises:
         UsageError: the file cannot be read, or is blank.
@@ -35,15 +39,15 @@ def text(path: str | os.PathLike[str]) -> Task:
     content = read_utf8(file)
     if not content.strip():
         raise UsageError(f"{file} holds no text; name a file with at least two passages")
-    found = [Question("", passage) for passage in passages(content)]
+    found = [Question("", piece) for piece in passages(content, passage)]
     return checked(f"text:{file.stem}", (), (), found, kind=TEXT)
 
 
-def passages(content: str) -> Iterator[str]:
-    """Pieces of at most `PASSAGE` characters, except for longer words; joined they are the text."""
+def passages(content: str, most: int = PASSAGE) -> Iterator[str]:
+    """Pieces of at most so many characters, except for longer words; joined they are the text."""
     piece = ""
     for word in re.findall(r"\s*\S+|\s+$", content):
-        if piece and len(piece) + len(word) > PASSAGE:
+        if piece and len(piece) + len(word) > most:
             yield piece
             piece = ""
         piece += word

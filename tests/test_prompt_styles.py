@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headspex.cli.main import main
 from headspex.errors import UsageError
@@ -161,6 +163,24 @@ def test_passages_are_the_text_cut_between_words() -> None:
     assert "".join(found) == STORY + "\n"
     assert all(len(piece) <= 1_001 for piece in found)
     assert len(found) > 10
+
+
+@given(st.text(alphabet="ab \n", min_size=1, max_size=60), st.integers(1, 20))
+def test_passages_of_any_length_join_to_the_text_and_only_single_words_are_longer(
+    content: str, most: int
+) -> None:
+    found = list(passages(content, most))
+    assert "".join(found) == content
+    assert all(len(piece) <= most or len(piece.split()) <= 1 for piece in found)
+
+
+def test_the_length_of_a_texts_passages_is_asked_for_and_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "story.txt"
+    path.write_text(STORY)
+    name = f"text:{path}"
+    assert len(load_task(name, passage=250).test) == len(list(passages(STORY, 250)))
+    assert Settings(task=name, passage=250).deciding()["passage"] == 250
+    assert "passage" not in Settings(task=name).deciding()  # runs before it stay what they were
 
 
 @pytest.mark.slow

@@ -349,6 +349,7 @@ def test_a_study_refuses_what_is_no_such_setting(settings: dict[str, Any], sente
     ("settings", "sentence"),
     [
         ({"prompts": 50}, "prompts goes with a task given by its name, but .* and prompts is 50"),
+        ({"passage": 50}, "passage goes with a task given by its name"),
         ({"subjects": ["copying"]}, "subjects goes with a task given by its name"),
         ({"data_dir": "data"}, "data_dir goes with a task given by its name"),
     ],

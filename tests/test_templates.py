@@ -258,6 +258,8 @@ def _never() -> Any:
         ("ioi", {}, "ioi must fit a model's tokenizer, but none was given"),
         ("mini", {"prompts": 20, "tokenizer": _never}, "prompts goes with generated tasks .*mini"),
         ("text:a.txt", {"prompts": 20}, "prompts goes with generated tasks"),
+        ("ioi", {"passage": 90, "tokenizer": _never}, "passage goes with a text, text:FILE"),
+        ("mini", {"passage": 90}, "passage goes with a text, text:FILE, but the task is mini"),
         ("capital", {}, "did you mean capitals"),
     ],
 )

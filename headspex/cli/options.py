@@ -27,6 +27,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)")  # fmt: skip
     add("--prompts", type=int, metavar="N", help="prompts of a generated task such as ioi, for "
         "search and held-out ones together (default: 200)")  # fmt: skip
+    add("--passage", type=int, metavar="N", help="characters of each passage of a text "
+        "(default: 1000, about 250 tokens)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
     add("--shots", type=int, default=0, help="answered questions before each, 0..5")

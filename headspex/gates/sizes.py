@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headspex.gates.exchange import MASKS
 
 ROWS = 10  # questions of a step
-SHARE = 2.0  # of the search budget: what gates may spend on top of it
+SHARE = 3.0  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 400  # more made schedules no better
 FEWEST_STEPS = 30
 FEWEST_QUESTIONS = 4  # enough for a standard error
