@@ -16,8 +16,7 @@ prune: $(VENV)/installed
 
 # Indirect objects in a real language model, SmolLM2-135M, whose weights a package of 92 MB carries.
 real: $(VENV)/installed-real
-	$(BIN)/headspex prune --model smollm2-135m --task ioi \
-	    --budget 4000 --verify-budget 3500 --keep 0.8 --questions-per-mask 1
+	$(BIN)/headspex prune --model smollm2-135m --task ioi
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
