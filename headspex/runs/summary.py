@@ -145,15 +145,19 @@ def curve_table(curve: list[CurvePoint], unit: str, own: str) -> list[str]:
         "lasso": f"LASSO on {plural(unit)}",
         "random": "random (mean)",
     }
-    width = max(24, *(len(title) + 2 for title in methods.values()))
+    columns = [of_method(curve, method, own) for method in methods]
+    rows = [
+        [f"{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]" for p in points]
+        for points in zip(*columns, strict=True)
+    ]
+    width = max(24, *(len(text) + 2 for line in (methods.values(), *rows) for text in line))
     lines = [
         f"Held-out {title_of(own)} with 95 % interval",
         f"  {'removed':<10}" + "".join(f"{title:>{width}}" for title in methods.values()),
     ]
-    columns = [of_method(curve, method, own) for method in methods]
-    for row in zip(*columns, strict=True):
-        cells = "".join(f"{f'{p.score:.3f} [{p.low:.3f}, {p.high:.3f}]':>{width}}" for p in row)
-        lines.append(f"  {f'{row[0].n_pruned} ({row[0].sparsity:.0%})':<10}{cells}")
+    for point, cells in zip(columns[0], rows, strict=True):
+        removed = f"{point.n_pruned} ({point.sparsity:.0%})"
+        lines.append(f"  {removed:<10}" + "".join(f"{cell:>{width}}" for cell in cells))
     return lines
 
 
