@@ -60,8 +60,9 @@ def _say(sentence: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = _Parser(prog="headspex", description="Which attention heads, and combinations of "
-                     "heads, an ability lives in - and which can go.")  # fmt: skip
+    parser = _Parser(prog="headspex", description="Find the attention heads, alone and in "
+                     "combination, that an ability of a language model depends on, and those "
+                     "that can go.")  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND",
                                      parser_class=_Parser)  # fmt: skip
     for name, command in COMMANDS.items():
