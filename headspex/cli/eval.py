@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", help="what to print, such as margin or acc_norm (default: the "
                         "task's own)")  # fmt: skip
     parser.add_argument("--batch-size", type=number_or("auto", number=int), default=1,
-                        metavar="N|auto", help="prompts in one forward pass, in lm-eval's order, so "
-                        "that scores equal its own to the last bit; auto: as fast as in a run, and "
+                        metavar="N|auto", help="prompts in one forward pass, in lm-eval's order, "
+                        "so that scores equal its own to the last bit; auto: as fast as in a run, "
                         "equal up to rounding (default: %(default)s)")  # fmt: skip
     parser.add_argument("--fast", action="store_true", help="the same as --batch-size auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

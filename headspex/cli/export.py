@@ -18,8 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--shape", nargs="?", const="nearest", metavar="GxH", help="search again, for the best "
         "mask with G KV groups of H heads in every layer (the flag alone: the shape nearest to "
         "--sparsity)")  # fmt: skip
-    add("--schedule", type=Path, metavar="FILE", help="another schedule.json for the same model, such "
-        "as one by `headspex schedule`")  # fmt: skip
+    add("--schedule", type=Path, metavar="FILE", help="another schedule.json for the same model, "
+        "such as one by `headspex schedule`")  # fmt: skip
     add("--adapter", metavar="DIR", help="the PEFT adapter that was merged into a mask file's "
         "model (default: the run's)")  # fmt: skip
     add("--no-timing", action="store_true", help="do not measure tokens per second")

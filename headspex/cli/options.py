@@ -53,7 +53,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "one is too small)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="settings under one name. paper: the "
         "ProxySPEX paper's head experiment, keep 1/2, 5,000 masks on all search questions, zero "
-        "ablation with rescaling, a 120/111 split; hendrycks: the prompt style of that name")  # fmt: skip
+        "ablation with rescaling, a 120/111 split; hendrycks: the prompt style of that "
+        "name")  # fmt: skip
     add("--threads", type=int, default=Settings.threads, help="threads of torch and xgboost; the "
         "last bits of results depend on it (default: %(default)s)")  # fmt: skip
 
@@ -62,7 +63,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
     """Add the flags of a run; those of schedules only with `prune`."""
     add = parser.add_argument
     add("--unit", default=Settings.unit, metavar="UNITS", help="what to switch: head, kv-group, "
-        "layer (its attention), mlp, or a mixture such as head,mlp (default: %(default)s)")  # fmt: skip
+        "layer (its attention), mlp, or a mixture such as head,mlp (default: "
+        "%(default)s)")  # fmt: skip
     add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13 "
         "(default: all)")  # fmt: skip
     add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one "
@@ -93,8 +95,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
         "own)")  # fmt: skip
     if prune:
         add("--objective", metavar="best|match", help="what a schedule keeps: the best score, or "
-            "a match of the whole model's behaviour (default: match for paired prompts and kl, else "
-            "best)")  # fmt: skip
+            "a match of the whole model's behaviour (default: match for paired prompts and kl, "
+            "else best)")  # fmt: skip
     add("--look-every", type=int, metavar="PASSES", help="measure R2, on masks reserved for that, "
         "each time the search has spent this many more passes")  # fmt: skip
     add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "

@@ -25,8 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--combine", default="mean", help="of several runs: mean or worst, what schedules are "
         "judged by (default: %(default)s)")  # fmt: skip
     add("--weights", type=float, nargs="+", metavar="W", help="weights of the runs in their mean")
-    add("--keep-only", action="store_true", help="look for how few heads suffice: judge masks that keep "
-        "only a few")  # fmt: skip
+    add("--keep-only", action="store_true", help="look for how few heads suffice: judge masks "
+        "that keep only a few")  # fmt: skip
     add("--text", type=Path, metavar="FILE", help="judge the loss on this text too")
     add("--to", type=Path, required=True, metavar="DIR", help="a new folder for the results")
     add("--json", action="store_true", help="print one JSON object")
