@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     # OpenMP threads wait by spinning for milliseconds. With other work on the same cores, that
     # makes two threads several times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # Figures go to files. A notebook that runs a command hands it a backend of the notebook's own,
+    # which the command's environment may not have.
+    os.environ["MPLBACKEND"] = "agg"
     output = Output(sys.stdout)
     code, kept = 1, None
     try:
