@@ -10,7 +10,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 DOCS := .venv-docs
 
-.PHONY: prune real test test-slow test-all lint types check gallery docs clean
+.PHONY: prune real test test-slow test-all lint types check gallery notebooks docs dist clean
 prune: $(VENV)/installed
 	$(BIN)/headspex prune
 
@@ -40,13 +40,23 @@ check: test-all lint types
 gallery: prune
 	$(BIN)/python -m headspex.figures.exhibition runs/tiny-mini docs/gallery
 
+# Two guides as notebooks with outputs, in docs/notebooks; the second one is about SmolLM2.
+notebooks: $(VENV)/installed-real $(VENV)/installed-dev
+	$(BIN)/python docs/notebooks.py
+
+# What a release uploads: a source distribution, and the wheel built from it.
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 # The site, in build/site; a warning is an error, and links are checked. Its pages are made from text, so
 # that headspex and torch need not be installed.
 docs: $(DOCS)/installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-* build *.egg-info
+	rm -rf .venv .venv-* build dist *.egg-info
 
 $(VENV)/torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -51,7 +51,7 @@ def models_page() -> str:
             "",
             "Of each, on a small random model, hooks and zeroed weights give equal logits, and the "
             "fast path equals the\nbridge. Any other decoder that TransformerLens has a bridge for "
-            "is taken after a check, when it is loaded, that\nhooks remove its heads. The last "
+            "is accepted after a check, when it is loaded, that\nhooks remove its heads. The last "
             "column says what `headspex export` writes; "
             "[the guide](guides/prune-and-export.md#what-can-be-written)\nsays what each format "
             "holds.",

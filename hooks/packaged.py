@@ -25,8 +25,8 @@ def or_packaged(source: Source) -> Source:
         return source
     folder = Path(spec.origin).parent
     say_once(
-        f"{source.location} cannot be had from the Hub, so {gguf} of the package "
-        f"{package.replace('_', '-')} is used"
+        f"{source.location} cannot be fetched from the Hub; using {gguf} of the package "
+        f"{package.replace('_', '-')}"
     )
     return replace(source, location=str(folder), on_hub=False, gguf=gguf)
 

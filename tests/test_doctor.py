@@ -4,6 +4,9 @@ import errno
 import fcntl
 import json
 import os
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -37,8 +40,8 @@ def test_whatever_is_wrong_is_told_and_the_rest_is_still_looked_at(
     monkeypatch.setattr(doctor, "LOOKS", looks)
     assert main(["doctor", str(tmp_path)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "WRONG    scores: OSError: no locks on this disk"
-    assert said[1].startswith("ok       python: 3.")
+    assert said[0] == "WRONG  scores: OSError: no locks on this disk"
+    assert said[1].startswith("ok     python: 3.")
 
 
 def test_the_versions_at_hand_are_told_beside_those_that_the_tests_ran_with(
@@ -53,7 +56,7 @@ def test_the_versions_at_hand_are_told_beside_those_that_the_tests_ran_with(
     monkeypatch.setitem(at_hand, "xgboost", ("1.7", "2.0"))
     (finding,) = doctor.examine(tmp_path)
     assert finding.state == "missing"
-    assert f"untested: xgboost {tested.here('xgboost')}; tested:" in finding.said
+    assert f"have not run with xgboost {tested.here('xgboost')}, but with" in finding.said
     assert "xgboost 1.7 and 2.0" in finding.said
 
 
@@ -65,6 +68,24 @@ def test_versions_that_are_called_tested_are_those_that_make_installs() -> None:
             pinned.setdefault(name, set()).add(tested.short(given))
     for name, versions in tested.TESTED.items():
         assert name == "python" or pinned[name] == set(versions), name
+
+
+def test_missing_extras_are_called_what_pip_knows_them_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(doctor, "LOOKS", {"extras": doctor.LOOKS["extras"]})
+    monkeypatch.setattr(doctor, "version", absent)
+    (finding,) = doctor.examine(tmp_path)
+    named = re.search(r"headspex\[(.*?)\]", finding.said)
+    assert named is not None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert set(named[1].split(",")) == set(extras) - {"dev", "docs", "notebooks"}
+    for extra, package in doctor.EXTRAS.items():
+        assert any(line.startswith(package) for line in extras[extra]), extra
 
 
 def test_a_disk_without_locks_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from pages import blocks
 
 from headspex.cli.main import main
 
-# The code of ioi.md has tests of its own; long-runs.md is about models and clusters elsewhere, and
-# real-model.md about weights that a package brings. The other guides run in test_readme.py.
+# ioi.md, and smollm2.md as a notebook, have tests of their own; long-runs.md is about models and
+# clusters elsewhere, real-model.md about a run of a quarter of an hour. The other guides run in
+# test_readme.py.
 HERE = ["heads.md", "metric.md", "prune-and-export.md"]
 
 

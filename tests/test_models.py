@@ -261,7 +261,7 @@ def test_where_the_hub_has_no_model_an_installed_package_serves(
     found = packaged.or_packaged(find_source("org/made"))
     assert (found.location, found.gguf) == (str(tmp_path / "made_package"), "made.gguf")
     assert not found.on_hub
-    said = "org/made cannot be had from the Hub, so made.gguf of the package made-package is used"
+    said = "org/made cannot be fetched from the Hub; using made.gguf of the package made-package"
     assert said in capsys.readouterr().err
     # A revision is asked of the Hub, and so is a model that no package has.
     assert packaged.or_packaged(find_source("org/made", "v1")).on_hub

@@ -11,17 +11,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     parser.add_argument("--budgets", type=int, nargs="+", default=[], metavar="PASSES",
-                         help="passes of its search to fit methods to, besides all "
-                         "(default: 1/16, 1/8, 1/4 and 1/2 of them)")  # fmt: skip
+                         help="fit methods to this many passes of the run's search "
+                         "too, besides all of them (default: 1/16, 1/8, 1/4 and 1/2)")  # fmt: skip
     parser.add_argument("--spex-budget", type=int, metavar="PASSES", help="passes of a search "
-                         "of SPEX's own, all search questions a mask (default: "
-                         "no SPEX)")  # fmt: skip
+                         "of SPEX's own, with all search questions for each mask "
+                         "(default: no SPEX)")  # fmt: skip
     parser.add_argument("--orders", nargs="*", metavar="NAME", help="pruning criteria to compare "
-                         "besides the fitted methods, by name; none for none "
+                         "besides the fitted methods, by name; the flag alone: none "
                          "(default: all)")  # fmt: skip
-    parser.add_argument("--order-budget", type=int, metavar="PASSES", help="passes that each of "
-                         "them may take, a backward pass counting as two (default: those of "
-                         "the run's search and refinement)")  # fmt: skip
+    parser.add_argument("--order-budget", type=int, metavar="PASSES", help="passes that each "
+                         "criterion may take, a backward pass counting as two (default: as "
+                         "many as the run's search and refinement took)")  # fmt: skip
     parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder for the results "
                          "(default: RUN/compare)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -21,9 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "second half of the shuffled data (default: %(default)s)")  # fmt: skip
     add("--learner", default="rbf", help="ridge, or rbf: ridge with a Gaussian kernel; both in "
         "closed form (default: %(default)s)")  # fmt: skip
-    add("--penalty", type=float, default=0.1, help="of ridge regression, in units of a sample's "
-        "mean squared norm (default: %(default)s)")  # fmt: skip
-    add("--budget", type=int, metavar="SUBSETS", help="subsets trained on (default: 4 n log2 n)")
+    add("--penalty", type=float, default=0.1, help="penalty of ridge regression, in units of a "
+        "sample's mean squared norm (default: %(default)s)")  # fmt: skip
+    add("--budget", type=int, metavar="SUBSETS", help="how many subsets to train on (default: "
+        "4 n log2 n)")  # fmt: skip
     add("--keep", type=float, default=0.5, metavar="P", help="probability that a subset keeps a "
         "sample (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-MARKS = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
+MARKS = {"ok": "ok   ", "missing": "note ", "wrong": "WRONG"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

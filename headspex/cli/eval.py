@@ -13,16 +13,18 @@ from headspex.errors import UsageError
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     add_model(parser)
-    parser.add_argument("--mask", type=Path, metavar="FILE", help="a masks/NNN.json of a run")
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE", help="a mask, such as masks/NNN.json of a run"
+    )
     parser.add_argument("--split", help="dev, validation, test, search or heldout (default: test; "
                         "heldout under a mask)")  # fmt: skip
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    parser.add_argument("--limit", type=int, metavar="N", help="ask only the first N questions")
     parser.add_argument("--metric", help="what to print, such as margin or acc_norm (default: the "
                         "task's own)")  # fmt: skip
     parser.add_argument("--batch-size", type=number_or("auto", number=int), default=1,
-                        metavar="N|auto", help="prompts in one forward pass, in lm-eval's order: "
-                        "scores equal its own to the last bit; auto: as fast as a run scores them, "
-                        "equal to rounding (default: %(default)s)")  # fmt: skip
+                        metavar="N|auto", help="prompts in one forward pass, in lm-eval's order, "
+                        "so that scores equal its own to the last bit; auto: as fast as in a run, "
+                        "equal up to rounding (default: %(default)s)")  # fmt: skip
     parser.add_argument("--fast", action="store_true", help="the same as --batch-size auto")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

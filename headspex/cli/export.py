@@ -11,18 +11,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     add = parser.add_argument
     add("source", type=Path, metavar="RUN", help="the run's folder, or a mask file")
-    add("--sparsity", type=float, help="share of a run's players to remove")
+    add("--sparsity", type=float, help="share of the run's heads to remove, such as 0.25")
     add("--format", default="mask", choices=["mask", "zeroed", "shrunk"],
         help="mask: JSON and safetensors; zeroed: a checkpoint with zeros in place of heads; "
         "shrunk: one with fewer heads (default: %(default)s)")  # fmt: skip
     add("--shape", nargs="?", const="nearest", metavar="GxH", help="search again, for the best "
-        "mask with G KV groups of H heads in every layer (default: nearest to "
+        "mask with G KV groups of H heads in every layer (the flag alone: the shape nearest to "
         "--sparsity)")  # fmt: skip
-    add("--schedule", type=Path, metavar="FILE", help="another schedule.json of the run's players")
-    add("--adapter", metavar="DIR", help="a PEFT adapter that a mask file's model was merged with "
-        "(default: that of the run)")  # fmt: skip
+    add("--schedule", type=Path, metavar="FILE", help="another schedule.json for the same model, "
+        "such as one by `headspex schedule`")  # fmt: skip
+    add("--adapter", metavar="DIR", help="the PEFT adapter that was merged into a mask file's "
+        "model (default: the run's)")  # fmt: skip
     add("--no-timing", action="store_true", help="do not measure tokens per second")
-    add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--to", type=Path, required=True, metavar="DIR", help="a new folder for the files")
     add("--json", action="store_true", help="print one JSON object")
 
 

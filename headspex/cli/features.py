@@ -23,33 +23,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default="tiny", help="tiny (ships), a Hub name or a directory; with --class one "
         "for sequence classification (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
-    add("--device", default=AUTO, help="cpu, cuda, cuda:1, mps (default: %(default)s)")
-    add("--dtype", default=AUTO, help="float32, bfloat16, float16 (default: %(default)s)")
+    add("--device", default=AUTO, help="cpu, cuda, cuda:1 or mps (default: %(default)s)")
+    add("--dtype", default=AUTO, help="float32, bfloat16 or float16 (default: %(default)s)")
     add("--text", help="the text whose pieces are players, or @FILE")
     add("--before", default="", help="text before it that is never removed")
     add("--after", default="", help="text after it that is never removed")
-    add("--answer", action="append", default=[], metavar="TEXT", help="a continuation, with its "
-        "blank (' Paris'); the first is explained, against the others or, alone, against "
-        "everything else")  # fmt: skip
-    add("--class", dest="label", metavar="NAME", help="a class of a sequence classifier")
-    add("--question", type=int, metavar="N", help="instead of --text: the test question N of "
-        "--task, counted from 0; its right letter is explained")  # fmt: skip
-    add("--task", help="of --question: mini (ships), mmlu or a .jsonl file (default: mini)")
+    add("--answer", action="append", default=[], metavar="TEXT", help="a continuation, with the "
+        "space before it (' Paris'), once or several times; the first is explained, against the "
+        "others or, if alone, against everything else")  # fmt: skip
+    add("--class", dest="label", metavar="NAME", help="explain this class of a sequence classifier")
+    add("--question", type=int, metavar="N", help="instead of --text: test question N of --task, "
+        "counted from 0, whose right letter is explained")  # fmt: skip
+    add("--task", help="the task of --question: mini (ships), mmlu or a .jsonl file "
+        "(default: mini)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
-    add("--unit", default="word", help="word, sentence or line (default: %(default)s)")
-    add("--removal", default="drop", help="drop, replace (each word by --fill), mask (hide from "
-        "attention), or swap with the same piece of other questions (default: "
+    add("--unit", default="word", help="what is switched: word, sentence or line (default: "
         "%(default)s)")  # fmt: skip
+    add("--removal", default="drop", help="what happens to a piece that is off: drop, replace "
+        "(each word by --fill), mask (hide from attention), or swap with the same piece of other "
+        "questions (default: %(default)s)")  # fmt: skip
     add("--fill", metavar="WORD", help="for --removal replace (default: the tokenizer's mask or "
         "unknown token)")  # fmt: skip
-    add("--direction", default="down", help="down or up: where removal shall move the value "
+    add("--direction", default="down", help="down or up: which way removal should move the value "
         "(default: %(default)s)")  # fmt: skip
-    add("--budget", type=int, metavar="MASKS", help="masks scored (default: 2 n log2 n, at "
-        "least 256)")  # fmt: skip
+    add("--budget", type=int, metavar="MASKS", help="how many masks to score (default: 2 n "
+        "log2 n, at least 256)")  # fmt: skip
     add("--keep", type=float, default=0.5, metavar="P", help="probability that a mask keeps a "
         "piece (default: %(default)s)")  # fmt: skip
-    add("--threads", type=int, default=1, help="of torch (default: %(default)s)")
+    add("--threads", type=int, default=1, help="threads of torch (default: %(default)s)")
     add("--seed", type=int, default=0, help="fixes every random choice (default: %(default)s)")
     add(
         "--out", type=Path, metavar="DIR", help="a folder for spectrum, curves and highlighted text"

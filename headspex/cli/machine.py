@@ -17,8 +17,9 @@ from headspex.cli.tested_versions import TESTED, untested
 from headspex.errors import UsageError
 
 NEEDED = ("torch", "transformers", "transformer-lens", "xgboost", "scikit-learn", "numpy")
-EXTRAS = {"ray": "ray", "lm_eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq",
-          "bitsandbytes": "quantised"}  # fmt: skip
+# Extra -> the package that it brings.
+EXTRAS = {"ray": "ray", "lm-eval": "lm-eval", "peft": "peft", "gguf": "gguf", "shapiq": "shapiq",
+          "quantised": "bitsandbytes"}  # fmt: skip
 LITTLE_DISK, LITTLE_MEMORY = 2e9, 4e9  # bytes; with less even the shipped model may fail
 AGREE = 1e-3  # nats; above the rounding of the shipped model in float32
 
@@ -72,8 +73,8 @@ def _tested(folder: Path) -> tuple[str, str]:
     tested = ", ".join(f"{name} {' and '.join(versions)}" for name, versions in TESTED.items())
     other = ", ".join(f"{name} {given}" for name, given in untested().items())
     if not other:
-        return "ok", f"all installed versions are tested ones: {tested}"
-    return "missing", f"untested: {other}; tested: {tested}"
+        return "ok", f"the tests ran with these versions: {tested}"
+    return "missing", f"the tests have not run with {other}, but with {tested}"
 
 
 def _extras(folder: Path) -> tuple[str, str]:
@@ -82,10 +83,12 @@ def _extras(folder: Path) -> tuple[str, str]:
         try:
             version(package)
         except PackageNotFoundError:
-            missing.append(extra.replace("_", "-"))
+            missing.append(extra)
     if not missing:
-        return "ok", ", ".join(EXTRAS.values())
-    return "missing", f"{', '.join(missing)}; pip install 'headspex[{','.join(missing)}]' adds them"
+        return "ok", ", ".join(EXTRAS)
+    return "missing", (
+        f"{', '.join(missing)} not installed; pip install 'headspex[{','.join(missing)}]' adds them"
+    )
 
 
 def _processors(folder: Path) -> tuple[str, str]:

@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     # OpenMP threads wait by spinning for milliseconds. With other work on the same cores, that
     # makes two threads several times slower than one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # Figures go to files. A notebook that runs a command hands it a backend of the notebook's own,
+    # which the command's environment may not have.
+    os.environ["MPLBACKEND"] = "agg"
     output = Output(sys.stdout)
     code, kept = 1, None
     try:
@@ -60,8 +63,9 @@ def _say(sentence: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = _Parser(prog="headspex", description="Which attention heads, and combinations of "
-                     "heads, an ability lives in - and which can go.")  # fmt: skip
+    parser = _Parser(prog="headspex", description="Find the attention heads, alone and in "
+                     "combination, that an ability of a language model depends on, and those "
+                     "that can go.")  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND",
                                      parser_class=_Parser)  # fmt: skip
     for name, command in COMMANDS.items():

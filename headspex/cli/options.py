@@ -23,82 +23,87 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
     add("--adapter", metavar="DIR", help="a PEFT adapter to merge into the model")
     add("--task", default="mini", help="mini (ships), mmlu, ioi and others (`headspex tasks`), "
-        "a .jsonl file, lm-eval:NAME, text:FILE or file.py:function "
+        "a file of questions, lm-eval:NAME, text:FILE or file.py:function "
         "(default: %(default)s)")  # fmt: skip
-    add("--prompts", type=int, metavar="N", help="prompts of a generated task such as ioi, for "
-        "search and held-out ones together (default: 200)")  # fmt: skip
+    add("--prompts", type=int, metavar="N", help="number of prompts of a generated task such as "
+        "ioi, search and held-out ones together (default: 200)")  # fmt: skip
     add("--passage", type=int, metavar="N", help="characters of each passage of a text "
         "(default: 1000, about 250 tokens)")  # fmt: skip
     add("--subject", nargs="+", default=[], metavar="S", help="subjects of the task (default: all)")
     add("--data-dir", metavar="DIR", help="a local copy of the task's data")
-    add("--shots", type=int, default=0, help="answered questions before each, 0..5")
+    add("--shots", type=int, default=0, help="worked examples before each question, 0..5 "
+        "(default: %(default)s)")  # fmt: skip
     add(
         "--prompt-style",
         default=Settings.prompt_style,
         metavar="lm-eval|hendrycks|cloze",
-        help="of multiple choice: letters are scored in prompts as lm-eval's mmlu or MMLU's "
-        "authors have them; cloze: the choices' texts after the question alone, by log-likelihood "
-        "per character (default: %(default)s)",
+        help="how multiple choice is asked: lm-eval or hendrycks score the letters, in prompts as "
+        "lm-eval's mmlu or MMLU's authors write them; cloze scores the choices' texts after the "
+        "question alone, by log-likelihood per character (default: %(default)s)",
     )
     add("--chat-template", action="store_true", help="put the tokenizer's chat template around "
         "each prompt")  # fmt: skip
-    add("--device", default=Settings.device, help="cpu, cuda, cuda:1, mps; auto: the first of "
-        "cuda, mps and cpu that is there (default: %(default)s)")  # fmt: skip
-    add("--dtype", default=Settings.dtype, help="float32, bfloat16, float16; auto: the "
+    add("--device", default=Settings.device, help="cpu, cuda, cuda:1 or mps; auto: the first "
+        "available of cuda, mps and cpu (default: %(default)s)")  # fmt: skip
+    add("--dtype", default=Settings.dtype, help="float32, bfloat16 or float16; auto: the "
         "checkpoint's own on a GPU, float32 on a CPU with enough memory "
         "(default: %(default)s)")  # fmt: skip
     add("--load-in", metavar="8bit|4bit", help="search in quantised weights (bitsandbytes); export "
-        "judges in the plain ones")  # fmt: skip
-    add("--max-memory", metavar="SIZES", help="bytes of weights on each GPU, and on the CPU until "
-        "they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: all GPUs, if one is too "
-        "small)")  # fmt: skip
-    add("--protocol", metavar="paper|hendrycks", help="paper: its head experiment, keep 1/2, 5,000 "
-        "masks on all search questions, zero with rescale, 120/111 split; hendrycks: the prompt "
-        "style of that name")  # fmt: skip
-    add("--threads", type=int, default=Settings.threads, help="of torch and xgboost (default: "
-        "%(default)s); floats depend on it")  # fmt: skip
+        "judges the mask in the plain ones")  # fmt: skip
+    add("--max-memory", metavar="SIZES", help="most bytes of weights on each GPU, and on the CPU "
+        "until they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: one GPU, or all if "
+        "one is too small)")  # fmt: skip
+    add("--protocol", metavar="paper|hendrycks", help="settings under one name. paper: the "
+        "ProxySPEX paper's head experiment, keep 1/2, 5,000 masks on all search questions, zero "
+        "ablation with rescaling, a 120/111 split; hendrycks: the prompt style of that "
+        "name")  # fmt: skip
+    add("--threads", type=int, default=Settings.threads, help="threads of torch and xgboost; the "
+        "last bits of results depend on it (default: %(default)s)")  # fmt: skip
 
 
 def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
     """Add the flags of a run; those of schedules only with `prune`."""
     add = parser.add_argument
     add("--unit", default=Settings.unit, metavar="UNITS", help="what to switch: head, kv-group, "
-        "layer (its attention), mlp, or such as head,mlp (default: %(default)s)")  # fmt: skip
-    add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13")
-    add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one is "
-        "one question under one mask (default: by the number of heads)")  # fmt: skip
-    add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh masks and "
-        "held-out curves (default: by the number of heads)")  # fmt: skip
+        "layer (its attention), mlp, or a mixture such as head,mlp (default: "
+        "%(default)s)")  # fmt: skip
+    add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13 "
+        "(default: all)")  # fmt: skip
+    add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one "
+        "pass is one question under one mask (default: by the number of heads)")  # fmt: skip
+    add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh "
+        "masks and held-out curves (default: by the number of heads)")  # fmt: skip
     add("--questions-per-mask", type=number_or("auto", "all", number=int), metavar="auto|all|K",
-        default=Settings.questions_per_mask, help="questions per mask; auto: chosen from a pilot "
+        default=Settings.questions_per_mask, help="questions asked of each mask; auto: by a pilot "
         "and the cost of starting a mask (default: %(default)s)")  # fmt: skip
     add("--keep", type=number_or("auto", number=float), default=Settings.keep, metavar="auto|P",
-        help="probability that a mask keeps a player; auto: chosen by a pilot, where the model "
+        help="probability that a mask keeps a head; auto: by a pilot, where the model still "
         "works and masks differ (default: %(default)s)")  # fmt: skip
     if prune:
-        add("--may-cost", type=float, metavar="LOSS", help="loss of the task's own score that is "
-            "allowed when heads are removed (default: .01 of accuracy, .1 nats of KL "
+        add("--may-cost", type=float, metavar="LOSS", help="how much of the task's own score the "
+            "removal of heads may cost (default: .01 of accuracy, .1 nats of KL "
             "divergence, 1 %% of other scores)")  # fmt: skip
-        add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="walks of the "
-            "schedule on the model, each about a quarter of the budget on top of it, or runs of "
-            "learned gates, each at most twice the budget (default: %(default)s)")  # fmt: skip
-    add("--ablation", default="zero", help="what stands in for an output that is off: zero; its "
-        "mean over tokens, or mean-position over prompts of one length; resample from a task's "
-        "corrupted prompts, or resample-other from other search prompts of the same length "
+        add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="rounds of "
+            "refining the schedule on the model, on top of the budget: walks of about a quarter of "
+            "it each, or learned gates of at most twice of it (default: %(default)s)")  # fmt: skip
+    add("--ablation", default="zero", help="what stands in for the output of a head that is off: "
+        "zero; mean, its mean over tokens; mean-position, over prompts of one length; resample, "
+        "its output on the corrupted prompt; resample-other, on another search prompt as long "
         "(default: %(default)s)")  # fmt: skip
     add("--rescale", action="store_true",
         help="multiply a layer's remaining heads by H / kept (zero ablation)")  # fmt: skip
-    add("--metric", help="accuracy, margin or logprob; other tasks have others; kl for all: "
-        "minus the KL divergence from the whole model (default: the task's own)")  # fmt: skip
+    add("--metric", help="accuracy, margin or logprob for multiple choice, others for other "
+        "tasks; kl for any: minus the KL divergence from the whole model (default: the task's "
+        "own)")  # fmt: skip
     if prune:
-        add("--objective", metavar="best|match", help="what a schedule keeps: the highest score, "
-            "or the whole model's behaviour (default: match for paired prompts and kl, else "
-            "best)")  # fmt: skip
-    add("--look-every", type=int, metavar="PASSES", help="measure R2 on masks reserved for it "
-        "whenever this many more passes are searched")  # fmt: skip
+        add("--objective", metavar="best|match", help="what a schedule keeps: the best score, or "
+            "a match of the whole model's behaviour (default: match for paired prompts and kl, "
+            "else best)")  # fmt: skip
+    add("--look-every", type=int, metavar="PASSES", help="measure R2, on masks reserved for that, "
+        "each time the search has spent this many more passes")  # fmt: skip
     add("--stop-at-faithfulness", type=float, metavar="R2", help="end the search when a look finds "
-        "the 95 %% interval of R2 above this (without --look-every, a look every eighth of the "
-        "default budget)")  # fmt: skip
+        "the 95 %% interval of R2 above this (without --look-every, looks are an eighth of the "
+        "default budget apart)")  # fmt: skip
     add("--ray", metavar="local|ADDRESS", help="measure with Ray: on this machine, or on a running "
         "cluster; the results are the same")  # fmt: skip
     add("--cpus-per-worker", type=int, metavar="N",
@@ -114,8 +119,8 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
 def add_minutes(parser: argparse.ArgumentParser) -> None:
     """Add the flag that chooses the budgets by time."""
     parser.add_argument("--minutes", type=float, metavar="M", help="choose both budgets so that "
-        "the run takes about M minutes on this machine; a run keeps those it began "
-        "with")  # fmt: skip
+        "the run takes about M minutes on this machine; a run that goes on keeps the ones it "
+        "began with")  # fmt: skip
 
 
 def study_of(options: argparse.Namespace) -> Study:

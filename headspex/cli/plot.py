@@ -14,8 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="the run's folder")
     add("name", nargs="?", metavar="NAME", help="curve, heads, energy, graph, orders or report; "
-        "faithfulness after compare; upset, waterfall or force by shapiq (default: all that every "
-        "run has)")  # fmt: skip
+        "after `headspex compare` also faithfulness; with shapiq also upset, waterfall and "
+        "force (default: all that every run has)")  # fmt: skip
     add("--ranges", metavar="RANGES", help="for energy and curve: groups of layers, such as "
         "0-2,13-15,29-31; for a curve, the model scores their schedules first")  # fmt: skip
     add("--dark", action="store_true", help="dark background")

@@ -11,22 +11,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs on one model")
-    add("--method", default="greedy", help="greedy removal; build-up; exact: the best set of each "
-        "size; nested: the best that contain the smaller sets (default: %(default)s)")  # fmt: skip
+    add("--method", default="greedy", help="greedy removes one after the other, build-up adds "
+        "one after the other; exact finds the best set of each size, nested the best that contain "
+        "the smaller ones (default: %(default)s)")  # fmt: skip
     add(
         "--protect",
         nargs="+",
         default=[],
         metavar="PLAYER",
-        help="players never to remove, such as L0H3",
+        help="heads never to remove, such as L0H3",
     )
-    add("--per-layer", type=int, metavar="N", help="most players to remove from one layer")
-    add("--combine", default="mean", help="combine runs by their mean, or by the worst of them "
-        "(default: %(default)s)")  # fmt: skip
-    add("--weights", type=float, nargs="+", metavar="W", help="one for each run, for their mean")
-    add("--keep-only", action="store_true", help="judge masks that keep few players")
+    add("--per-layer", type=int, metavar="N", help="remove at most N heads from each layer")
+    add("--combine", default="mean", help="of several runs: mean or worst, what schedules are "
+        "judged by (default: %(default)s)")  # fmt: skip
+    add("--weights", type=float, nargs="+", metavar="W", help="weights of the runs in their mean")
+    add("--keep-only", action="store_true", help="look for how few heads suffice: judge masks "
+        "that keep only a few")  # fmt: skip
     add("--text", type=Path, metavar="FILE", help="judge the loss on this text too")
-    add("--to", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--to", type=Path, required=True, metavar="DIR", help="a new folder for the results")
     add("--json", action="store_true", help="print one JSON object")
 
 

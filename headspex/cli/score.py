@@ -13,8 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
     add_model(parser)
     add_run(parser)
-    parser.add_argument("--shard", default="1/1", metavar="i/n", help="the i-th of n equal shares; "
-                        "--out is a folder of its own (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--shard", default="1/1", metavar="i/n", help="the i-th of n equal shares, "
+                        "each with an --out of its own (default: %(default)s)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

@@ -138,8 +138,8 @@ def _interactions(run: RunView) -> str:
     heads = run.heads
     return (
         f'<p class="note">Effect: what having all these {heads} on adds to the '
-        f"{escape(run.metric)}, beyond what their smaller groups explain. Of two, a positive one "
-        "is synergy and a negative one redundancy."
+        f"{escape(run.metric)}, beyond what smaller groups of them explain. A pair with a positive "
+        "effect is synergy, one with a negative effect redundancy."
         f"{' ' + shown if len(rows) > STRONGEST else ''}</p>"
     ) + table(
         "interactions",
@@ -179,7 +179,7 @@ def _schedule(run: RunView) -> str:
     head = singular(players.unit)
     return table(
         "schedule",
-        f"Which {head} goes first, second, ...",
+        f"The order in which {run.heads} go",
         (
             "goes as",
             head,
@@ -242,16 +242,16 @@ def _caveats(run: RunView) -> list[str]:
         *(f"{reason[0].upper()}{reason[1:]}." for reason in results["allocation"]["reasons"]),
         f"Schedules were chosen on {results['n_search']:,} search questions and judged on "
         f"{results['n_heldout']:,} other, held-out ones.",
-        "Intervals are 95 %. That of random schedules covers the questions, not the draw of the "
-        "schedules.",
+        "All intervals are 95 % intervals. Those of random schedules cover the choice of "
+        "questions, not the draw of the schedules.",
         f"The effect of a {head} or an interaction is estimated on folds of the masks that the fit "
-        "did not see. Its interval is the wider the fewer of all interactions of its order were "
-        "selected, so that 95 % of the selected ones are covered (Benjamini & Yekutieli 2005).",
+        "did not see. The fewer of all interactions of its order were selected, the wider is its "
+        "interval, so that 95 % of the selected ones are covered (Benjamini & Yekutieli 2005).",
         *([] if chance is None else [f"Guessing scores {chance:.3f}."]),
         "Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}.",
-        f"Ablation changes what a model would have learnt without a {head}: a {head} that can go "
-        f"is not a {head} that does nothing, and what {heads} do for other tasks was not asked.",
+        f"Ablating a {head} is not training without it: a {head} that can go is not a {head} that "
+        f"does nothing, and what {heads} do for other tasks was not asked.",
     ]
 
 
