@@ -14,6 +14,7 @@ from headspex.hooks.load_in import is_quantised
 from headspex.hooks.offload import device_of, is_offloaded
 
 _ROUNDED = (torch.float32, torch.float16, torch.bfloat16)
+_CONVERTED = 2**24  # weights of a matrix at once: 128 MiB in float64
 
 
 def can_be_exact(model: nn.Module) -> bool:
@@ -26,8 +27,8 @@ def can_be_exact(model: nn.Module) -> bool:
 def exactly() -> Iterator[None]:
     """Compute in float64 inside the block, whatever the weights' dtype.
 
-    Weights are converted one at a time, where they are used, and are not changed. Code that casts
-    to float32, as attention and norms of transformers do, gets float64.
+    Weights are converted where they are used, a part of a matrix at a time, and are not changed.
+    Code that casts to float32, as attention and norms of transformers do, gets float64.
     """
     with torch.no_grad(), _Exact():
         yield
@@ -41,6 +42,8 @@ class _Exact(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func is functional.linear:
+            return _linear(*args, **(kwargs or {}))
         # The embedding table is large and only looked up: convert the rows that are read.
         if func is not functional.embedding:
             args, kwargs = tree_map(_as_float64, (tuple(args), dict(kwargs or {})))
@@ -49,6 +52,16 @@ class _Exact(TorchFunctionMode):
         if getattr(func, "__name__", "") == "_grouped_mm":
             return _grouped(*args, **(kwargs or {}))
         return tree_map(_as_float64, func(*args, **(kwargs or {})))
+
+
+def _linear(
+    rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """As `functional.linear`; that of a vocabulary would not fit beside the model."""
+    size = max(1, _CONVERTED // weight.shape[1])
+    rows = rows.double()
+    found = torch.cat([rows @ part.double().mT for part in weight.split(size)], dim=-1)
+    return found if bias is None else found + bias.double()
 
 
 def _grouped(rows: torch.Tensor, experts: torch.Tensor, offs: Any, **others: Any) -> torch.Tensor:

@@ -167,6 +167,46 @@ def test_another_device_that_is_not_there_is_refused(
         MaskedLM(str(model_folder), device="cuda:1")
 
 
+@pytest.mark.parametrize(
+    ("option", "way"),
+    [
+        ({"load_in_4bit": True}, "give load_in=4bit instead"),
+        ({"peft": "adapter"}, "give adapter=DIR instead"),
+        ({"parallelize": True}, "give max_memory='0=20GiB,1=20GiB' instead"),
+        ({"attn_implementation": "sdpa"}, "does not know attn_implementation=sdpa; leave it out"),
+        ({"delta": "weights"}, "does not know delta=weights; leave it out"),
+    ],
+)
+def test_what_lm_eval_would_ignore_as_the_model_is_loaded_is_refused(
+    option: dict[str, Any], way: str, model_folder: Path
+) -> None:
+    from headspex.evaluation.lm_eval_model import MaskedLM
+
+    with pytest.raises(UsageError, match=way):
+        MaskedLM(str(model_folder), **option)
+
+
+def test_sizes_of_several_gpus_and_quantisation_reach_the_loader(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headspex.evaluation import lm_eval_model
+
+    class AskedError(Exception):
+        pass
+
+    def load(name: str, **how: Any) -> None:
+        raise AskedError({key: how[key] for key in ("device", "max_memory", "load_in")})
+
+    monkeypatch.setattr(lm_eval_model, "load_model", load)
+    args = "pretrained=tiny,max_memory='0=20GiB,1=20GiB',load_in=8bit"
+    with offline(data), pytest.raises(AskedError) as found:
+        main(["lm-eval", "run", "--model", "headspex", "--model_args", args, "--tasks", TASKS[0],
+              "--device", "cuda:0"])  # fmt: skip
+    assert found.value.args == (
+        {"device": "cuda", "max_memory": "0=20GiB,1=20GiB", "load_in": "8bit"},
+    )
+
+
 def test_a_mask_of_another_model_is_refused(four_layers: Path, mask: Path) -> None:
     from headspex.evaluation.lm_eval_model import MaskedLM
 

@@ -6,13 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
-from headspex.cli.options import add_model, number_or, study_of
+from headspex.cli.options import add_study, number_or, study_of
 from headspex.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
-    add_model(parser)
+    add_study(parser)
     parser.add_argument(
         "--mask", type=Path, metavar="FILE", help="a mask, such as masks/NNN.json of a run"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from headspex.cli import prune
-from headspex.cli.options import add_minutes, add_model, add_run
+from headspex.cli.options import add_minutes, add_run, add_study
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
-    add_model(parser)
+    add_study(parser)
     add_run(parser, prune=False)
     add_minutes(parser)
     parser.set_defaults(prune=False)

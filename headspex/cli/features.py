@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headspex.cli.options import add_model
 from headspex.errors import UsageError
-from headspex.settings import AUTO
 from headspex.support.validation import SEED, THREADS
 
 if TYPE_CHECKING:
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
+    add_model(parser, also="; with --class a sequence classifier")
     add = parser.add_argument
-    add("--model", default="tiny", help="tiny (ships), a Hub name or a directory; with --class one "
-        "for sequence classification (default: %(default)s)")  # fmt: skip
-    add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
-    add("--device", default=AUTO, help="cpu, cuda, cuda:1 or mps (default: %(default)s)")
-    add("--dtype", default=AUTO, help="float32, bfloat16 or float16 (default: %(default)s)")
     add("--text", help="the text whose pieces are players, or @FILE")
     add("--before", default="", help="text before it that is never removed")
     add("--after", default="", help="text after it that is never removed")
@@ -125,6 +121,9 @@ def _check(options: argparse.Namespace) -> None:
                          "drop, replace or mask the pieces of --text")  # fmt: skip
     if bool(options.answer) == (options.label is not None):
         raise UsageError("name the output to explain: either --answer or --class")
+    if options.label is not None and any((options.adapter, options.load_in, options.max_memory)):
+        raise UsageError("a classifier is loaded whole and as it is, but --adapter, --load-in or "
+                         "--max-memory was given beside --class; leave them out")  # fmt: skip
 
 
 def _value(options: argparse.Namespace) -> TextValue:
@@ -181,5 +180,6 @@ def _model(options: argparse.Namespace) -> Any:
     from headspex.hooks import load_model
 
     return load_model(
-        options.model, revision=options.revision, device=options.device, dtype=options.dtype
-    )
+        options.model, revision=options.revision, device=options.device, dtype=options.dtype,
+        adapter=options.adapter, max_memory=options.max_memory, load_in=options.load_in,
+    )  # fmt: skip

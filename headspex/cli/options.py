@@ -15,13 +15,33 @@ if TYPE_CHECKING:
     from headspex.study import Study
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of model and task."""
+def add_model(parser: argparse.ArgumentParser, *, also: str = "") -> None:
+    """Add the flags that name a model and say how it is loaded.
+
+    Args:
+        also: what else `--model` may be, for its help.
+    """
     add = parser.add_argument
     add("--model", default="tiny", help="tiny (ships), an alias such as llama-3.1-8b, a Hub name, "
-        "a directory or a .gguf file (default: %(default)s)")  # fmt: skip
+        f"a directory or a .gguf file{also} (default: %(default)s)")  # fmt: skip
     add("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
     add("--adapter", metavar="DIR", help="a PEFT adapter to merge into the model")
+    add("--device", default=Settings.device, help="cpu, cuda, cuda:1 or mps; auto: the first "
+        "available of cuda, mps and cpu (default: %(default)s)")  # fmt: skip
+    add("--dtype", default=Settings.dtype, help="float32, bfloat16 or float16; auto: the "
+        "checkpoint's own on a GPU, float32 on a CPU with enough memory "
+        "(default: %(default)s)")  # fmt: skip
+    add("--load-in", metavar="8bit|4bit", help="search in quantised weights (bitsandbytes); export "
+        "judges the mask in the plain ones")  # fmt: skip
+    add("--max-memory", metavar="SIZES", help="most bytes of weights on each GPU, and on the CPU "
+        "until they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: one GPU, or all if "
+        "one is too small)")  # fmt: skip
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of model and task."""
+    add_model(parser)
+    add = parser.add_argument
     add("--task", default="mini", help="mini (ships), mmlu, ioi and others (`headspex tasks`), "
         "a file of questions, lm-eval:NAME, text:FILE or file.py:function "
         "(default: %(default)s)")  # fmt: skip
@@ -43,16 +63,6 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     add("--chat-template", action="store_true", help="put the tokenizer's chat template around "
         "each prompt")  # fmt: skip
-    add("--device", default=Settings.device, help="cpu, cuda, cuda:1 or mps; auto: the first "
-        "available of cuda, mps and cpu (default: %(default)s)")  # fmt: skip
-    add("--dtype", default=Settings.dtype, help="float32, bfloat16 or float16; auto: the "
-        "checkpoint's own on a GPU, float32 on a CPU with enough memory "
-        "(default: %(default)s)")  # fmt: skip
-    add("--load-in", metavar="8bit|4bit", help="search in quantised weights (bitsandbytes); export "
-        "judges the mask in the plain ones")  # fmt: skip
-    add("--max-memory", metavar="SIZES", help="most bytes of weights on each GPU, and on the CPU "
-        "until they are used, such as 0=20GiB,1=20GiB,cpu=30GiB (default: one GPU, or all if "
-        "one is too small)")  # fmt: skip
     add("--protocol", metavar="paper|hendrycks", help="settings under one name. paper: the "
         "ProxySPEX paper's head experiment, keep 1/2, 5,000 masks on all search questions, zero "
         "ablation with rescaling, a 120/111 split; hendrycks: the prompt style of that "

@@ -15,7 +15,7 @@ from headspex.support.identity import first_difference
 
 SETTINGS = "settings.json"
 VERSIONS = ("headspex", "numpy", "scikit-learn", "xgboost")
-_NO_SETTINGS = ("out", "json")  # flags that change no results
+_NO_SETTINGS = ("out", "json", "max_memory")  # flags that change no results
 
 
 def settings_of(

@@ -9,12 +9,12 @@ import time
 from dataclasses import asdict
 
 from headspex.cli.costs import print_costs, print_costs_at_start, study_of_minutes
-from headspex.cli.options import add_minutes, add_model, add_run, out_of, pool_of, study_of
+from headspex.cli.options import add_minutes, add_run, add_study, out_of, pool_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
-    add_model(parser)
+    add_study(parser)
     add_run(parser)
     add_minutes(parser)
 

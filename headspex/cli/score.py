@@ -6,12 +6,12 @@ import argparse
 import time
 
 from headspex.cli.costs import print_costs
-from headspex.cli.options import add_model, add_run, pool_of, study_of
+from headspex.cli.options import add_run, add_study, pool_of, study_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add its flags."""
-    add_model(parser)
+    add_study(parser)
     add_run(parser)
     parser.add_argument("--shard", default="1/1", metavar="i/n", help="the i-th of n equal shares, "
                         "each with an --out of its own (default: %(default)s)")  # fmt: skip

@@ -8,7 +8,9 @@ Importing this module registers the model with lm-eval. On the command line `hea
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,17 @@ from headspex.scores.fill import read_fill
 
 NAME = "headspex"
 _DEFAULT_DEVICE = "cuda:0"  # of lm-eval's command line
+# What lm-eval's own `hf` model ignores once a model is loaded, and what has its place here.
+_INSTEAD = {
+    "peft": "adapter=DIR",
+    "gguf_file": "pretrained=FILE.gguf",
+    "load_in_8bit": "load_in=8bit",
+    "load_in_4bit": "load_in=4bit",
+    **dict.fromkeys(
+        ("parallelize", "max_memory_per_gpu", "max_cpu_memory"), "max_memory='0=20GiB,1=20GiB'"
+    ),
+}
+_IGNORED = ("delta", "autogptq", "gptqmodel", "subfolder", "offload_folder", "tp_plan")
 
 
 class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
@@ -37,10 +50,14 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         adapter: folder of a PEFT adapter to merge into the model.
         revision, device, dtype: as in `load_model`; without a GPU lm-eval's default "cuda:0" means
             the CPU, with a notice.
-        options: of lm-eval's own `hf` model, such as batch_size and max_length.
+        max_memory, load_in: as in `load_model`. On lm-eval's command line sizes of several GPUs
+            stand in quotes: max_memory='0=20GiB,1=20GiB'.
+        options: of lm-eval's own `hf` model, such as batch_size and max_length, but none that say
+            how a model is loaded.
 
     Raises:
-        UsageError: no such model or mask, a mask of another model, or one of means per position.
+        UsageError: no such model, mask or option, a mask of another model, or one of means per
+            position.
     """
 
     def __init__(
@@ -51,11 +68,17 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         revision: str | None = None,
         device: str | None = "cpu",
         dtype: str = "float32",
+        max_memory: str | None = None,
+        load_in: str | None = None,
         **options: Any,
     ) -> None:
+        _refuse_ignored(options)
+        if max_memory is not None and device == _DEFAULT_DEVICE:
+            device = "cuda"  # all GPUs
         model = load_model(
-            pretrained, revision=revision, device=_present(device), dtype=dtype, adapter=adapter
-        )
+            pretrained, revision=revision, device=_present(device), dtype=dtype, adapter=adapter,
+            max_memory=max_memory, load_in=load_in,
+        )  # fmt: skip
         super().__init__(model.bridge.original_model, tokenizer=model.tokenizer, **options)
         if mask is None:
             return
@@ -80,6 +103,18 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
         )
         for name, hook in hooks:
             model.bridge.add_hook(name, hook)
+
+
+def _refuse_ignored(options: Mapping[str, Any]) -> None:
+    """Refuse what lm-eval's own `hf` model would take and, as the model is loaded, ignore."""
+    known = inspect.signature(HFLM.__init__).parameters
+    for name, value in options.items():
+        if (name in known and name not in (*_INSTEAD, *_IGNORED)) or value in (None, False):
+            continue
+        way = f"give {_INSTEAD[name]} instead" if name in _INSTEAD else "leave it out"
+        raise UsageError(
+            f"headspex loads the model, not lm-eval, and does not know {name}={value}; {way}"
+        )
 
 
 def _present(device: str | None) -> str:

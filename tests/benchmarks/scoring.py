@@ -2,6 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/scoring.py --repeats 5
 
+With `--threads 2` (and OMP_NUM_THREADS=2) wall time is counted, which wants a quiet machine.
+
 The naive loop runs one mask per `run_with_hooks` on a padded batch and takes the logits of the
 whole vocabulary at every position. Each line gives (mask, question) pairs per CPU second of both,
 the median ratio of CPU times over alternated repeats, the largest difference of a log-probability,
@@ -23,13 +25,21 @@ tiny: layers 2-3, 0 shots                       640    236.5   1156.4  x4.6     
 tiny: last layer, 0 shots                     2,560    174.8   9547.3  x52.6    2.1e-05
 tiny: all layers, 5 shots                       320     47.5    340.1  x6.8     4.3e-06
 tiny: last 3 layers, 5 shots                    640    122.3   2168.7  x17.9    4.8e-06
+
+Prompts as long as MMLU's, on a machine with ten other processes:
+
+Llama: all layers, 150-700 tokens                48      1.4      7.2  x5.1     9.5e-06     59%
+Qwen2: all layers, 150-700 tokens                48      1.6      6.8  x4.6     8.6e-06
+Gemma2: all layers, 150-700 tokens               48      0.9      2.6  x3.0     1.9e-06
+GPT2: all layers, 150-700 tokens                 48      1.2      5.3  x4.7     4.8e-06
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -50,21 +60,28 @@ class Setting:
     layers: range  # whose heads are switched
     questions: Sequence[EncodedQuestion]
     masks: int
-    shared: bool  # whether anything can be computed once for several rows
+    peak: bool = False  # whether to print the share of it: nothing is shared, and it is a Llama
 
 
-def random_llama() -> Any:
-    """A bridge around 8 layers, 8 heads on 4 KV heads, width 256, vocabulary 2,048."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def random_bridge(family: str, **config: Any) -> Any:
+    """A bridge around 8 layers, 8 heads on 4 KV heads, width 256, vocabulary 2,048.
+
+    Args:
+        family: such as "Llama", as transformers names its classes.
+        config: what is different.
+    """
+    import transformers
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=2048, hidden_size=256, intermediate_size=704, num_hidden_layers=8,
-        num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=2048,
-        initializer_range=0.1,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    return bridge_from_model(model, "LlamaForCausalLM", "random").eval()
+    sizes = {
+        "vocab_size": 2048, "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 8,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 2048,
+        "initializer_range": 0.1, **config,
+    }  # fmt: skip
+    # The loop's attention, as TransformerLens loads models.
+    fields = getattr(transformers, f"{family}Config")(**sizes, attn_implementation="eager")
+    model = transformers.AutoModelForCausalLM.from_config(fields).eval().requires_grad_(False)
+    return bridge_from_model(model, type(model).__name__, "random").eval()
 
 
 def random_questions(count: int, prefix: int, low: int, high: int) -> list[EncodedQuestion]:
@@ -116,17 +133,18 @@ def fast(bridge: Any, questions: Sequence[EncodedQuestion], masks: np.ndarray) -
     return answer_log_probs(bridge, asked, rows, path="fast")
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Of this process, which has one thread."""
-    start = time.process_time()
+def seconds(work: Callable[[], object]) -> float:
+    """Of CPU time with one thread; of wall time with several, which also count as they wait."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     work()
-    return time.process_time() - start
+    return clock() - start
 
 
 def peak() -> float:
     """Floating-point operations a second of a 2048 x 2048 product."""
     a, b = torch.randn(2, 2048, 2048)
-    return 2 * 2048**3 / cpu_seconds(lambda: a @ b)
+    return 2 * 2048**3 / seconds(lambda: a @ b)
 
 
 def arithmetic(bridge: Any, questions: Sequence[EncodedQuestion]) -> float:
@@ -160,14 +178,15 @@ def compare(bridge: Any, setting: Setting, repeats: int) -> str:
     difference = np.abs(found[:2, ::step] - expected).max()
     slow, quick, peaks = [], [], []
     for _ in range(repeats):
-        slow.append(cpu_seconds(lambda: naive(bridge, some, few)) / expected[..., 0].size)
-        quick.append(cpu_seconds(lambda: fast(bridge, setting.questions, masks)) / pairs)
+        slow.append(seconds(lambda: naive(bridge, some, few)) / expected[..., 0].size)
+        quick.append(seconds(lambda: fast(bridge, setting.questions, masks)) / pairs)
         peaks.append(peak())
     ratio = statistics.median(a / b for a, b in zip(slow, quick, strict=True))
     rates = [1 / statistics.median(times) for times in (slow, quick)]
-    work = arithmetic(bridge, setting.questions) / len(setting.questions)
-    share = statistics.median(work / b / p for b, p in zip(quick, peaks, strict=True))
-    shown = "" if setting.shared else f"{share:.0%}"
+    shown = ""
+    if setting.peak:
+        work = arithmetic(bridge, setting.questions) / len(setting.questions)
+        shown = f"{statistics.median(work / b / p for b, p in zip(quick, peaks, strict=True)):.0%}"
     return (
         f"{setting.name:<44}{pairs:>7,}{rates[0]:>9.1f}{rates[1]:>9.1f}  x{ratio:<6.1f}"
         f"{difference:>9.1e}{shown:>8}"
@@ -175,50 +194,86 @@ def compare(bridge: Any, setting: Setting, repeats: int) -> str:
 
 
 def settings_of_random() -> list[Setting]:
-    """The settings that the design names, on the random model."""
+    """The settings that the design names, on the random Llama."""
     short = random_questions(24, 0, 80, 160)
     shots = random_questions(48, 700, 30, 60)
     return [
-        Setting("all layers, no prefix", range(8), short, 16, False),
-        Setting("middle layers 3-5, no prefix", range(3, 6), short, 16, True),
-        Setting("last quarter 6-7, no prefix", range(6, 8), short, 64, True),
-        Setting("all layers, prefix of 700", range(8), shots, 8, True),
-        Setting("layers 5-7, prefix of 700", range(5, 8), shots, 16, True),
+        Setting("all layers, no prefix", range(8), short, 16, peak=True),
+        Setting("middle layers 3-5, no prefix", range(3, 6), short, 16),
+        Setting("last quarter 6-7, no prefix", range(6, 8), short, 64),
+        Setting("all layers, prefix of 700", range(8), shots, 8),
+        Setting("layers 5-7, prefix of 700", range(5, 8), shots, 16),
     ]
 
 
-def settings_of_tiny(model: Any) -> list[Setting]:
+# Sizes of a family where those of `random_bridge` are not its own.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "Llama": {},
+    "Qwen2": {},
+    "Gemma2": {"head_dim": 32, "sliding_window": 256},
+    "Gemma3Text": {"head_dim": 32, "sliding_window": 256},
+    "GPT2": {"n_inner": 1024, "num_key_value_heads": None, "intermediate_size": None},
+}
+
+
+def settings_of_families() -> Iterator[tuple[Callable[[], Any], Setting]]:
+    """Prompts as long as those of MMLU, all layers; and the last tenth of a deep Llama."""
+    long = random_questions(12, 0, 150, 700)
+    for family, sizes in FAMILIES.items():
+        peak = family == "Llama"
+        setting = Setting(f"{family}: all layers, 150-700 tokens", range(8), long, 4, peak=peak)
+        yield partial(random_bridge, family, **sizes), setting
+    deep = partial(
+        random_bridge, "Llama", hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, vocab_size=49152,
+    )  # fmt: skip
+    yield deep, Setting("SmolLM2's shape: last 3 of 30 layers", range(27, 30), long[:4], 16)
+
+
+def settings_of_tiny() -> list[Setting]:
     """The same on the shipped model and task."""
-    task = load_task("mini")
+    task, tokenizer = load_task("mini"), tiny().tokenizer
     asked = task.test[::30]
 
     def encoded(shots: int) -> list[EncodedQuestion]:
-        return encode_task(task, asked, model.tokenizer, shots=shots)
+        return encode_task(task, asked, tokenizer, shots=shots)
 
     return [
-        Setting("tiny: all layers, 0 shots", range(6), encoded(0), 16, False),
-        Setting("tiny: layers 2-3, 0 shots", range(2, 4), encoded(0), 16, True),
-        Setting("tiny: last layer, 0 shots", range(5, 6), encoded(0), 64, True),
-        Setting("tiny: all layers, 5 shots", range(6), encoded(5), 8, True),
-        Setting("tiny: last 3 layers, 5 shots", range(3, 6), encoded(5), 16, True),
+        Setting("tiny: all layers, 0 shots", range(6), encoded(0), 16, peak=True),
+        Setting("tiny: layers 2-3, 0 shots", range(2, 4), encoded(0), 16),
+        Setting("tiny: last layer, 0 shots", range(5, 6), encoded(0), 64),
+        Setting("tiny: all layers, 5 shots", range(6), encoded(5), 8),
+        Setting("tiny: last 3 layers, 5 shots", range(3, 6), encoded(5), 16),
     ]
+
+
+@cache
+def tiny() -> Any:
+    """The shipped model."""
+    return load_model("tiny", device="cpu", dtype="float32")
+
+
+def table() -> Iterator[tuple[Callable[[], Any], Setting]]:
+    """Settings, each with what makes its bridge."""
+    yield from ((partial(random_bridge, "Llama"), setting) for setting in settings_of_random())
+    yield from ((lambda: tiny().bridge, setting) for setting in settings_of_tiny())
+    yield from settings_of_families()
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="settings whose name contains this")
     wanted = parser.parse_args()
-    torch.set_num_threads(1)
-    model = load_model("tiny")
-    table = [(random_llama(), setting) for setting in settings_of_random()]
-    table += [(model.bridge, setting) for setting in settings_of_tiny(model)]
-    print(f"{'pairs/CPU s':>68}")
+    torch.set_num_threads(wanted.threads)
+    clock = "CPU s" if wanted.threads == 1 else "s"
+    print(f"{'pairs/' + clock:>68}")
     print(f"{'':<44}{'pairs':>7}{'naive':>9}{'fast':>9}  {'ratio':<7}{'diff':>9}{'peak':>8}")
-    for bridge, setting in table:
+    for make, setting in table():
         if wanted.only in setting.name:
-            print(compare(bridge, setting, wanted.repeats), flush=True)
+            print(compare(make(), setting, wanted.repeats), flush=True)
 
 
 if __name__ == "__main__":
