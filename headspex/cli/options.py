@@ -80,9 +80,9 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
     add("--layers", metavar="RANGES", help="layers whose parts are switched, such as 0-2,13 "
         "(default: all)")  # fmt: skip
     add("--budget", type=int, metavar="PASSES", help="forward passes of pilot and search; one "
-        "pass is one question under one mask (default: by the number of heads)")  # fmt: skip
+        "pass is one question under one mask (default: by task and heads)")  # fmt: skip
     add("--verify-budget", type=int, metavar="PASSES", help="forward passes of fresh "
-        "masks and held-out curves (default: by the number of heads)")  # fmt: skip
+        "masks and held-out curves (default: by task and heads)")  # fmt: skip
     add("--questions-per-mask", type=number_or("auto", "all", number=int), metavar="auto|all|K",
         default=Settings.questions_per_mask, help="questions asked of each mask; auto: by a pilot "
         "and the cost of starting a mask (default: %(default)s)")  # fmt: skip
