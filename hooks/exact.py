@@ -60,7 +60,7 @@ def _linear(
     """As `functional.linear`; that of a vocabulary would not fit beside the model."""
     size = max(1, _CONVERTED // weight.shape[1])
     rows = rows.double()
-    found = torch.cat([rows @ part.double().mT for part in weight.split(size)], dim=-1)
+    found = torch.cat([rows @ part.double().mT for part in torch.split(weight, size)], dim=-1)
     return found if bias is None else found + bias.double()
 
 

@@ -54,7 +54,7 @@ def write_checkpoint(folder: Path, size: str) -> int:
         model = LlamaForCausalLM(config)
     model.tie_weights()
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    total = sum(2 * weight.numel() for weight in model.parameters())
+    total = int(sum(2 * weight.numel() for weight in model.parameters()))
     index: dict[str, str] = {}
     torch.manual_seed(0)
     drawn = torch.empty(2**20, dtype=torch.bfloat16).normal_(std=0.02)

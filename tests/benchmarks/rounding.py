@@ -100,7 +100,7 @@ def table(model: Any) -> None:
         for keep in KEEPS:
             mask = rng.random((model.n_layers, model.n_heads + 1)) < keep
             exact = truth(bridge, asked, mask)
-            how = {"keep_masks": mask[:, :-1], "keep_mlps": mask[:, -1]}
+            how: dict[str, Any] = {"keep_masks": mask[:, :-1], "keep_mlps": mask[:, -1]}
             found = [
                 answer_log_probs(model, asked, path="fast", **how),
                 answer_log_probs(model, asked, path="bridge", **how),

@@ -223,11 +223,9 @@ def settings_of_families() -> Iterator[tuple[Callable[[], Any], Setting]]:
         peak = family == "Llama"
         setting = Setting(f"{family}: all layers, 150-700 tokens", range(8), long, 4, peak=peak)
         yield partial(random_bridge, family, **sizes), setting
-    deep = partial(
-        random_bridge, "Llama", hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
-        num_attention_heads=9, num_key_value_heads=3, vocab_size=49152,
-    )  # fmt: skip
-    yield deep, Setting("SmolLM2's shape: last 3 of 30 layers", range(27, 30), long[:4], 16)
+    short = random_questions(12, 0, 80, 160)
+    deep = Setting("30 layers: last 3, 80-160 tokens", range(27, 30), short, 16)
+    yield partial(random_bridge, "Llama", num_hidden_layers=30), deep
 
 
 def settings_of_tiny() -> list[Setting]:
