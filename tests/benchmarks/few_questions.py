@@ -52,7 +52,9 @@ def bank(masks: int, questions: int, file: Path | None) -> tuple[np.ndarray, np.
 
 def predicted(seed: int, passes: int, masks: np.ndarray) -> np.ndarray:
     """What the spectrum of a search of so many passes says of the masks."""
-    study = Study("tiny", "mini", seed=seed, budget=passes, keep=KEEP, questions_per_mask=2)
+    study = Study(
+        "tiny", "mini", seed=seed, budget=passes, keep=KEEP, questions_per_mask=2, threads=1
+    )
     sample = draw_sample(study.plan, spend(study.plan, KEEP, 2), seed=seed)
     with (
         tempfile.TemporaryDirectory() as folder,
