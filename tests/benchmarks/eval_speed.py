@@ -7,6 +7,8 @@ thread, from weights that are in memory: lm-eval by its `hf` model as it comes (
 batch size 1), headspex in lm-eval's order (batch size 1, eager attention, equal to lm-eval's with
 eager attention to the last bit), and headspex by the fast path (`--fast`), which is first compared
 with the bridge once, outside the clock. Rounds alternate; printed are medians.
+
+Not yet run to its end: it has no figures.
 """
 
 import argparse
