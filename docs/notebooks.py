@@ -87,7 +87,18 @@ def execute(made: nbformat.NotebookNode, folder: Path) -> None:
     made.metadata.pop("language_info", None)  # which Python it was
     for cell in made.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = _joined([out for out in cell.outputs if out.get("name") != "stderr"])
+
+
+def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """A shell's output comes in pieces that break at any letter: one piece of each stretch."""
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if joined and "text" in output and "text" in joined[-1]:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def main() -> None:
