@@ -94,11 +94,11 @@ def _numbers(
     """How many sets of each size are drawn; every size has its expected number, up to one set."""
     sizes = np.arange(1, n_players // 2 + 1)
     weights = 1 / np.sqrt(sizes * (n_players - sizes)) / np.where(2 * sizes == n_players, 2, 1)
-    most, share, full = np.array(room, dtype=np.float64), np.zeros(len(sizes)), False
-    while not full:  # what complete sizes leave over goes to the others
-        open_ = share < most
-        share[open_] = (count - share[~open_].sum()) * weights[open_] / weights[open_].sum()
-        full = bool((share <= most).all())
+    most, share = np.array(room, dtype=np.float64), np.zeros(len(sizes))
+    while (free := share < most).any():  # what complete sizes leave over goes to the others
+        share[free] = (count - share[~free].sum()) * weights[free] / weights[free].sum()
+        if (share <= most).all():
+            break
         share = np.minimum(share, most)
     ends = np.concatenate([[0.0], np.cumsum(share)])
     ends[-1] = round(ends[-1])
