@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.methods.kernel import learn_relevances, product_kernel
+from headspex.engine.methods.odd_kernel import learn_pair_relevances, odd_fit
+from headspex.engine.observations import observe
+from headspex.engine.pair_design import PAIRED_FROM, n_sets, shapley_masks
 from headspex.engine.search import all_masks
-from headspex.engine.shapley import PAIRED_FROM, shapley_masks, shapley_values
+from headspex.engine.shapley import Correction, corrected, shapley_values
 from headspex.errors import UsageError
 
 
@@ -59,14 +63,30 @@ def test_players_are_on_together_as_often_as_apart_in_the_first_pairs() -> None:
     assert np.array_equal(signs.T @ signs, 16 * np.eye(16))
 
 
-def test_later_pairs_see_all_players_alike_and_small_sets_often() -> None:
-    first = shapley_masks(40, 400)[41:200]
-    small = np.where(first.sum(axis=1, keepdims=True) > 20, ~first, first)
-    seen = small.sum(axis=0)
-    # Sets that repeat others were dropped; drawn at random, players would differ by some 20.
-    assert seen.max() - seen.min() <= 10
-    # Of sizes drawn evenly, a quarter would be 5 or less.
-    assert (small.sum(axis=1) <= 5).mean() > 0.4
+def test_every_size_gets_its_share_of_pairs_until_it_has_no_more_sets() -> None:
+    masks = shapley_masks(40, 2000)
+    first = masks[41:1000]  # behind all players and the orthogonal pairs
+    sizes = first.sum(axis=1)
+    assert sizes.max() == 20
+    counts = np.bincount(sizes)[1:]
+    assert counts[0] == n_sets(40, 1) == 40  # all of them
+    expected = 1 / np.sqrt(np.arange(2, 21) * np.arange(38, 19, -1))
+    expected[-1] /= 2  # a half and its opposite are one pair
+    assert np.abs(counts[1:] - (len(first) - 40) * expected / expected.sum()).max() <= 1
+
+
+@pytest.mark.parametrize("players", [4, 5, 6])
+def test_a_budget_of_all_masks_gives_each_once(players: int) -> None:
+    masks = shapley_masks(players, 2**players)
+    assert len(np.unique(masks, axis=0)) == len(masks) == 2**players
+
+
+def test_given_its_size_each_set_is_as_likely_as_another() -> None:
+    masks = np.concatenate([shapley_masks(6, 24, seed=seed) for seed in range(600)])
+    pairs, counts = np.unique(masks[masks.sum(axis=1) == 2], axis=0, return_counts=True)
+    assert len(pairs) == 15
+    # Poisson counts would have this standard deviation.
+    assert np.abs(counts / counts.mean() - 1).max() < 4 / np.sqrt(counts.mean())
 
 
 def test_few_masks_walk_from_one_player_to_all_but_one() -> None:
@@ -108,6 +128,128 @@ def test_interactions_of_pairs_do_not_blur_the_values() -> None:
         lambda m: np.einsum("mi,ij,mj->m", m * 1.0, pairs, m * 1.0), n, budget=110
     )
     assert np.square(found.values - truth).sum() < 0.02 * np.square(truth).sum()
+
+
+def rough(masks: np.ndarray) -> np.ndarray:
+    """Eight players; a game of all orders, which no fit of few terms describes."""
+    table = np.random.default_rng(5).normal(size=2**8)
+    return np.asarray(table[masks @ (1 << np.arange(8))] + masks @ np.arange(8))
+
+
+def of_seeds(budget: int, seeds: int) -> list[Correction]:
+    found = []
+    for seed in range(seeds):
+        masks = shapley_masks(8, budget, seed=seed)
+        found.append(corrected(observe(masks, rough(masks)), seed))
+    return found
+
+
+def test_the_corrected_estimate_has_no_bias_and_a_known_variance() -> None:
+    truth = shapley_values(rough, 8, budget=256)
+    assert truth.exact
+    runs = of_seeds(100, 100)
+    found = np.array([run.unbiased for run in runs])
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(runs))
+    assert np.abs((found.mean(axis=0) - truth.values) / error).max() < 3.5
+    variance = np.mean([run.variances.sum() for run in runs])
+    assert 0.75 < variance / np.square(found - truth.values).sum(axis=1).mean() < 1.5
+
+
+def test_more_masks_take_the_bias_of_the_fit_away() -> None:
+    truth = shapley_values(rough, 8, budget=256).values
+    few, many = (
+        np.mean([np.square(run.values - truth).sum() for run in of_seeds(budget, 12)])
+        for budget in (120, 240)
+    )
+    assert many < few / 3
+
+
+def test_all_pairs_give_exact_values_without_their_table() -> None:
+    masks = shapley_masks(8, 256)
+    found = corrected(observe(masks, rough(masks)), 0)
+    truth = shapley_values(rough, 8, budget=256).values
+    assert np.allclose(found.values, truth, atol=1e-12)
+    assert not found.variances.any()
+
+
+def test_nineteen_of_twenty_intervals_hold_the_value() -> None:
+    rng = np.random.default_rng(6)
+    covered = []
+    for seed in range(15):
+        inner, outer = rng.normal(size=(10, 8)), rng.normal(size=8)
+
+        def value(masks: np.ndarray, inner: Any = inner, outer: Any = outer) -> np.ndarray:
+            return np.asarray(np.tanh(masks @ inner) @ outer)
+
+        truth = shapley_values(value, 10, budget=1024).values
+        found = shapley_values(value, 10, budget=90, seed=seed)
+        assert np.allclose(found.high - found.values, found.values - found.low)
+        covered.append((found.low <= truth) & (truth <= found.high))
+    assert 0.9 < np.mean(covered) < 0.99
+
+
+def test_too_few_masks_to_tell_have_infinite_intervals() -> None:
+    found = shapley_values(lambda m: m @ np.arange(12.0), 12, budget=12)
+    assert np.isposinf(found.standard_errors).all()
+    assert np.isneginf(found.low).all()
+    assert np.isposinf(found.high).all()
+
+
+def test_the_spectrum_is_of_the_same_function() -> None:
+    table = np.random.default_rng(3).normal(size=20)
+    found = shapley_values(lambda m: m @ table, 20, budget=100)
+    spectrum = found.spectrum.interactions("shapley", order=1)
+    assert np.allclose([spectrum[i,] for i in range(20)], table, atol=0.05)
+
+
+def signed(n: int, pairs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signs of pairs, all players first, and the odd and even part of a game."""
+    masks = shapley_masks(n, 2 * pairs)
+    values = np.sin(masks @ np.random.default_rng(1).normal(size=n)) + masks[:, 0]
+    first, second = values[:pairs], values[pairs:]
+    return np.where(masks[:pairs], 1.0, -1.0), (first - second) / 2, (first + second) / 2
+
+
+def test_the_shapley_values_of_the_fit_are_those_of_its_table() -> None:
+    signs, odd, even = signed(6, 14)
+    relevances = learn_pair_relevances(signs, odd, even)
+    found = odd_fit(signs, odd, relevances)
+    # The posterior mean at every mask, from the kernel of all pairs and both of their masks.
+    everything = np.concatenate([signs > 0, signs < 0, all_masks(6)])
+    kernel = relevances.scale * product_kernel(
+        everything, relevances.players, np.full(6, 0.5), np.float64
+    )
+    m = 2 * len(signs)
+    noise = np.full(m, relevances.noise)
+    noise[[0, len(signs)]] *= 1e-6
+    values = np.concatenate([odd, -odd])  # without an even part, which has no Shapley values
+    table = kernel[m:, :m] @ np.linalg.solve(kernel[:m, :m] + np.diag(noise), values)
+    assert np.allclose(found.shapley, by_permutations(table, 6), atol=1e-6)
+    assert np.allclose(found.residual, odd - table[(signs > 0) @ (1 << np.arange(6))], atol=1e-6)
+
+
+def test_leaving_out_a_pair_in_closed_form_is_the_fit_to_the_others() -> None:
+    signs, odd, even = signed(7, 16)
+    relevances = learn_pair_relevances(signs, odd, even)
+    whole = odd_fit(signs, odd, relevances)
+    rest = np.delete(np.arange(16), 5)
+    without = odd_fit(signs[rest], odd[rest], relevances)
+    assert np.allclose(whole.shapley - whole.influence[:, 5] * whole.left[5], without.shapley)
+    assert np.allclose(
+        (whole.residual - whole.leverage[:, 5] * whole.left[5])[rest], without.residual
+    )
+
+
+def test_pairs_have_the_relevances_of_their_masks() -> None:
+    masks = shapley_masks(8, 80)
+    values = masks[:, 0] * 2.0 + masks[:, 1] * masks[:, 2] + np.sin(masks @ np.arange(8.0))
+    first, second = values[:40], values[40:]
+    pairs = learn_pair_relevances(
+        np.where(masks[:40], 1.0, -1.0), (first - second) / 2, (first + second) / 2
+    )
+    alone = learn_relevances(observe(masks, values), prior_precision=0.3)
+    assert np.allclose(pairs.players, alone.players, atol=0.02)
+    assert pairs.scale == pytest.approx(alone.scale, rel=0.1)
 
 
 def test_a_constant_function_has_no_shapley_values() -> None:
