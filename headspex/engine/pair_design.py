@@ -102,7 +102,8 @@ def _numbers(
         share = np.minimum(share, most)
     ends = np.concatenate([[0.0], np.cumsum(share)])
     ends[-1] = round(ends[-1])
-    return np.diff(np.floor(ends + rng.random() * (ends % 1 > 0) + 1e-9)).astype(np.int64)
+    whole = np.floor(ends + rng.random() * (ends % 1 > 0) + 1e-9).astype(np.int64)
+    return np.asarray(np.diff(whole))
 
 
 def _others(known: Sets, size: int, number: int, rng: np.random.Generator) -> Sets:
