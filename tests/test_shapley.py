@@ -147,12 +147,12 @@ def of_seeds(budget: int, seeds: int) -> list[Correction]:
 def test_the_corrected_estimate_has_no_bias_and_a_known_variance() -> None:
     truth = shapley_values(rough, 8, budget=256)
     assert truth.exact
-    runs = of_seeds(100, 32)
+    runs = of_seeds(100, 64)
     found = np.array([run.unbiased for run in runs])
     error = found.std(axis=0, ddof=1) / np.sqrt(len(runs))
-    assert np.abs((found.mean(axis=0) - truth.values) / error).max() < 4
+    assert np.abs((found.mean(axis=0) - truth.values) / error).max() < 3.5
     variance = np.mean([run.variances.sum() for run in runs])
-    assert 0.6 < variance / np.square(found - truth.values).sum(axis=1).mean() < 1.5
+    assert 0.75 < variance / np.square(found - truth.values).sum(axis=1).mean() < 1.35
 
 
 def test_more_masks_take_the_bias_of_the_fit_away() -> None:
@@ -175,7 +175,7 @@ def test_all_pairs_give_exact_values_without_their_table() -> None:
 def test_nineteen_of_twenty_intervals_hold_the_value() -> None:
     rng = np.random.default_rng(6)
     covered = []
-    for seed in range(8):
+    for seed in range(60):
         inner, outer = rng.normal(size=(10, 8)), rng.normal(size=8)
 
         def value(masks: np.ndarray, inner: Any = inner, outer: Any = outer) -> np.ndarray:
@@ -185,7 +185,7 @@ def test_nineteen_of_twenty_intervals_hold_the_value() -> None:
         found = shapley_values(value, 10, budget=90, seed=seed)
         assert np.allclose(found.high - found.values, found.values - found.low)
         covered.append((found.low <= truth) & (truth <= found.high))
-    assert 0.88 < np.mean(covered) <= 1
+    assert 0.93 < np.mean(covered) < 0.98
 
 
 def test_too_few_masks_to_tell_have_infinite_intervals() -> None:
