@@ -41,11 +41,7 @@ def test_a_notebook_runs_every_block_of_its_guide_in_order(name: str) -> None:
             assert text.strip() in code, "make notebooks"  # `in` goes on from the last one found
 
 
-# To be executed once, by `make notebooks`, on a machine with SmolLM2's weights and some minutes.
-NOT_EXECUTED = pytest.mark.xfail(strict=True, reason="smollm2.ipynb was not executed yet")
-
-
-@pytest.mark.parametrize("name", ["heads.ipynb", pytest.param("smollm2.ipynb", marks=NOT_EXECUTED)])
+@pytest.mark.parametrize("name", GUIDES)
 def test_a_notebook_shows_what_its_cells_gave(name: str) -> None:
     outputs = [output for cell in _cells(name) for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]
