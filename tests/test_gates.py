@@ -58,6 +58,7 @@ def test_long_gradients_are_shortened_and_others_left() -> None:
     rows = np.array([[3.0, 4.0], [0.3, -0.4], [0.0, 0.0]])
     np.testing.assert_allclose(clipped(rows, 1.0), [[0.6, 0.8], [0.3, -0.4], [0.0, 0.0]])
     assert not clipped(rows, 0.0).any()
+    np.testing.assert_array_equal(clipped(rows, 1e300), rows)  # whatever the unit of the score
 
 
 @given(st.integers(4, 400), st.integers(10, 300))

@@ -91,7 +91,7 @@ def clipped(
     one and would decide the step.
     """
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows * np.minimum(1.0, limit / np.maximum(norms, np.finfo(np.float64).tiny)))
+    return np.asarray(rows * np.divide(limit, norms, out=np.ones_like(norms), where=norms > limit))
 
 
 def targets(n_players: int, steps: int) -> list[float]:
