@@ -1,17 +1,15 @@
 """The documentation: links lead somewhere, each page is in the site, tables are the code's."""
 
 import csv
-import importlib.util
 import re
 import shlex
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from pages import DOCS, ROOT, blocks, commands
+from pages import DOCS, ROOT, blocks, commands, script
 
 from headspex.cli.main import build_parser
 
@@ -110,18 +108,9 @@ def test_the_reference_has_every_public_name(package: str) -> None:
     assert {name for name in import_module(package).__all__ if not name.isupper()} <= named
 
 
-def _catalogue() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("catalogue", DOCS / "catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("page", ["models.md", "tasks.md"])
 def test_a_table_of_names_is_what_the_command_prints(page: str) -> None:
-    made = _catalogue().PAGES[page]()
+    made = script("catalogue.py").PAGES[page]()
     assert made == (DOCS / page).read_text(encoding="utf-8"), "python docs/catalogue.py"
 
 
@@ -152,9 +141,9 @@ def test_the_table_of_the_real_model_is_that_of_its_run() -> None:
 
 
 def test_no_page_names_a_place_on_a_machine() -> None:
-    for name in NAMES:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        assert not re.search(r"(?<![\w.])/(?:tmp|work|home|root|opt)/", text), name
+    for path in (*LINKED, *DOCS.rglob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.])/(?:tmp|work|home|root|opt)/", text), path
 
 
 def test_blocks_have_a_language() -> None:
