@@ -51,7 +51,7 @@ def objective_of(task: Task, *, metric: str, wanted: str | None) -> Objective:
         wanted: "best" or "match"; None: "match" for paired prompts and for KL divergence, where a
             higher score is not better, else "best".
     """
-    paired = task.kind.objective == "match"
+    paired = task.kind.paired
     name = wanted or ("match" if paired or metric == KL else "best")
     aim = task.kind.closeness if name == "match" else metric
     judged_in = task.kind.closeness if name == "match" else task.metric

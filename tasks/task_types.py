@@ -72,3 +72,8 @@ class TaskType:
     fingerprint: str = ""
     more: str = "questions or subjects"
     summary: Callable[[Sequence[Question], Values], dict[str, Any]] | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether its questions are pairs of prompts."""
+        return self.objective == "match"

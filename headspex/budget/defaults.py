@@ -1,9 +1,9 @@
 """The budgets of a run that names none.
 
-An answer that is right or wrong says little of its mask, a log-probability much: a spectrum of
-`mini` takes tens of thousands of answers, one of logit differences a few passes a head. The
-first result should take minutes, so budgets stop growing at some number of heads; more passes are
-asked for by `--budget`, `--verify-budget` and `--minutes`.
+A right or wrong answer says little about its mask, and a log-probability much: a spectrum of `mini`
+takes tens of thousands of answers, one of logit differences a few passes a head. A first result
+should take minutes, so the budget for answers stops growing at 48 heads; `--budget`,
+`--verify-budget` and `--minutes` ask for more.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Defaults:
 
 
 # R² on fresh masks of `mini`, by the shipped model's 48 heads, is then above .9; a quarter of a
-# run's passes verify. No more than 48 heads take.
+# run's passes verify. Models with more heads take no more.
 ANSWERS = Defaults(Passes(1_376, most=66_048), Passes(568, most=27_264), keep=0.6, per_mask=2)
-# SmolLM2-135M's 270 heads on indirect objects: R² was .44 from 1,000 passes, .60 from 2,000 and .67
-# from 4,000. With 60 % of the heads most masks break the model, with 80 % some do.
+# SmolLM2-135M's 270 heads on indirect objects: R² of 0.1 was .44 from 1,000 passes, .60 from 2,000
+# and .67 from 4,000. With 60 % of the heads most masks break the model, with 80 % some do.
 PAIRS = Defaults(Passes(8, least=2_400), Passes(12, least=3_240), keep=0.8, per_mask=1)
 # Stories260k's 40 heads: R² was .95 from 365 passes; the walk takes a quarter of the search's.
 TEXTS = Defaults(Passes(30, least=8_192), Passes(12, least=3_277), keep=0.6, per_mask=2)
@@ -55,6 +55,6 @@ TEXTS = Defaults(Passes(30, least=8_192), Passes(12, least=3_277), keep=0.6, per
 
 def defaults_of(task: Task) -> Defaults:
     """The defaults for a task; a metric of one's own is taken to say as little as an answer."""
-    if task.kind.objective == "match":
+    if task.kind.paired:
         return PAIRS
     return TEXTS if task.kind.sloped else ANSWERS

@@ -24,7 +24,6 @@ def refined_by(task: Task, aim: str, *, rescale: bool) -> str:
     """
     if rescale or not task.has_gradient(aim):
         return VALUES
-    paired = task.kind.objective == "match"
-    if paired or aim in DISTANCES or task.kind.closeness == DISTANCE:
+    if task.kind.paired or aim in DISTANCES or task.kind.closeness == DISTANCE:
         return GATES
     return SLOPES if task.kind.sloped else VALUES

@@ -12,9 +12,10 @@ Masks come in pairs of opposites (`headspex.engine.pair_design`). Two estimates 
 
   where sizes weigh 1 / (s (n - s)), as in KernelSHAP. That of the fit is known; what the fit leaves
   over is estimated from the pairs. The fit that predicts a pair has not seen it (relevances from
-  the other folds, then all pairs but this one), hence there is no bias whatever the fit is. Sets
-  are drawn without replacement: those drawn count for themselves, and what is left of a pair stands
-  for the sets of its size that were not drawn. Once all are drawn the estimate is exact.
+  the other folds, then all pairs but this one), so once every size has pairs there is no bias,
+  whatever the fit is. Sets are drawn without replacement: those drawn count for themselves, and
+  what is left of a pair stands for the sets of its size that were not drawn. Once all are drawn
+  the estimate is exact.
 
 The squares of what is left of each pair give the variance V of the corrected estimate. If D is its
 difference to the fit, |D|^2 estimates V plus the squared bias of the fit, so the share

@@ -315,7 +315,7 @@ def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
     """Whether the whole model is not shown to beat guessing; warns before the search."""
     own, chance = task.metric, task.chance
     whole = np.ones((1, len(judge.players)), dtype=bool)
-    if task.kind.objective == "match":
+    if task.kind.paired:
         _say_if_hardly_done(judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model"))
     if chance is None:
         return False
