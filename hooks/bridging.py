@@ -6,6 +6,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.hooks.hook_check import check_hooks
+from headspex.hooks.load_in import keep_codes
 from headspex.support.notice import first_line
 
 ENCODERS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForPreTraining",
@@ -66,6 +67,7 @@ def bridge_from_model(model: Any, architecture: str, name: str) -> Any:
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
     model.set_attn_implementation("eager")
+    keep_codes(model)
     try:
         bridge = build_bridge_from_module(
             model, architecture, hf_config=copy.deepcopy(model.config), model_name=name

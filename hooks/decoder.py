@@ -95,7 +95,7 @@ class Decoder:
     def embedded(self, tokens: Int[Tensor, "states pos"], start: int = 0) -> States:
         """The residual stream before the first layer, for tokens from position `start` on."""
         positions = torch.arange(start, start + tokens.shape[1])[None]
-        self._run(input_ids=tokens.to(self.device), position_ids=positions.to(self.device))
+        self._record(input_ids=tokens.to(self.device), position_ids=positions.to(self.device))
         found: States = self._recorders[0].x
         return found
 
@@ -179,8 +179,17 @@ class Decoder:
         """What the model gives each layer at these positions, besides the residual stream."""
         home = self.device
         given = torch.zeros(*positions.shape, self._width, dtype=self._model.dtype, device=home)
-        self._run(inputs_embeds=given, position_ids=positions.to(home))
+        self._record(inputs_embeds=given, position_ids=positions.to(home))
         return [recorder.arguments for recorder in self._recorders]
+
+    def _record(self, **inputs: Tensor) -> None:
+        """Let recorders take what layers would get, and stop: logits at all positions cost much."""
+        self._recorders[-1].stop = True
+        try:
+            with suppress(AllRecordedError):
+                self._run(**inputs)
+        finally:
+            self._recorders[-1].stop = False
 
     def _run(self, given: States | None = None, **inputs: Tensor) -> Any:
         """The model's output with recorders for layers; the last one returns `given`."""
@@ -192,8 +201,12 @@ class Decoder:
             self._recorders[-1].given = None
 
 
+class AllRecordedError(Exception):
+    """Ends a forward pass once the last recorder has its input."""
+
+
 class _Recorder(nn.Module):
-    """Stands in for a layer: records its input, and returns it or a given state."""
+    """Stands in for a layer: records its input, and returns it or a given state, or stops."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -201,9 +214,12 @@ class _Recorder(nn.Module):
         self.x: Any = None
         self.arguments: Arguments = ((), {})
         self.given: Tensor | None = None
+        self.stop = False
 
     def forward(self, x: Tensor, *args: Any, **named: Any) -> Tensor:
         self.x, self.arguments = x, (args, named)
+        if self.stop:
+            raise AllRecordedError
         return x if self.given is None else self.given
 
 

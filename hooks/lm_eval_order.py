@@ -62,8 +62,7 @@ def harness_log_probs(
         for start in range(0, len(inputs), batch_size):
             batch = inputs[start : start + batch_size]
             tokens = pad_sequence([torch.tensor(one.tokens[-n_ctx:]) for one in batch], True)
-            tables = torch.log_softmax(bridge(tokens.to(device)), dim=-1)
-            for one, table in zip(batch, tables, strict=True):
+            for one, logits in zip(batch, bridge(tokens.to(device)), strict=True):
                 end = min(len(one.tokens), n_ctx)
                 for answer in one.answers:
                     if len(answer.tokens) > end:
@@ -71,7 +70,7 @@ def harness_log_probs(
                             f"an answer of {len(answer.tokens)} tokens is longer than the model's "
                             f"context of {n_ctx}; shorten it"
                         )
-                    own = table[end - len(answer.tokens) : end]
+                    own = torch.log_softmax(logits[end - len(answer.tokens) : end], dim=-1)
                     targets = torch.tensor(answer.tokens, device=own.device)
                     value = own.gather(1, targets[:, None]).sum()
                     result[answer.row, answer.choice] = float(value)

@@ -93,6 +93,18 @@ def is_quantised(model: nn.Module) -> bool:
     return not all(weight.is_floating_point() for weight in model.parameters())
 
 
+def keep_codes(model: nn.Module) -> None:
+    """Let 4-bit layers on a CPU decode their codes, on every CPU.
+
+    Where a CPU has AVX-512 BF16, bitsandbytes rewrites the codes of a layer at its first call, for a
+    faster product in bfloat16: scores would depend on the CPU, and `plain_weight` and gradients
+    would read codes of another layout.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def plain_weight(module: Any) -> Tensor:
     """A module's weight, from its codes if it is quantised."""
     weight: Tensor = module.weight

@@ -102,9 +102,9 @@ def load_model(
         model: "tiny" (ships with headspex), an alias (see `ALIASES`), a Hub name (org/name), a
             local folder, a GGUF file or a folder that holds one, a PEFT adapter's folder (its base
             with the adapter merged), a transformers model (which the bridge then edits in place),
-            a peft.PeftModel (merged in place first), or a TransformerBridge. No code from a
-            repository is run.
-        tokenizer: for objects; a bridge may bring its own.
+            a peft.PeftModel (merged in place first), a TransformerBridge, or what this function
+            returned before. No code from a repository is run.
+        tokenizer: for objects; a bridge may bring its own, and a loaded model has one.
         revision: branch, tag or commit of a Hub repository.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto" takes the first of cuda, mps and cpu that
             the machine has. Objects stay where they are; another device is refused.
@@ -124,9 +124,13 @@ def load_model(
             that headspex knows; or it does not fit the GPUs, or cannot be quantised; or an object
             is to be another one than it is.
     """
+    asked: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype}
+    if isinstance(model, LoadedModel):
+        asked |= {"tokenizer": tokenizer, "adapter": adapter}
+        _refuse_changes(model, {**asked, "max_memory": max_memory, "load_in": load_in})
+        return model
     if not isinstance(model, str | os.PathLike):
         found = _from_object(model, tokenizer, adapter)
-        asked = {"revision": revision, "device": device, "dtype": dtype}
         _refuse_changes(found, {**asked, "max_memory": max_memory, "load_in": load_in})
         return found
     chosen_device = choose_device(device)
@@ -204,7 +208,7 @@ def _from_object(model: Any, tokenizer: Any, adapter: str | os.PathLike[str] | N
     return _loaded(bridge, tokenizer, architecture, adapter=folder)
 
 
-def _refuse_changes(found: LoadedModel, asked: Mapping[str, str | None]) -> None:
+def _refuse_changes(found: LoadedModel, asked: Mapping[str, Any]) -> None:
     """Refuse what an object's loading has decided already, where something else was asked for."""
     own = {"device": found.device, "dtype": found.dtype}
     for name, value in asked.items():

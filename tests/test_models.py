@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import headspex
 from headspex.errors import UsageError
 from headspex.hooks import ALIASES, load_model
 from headspex.hooks.sources import find_source
@@ -276,3 +277,11 @@ def test_what_an_object_is_not_is_refused(asked: dict[str, str], llama_bridge: A
         load_model(llama_bridge, tokenizer=build_tokenizer(), **asked)
     loaded = load_model(llama_bridge, tokenizer=build_tokenizer(), device="cpu", dtype="float32")
     assert loaded.bridge is llama_bridge
+
+
+def test_a_loaded_model_is_taken_as_it_is() -> None:
+    tiny = load_model("tiny")
+    assert load_model(tiny) is tiny
+    assert headspex.Study(tiny, "mini").model is tiny
+    with pytest.raises(UsageError, match="stays as it is, but adapter is elsewhere"):
+        load_model(tiny, adapter="elsewhere")

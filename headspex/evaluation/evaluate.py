@@ -152,7 +152,7 @@ def evaluation(
     # lm-eval has neither prompts with a metric, nor divergences, nor corrupted prompts.
     beyond = are_prompts(encoded) or any(one.kl or one.corrupted for one in encoded)
     if batch_size is None or beyond or ablation == "mean-position":
-        with progress(len(encoded), "questions") as tell:
+        with progress(len(encoded), "questions", unit="questions") as tell:
             values = measure(
                 prepare(model, encoded),
                 encoded,
@@ -162,7 +162,8 @@ def evaluation(
                 **how,
             )
     else:
-        with progress(sum(len(one.continuations) for one in encoded), "answers") as tell:
+        answers = sum(len(one.continuations) for one in encoded)
+        with progress(answers, "answers", unit="answers") as tell:
             values = harness_log_probs(
                 model,
                 encoded,

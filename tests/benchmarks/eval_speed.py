@@ -1,14 +1,12 @@
 """`headspex eval` against lm-eval's own run, on questions of MMLU: CPU seconds, side by side.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/eval_speed.py MODEL --mmlu DATA
+    OMP_NUM_THREADS=1 python tests/benchmarks/eval_speed.py MODEL --mmlu DATA --shots 5
 
 MODEL is a folder or a GGUF file, DATA holds MMLU's CSV files. All score the same questions with one
 thread, from weights that are in memory: lm-eval by its `hf` model as it comes (fused attention,
 batch size 1), headspex in lm-eval's order (batch size 1, eager attention, equal to lm-eval's with
 eager attention to the last bit), and headspex by the fast path (`--fast`), which is first compared
 with the bridge once, outside the clock. Rounds alternate; printed are medians.
-
-Not yet run to its end: it has no figures.
 """
 
 import argparse
@@ -41,6 +39,7 @@ def main() -> None:
     parser.add_argument("--mmlu", type=Path, required=True, metavar="DATA")
     parser.add_argument("--subject", default="astronomy")
     parser.add_argument("--questions", type=int, default=40)
+    parser.add_argument("--shots", type=int, default=5, help="answered questions before each")
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -54,14 +53,18 @@ def main() -> None:
         write_mmlu(folder, wanted.mmlu.resolve(), [wanted.subject], wanted.questions)
         study = headspex.Study(
             load_model(wanted.model, device="cpu", dtype="float32"), "mmlu",
-            data_dir=str(folder / "cais/mmlu"), subjects=(wanted.subject,), threads=1,
+            data_dir=str(folder / "cais/mmlu"), subjects=(wanted.subject,), shots=wanted.shots,
+            threads=1,
         )  # fmt: skip
         plain = _stock(study.model)
         lm = HFLM(plain, tokenizer=study.model.tokenizer, batch_size=1)
         questions = study.questions_of("test")
 
+        def harness_run() -> Any:
+            return lm_eval_run(folder, [task], lm, num_fewshot=wanted.shots, verbosity="ERROR")
+
         def harness() -> Any:
-            return np.array(log_likelihoods(lm_eval_run(folder, [task], lm), [task]))
+            return np.array(log_likelihoods(harness_run(), [task]))
 
         def own(batch_size: int | None) -> Any:
             return evaluation(study, questions, batch_size=batch_size).values
@@ -74,7 +77,7 @@ def main() -> None:
             "headspex eval": lambda: own(1),
             "headspex eval --fast": lambda: own(None),
         }
-        _report(ways, wanted.rounds, len(questions))
+        _report(ways, wanted.rounds, len(questions), wanted.shots)
 
 
 def _stock(model: Any) -> Any:
@@ -86,7 +89,7 @@ def _stock(model: Any) -> Any:
     return plain
 
 
-def _report(ways: dict[str, Callable[[], Any]], rounds: int, count: int) -> None:
+def _report(ways: dict[str, Callable[[], Any]], rounds: int, count: int, shots: int) -> None:
     found: dict[str, Any] = {}
     took: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -95,7 +98,7 @@ def _report(ways: dict[str, Callable[[], Any]], rounds: int, count: int) -> None
             found[name] = way()
             took[name].append(time.process_time() - begin)
     first, *_ = ways
-    print(f"{count} questions of MMLU, CPU seconds, median of {rounds}")
+    print(f"{count} questions of MMLU, {shots} shots, CPU seconds, median of {rounds}")
     for name, times in took.items():
         ratio = statistics.median(a / b for a, b in zip(took[first], times, strict=True))
         apart = np.abs(found[name] - found[first]).max()
