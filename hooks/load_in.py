@@ -1,6 +1,7 @@
 """Weights quantised while they are loaded, by bitsandbytes: a search in less memory."""
 
 import logging
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -96,11 +97,12 @@ def is_quantised(model: nn.Module) -> bool:
 def keep_codes(model: nn.Module) -> None:
     """Let 4-bit layers on a CPU decode their codes, on every CPU.
 
-    Where a CPU has AVX-512 BF16, bitsandbytes rewrites the codes of a layer at its first call, for a
-    faster product in bfloat16: scores would depend on the CPU, and `plain_weight` and gradients
+    Where a CPU has AVX-512 BF16, bitsandbytes rewrites the codes of a layer at its first call, for
+    a faster product in bfloat16: scores would depend on the CPU, and `plain_weight` and gradients
     would read codes of another layout.
     """
-    for module in model.modules():
+    modules: Iterable[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
 
