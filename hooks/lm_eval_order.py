@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import UsageError, argument
 from headspex.hooks.ablation import ablated
+from headspex.hooks.offload import devices_of, is_offloaded
+from headspex.hooks.plain import has_hooks
+from headspex.hooks.stock import Stock
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -58,11 +62,13 @@ def harness_log_probs(
     width = max((question.width for question in encoded), default=0)
     result = np.full((len(encoded), width), -np.inf)
     inputs = _in_order(encoded)
+    whole = keep_mask is None and ablation.get("keep_mlps") is None
+    logits_of = _stock_logits(bridge) if whole and _is_plain(bridge) else bridge
     with ablated(bridge, keep_mask, **ablation):
         for start in range(0, len(inputs), batch_size):
             batch = inputs[start : start + batch_size]
             tokens = pad_sequence([torch.tensor(one.tokens[-n_ctx:]) for one in batch], True)
-            for one, logits in zip(batch, bridge(tokens.to(device)), strict=True):
+            for one, logits in zip(batch, logits_of(tokens.to(device)), strict=True):
                 end = min(len(one.tokens), n_ctx)
                 for answer in one.answers:
                     if len(answer.tokens) > end:
@@ -79,6 +85,27 @@ def harness_log_probs(
                         result[answer.row, answer.greedy_in] = int(missed)
                 progress(len(one.answers))
     return result
+
+
+def _is_plain(bridge: Any) -> bool:
+    """Whether a bridge's model is in one place, and nobody wants to see its parts."""
+    model = bridge.original_model
+    return (
+        len(devices_of(model)) == 1
+        and not any(map(is_offloaded, model.modules()))
+        and not has_hooks(bridge)
+    )
+
+
+def _stock_logits(bridge: Any) -> Callable[[Tensor], Tensor]:
+    """The logits of the bridge's model without its wrappers, which take a fifteenth of the time."""
+    model = Stock(bridge.original_model, "eager").model
+
+    def logits(tokens: Tensor) -> Tensor:
+        found: Tensor = model(tokens, use_cache=False).logits
+        return found
+
+    return logits
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ class Stock:
 
     Args:
         model: `original_model` of a bridge.
+        attention: its implementation, as transformers names it.
 
     Attributes:
-        model: the copy, with the attention of `headspex.hooks.attention`.
+        model: the copy.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, attention: str = IMPLEMENTATION) -> None:
+        self._attention = attention
         self._copies: dict[int, nn.Module] = {}
         self._configs: dict[int, Any] = {}
         self.model: Any = self._copied(model)
@@ -53,7 +55,7 @@ class Stock:
         if id(config) not in self._configs:
             changed = copy.copy(config)
             # Not by its property, which would look for an implementation inside transformers.
-            changed.__dict__["_attn_implementation_internal"] = IMPLEMENTATION
+            changed.__dict__["_attn_implementation_internal"] = self._attention
             self._configs[id(config)] = changed
         return self._configs[id(config)]
 

@@ -17,6 +17,7 @@ from headspex.export.exporting import export_mask
 from headspex.hooks import ARCHITECTURES, ablated, answer_log_probs, hook_check, load_model
 from headspex.hooks.bridging import bridge_from_model
 from headspex.hooks.fingerprint import plain_state
+from headspex.hooks.lm_eval_order import harness_log_probs
 from headspex.mask_file import MaskFile, pruned_heads
 
 
@@ -65,6 +66,23 @@ def test_the_fast_path_gives_the_log_probs_of_the_bridge(
         for path in ("fast", "bridge")
     )
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-4)
+
+
+def test_a_whole_model_scores_in_lm_evals_order_as_transformers_own_to_the_last_bit(
+    models: tuple[Any, Any],
+) -> None:
+    plain, bridge = models
+    eager = copy.deepcopy(plain)
+    eager.set_attn_implementation("eager")
+    questions = ask(3, 0)
+    with torch.no_grad():
+        tables = [eager(torch.tensor([one.context])).logits[0, -1] for one in questions]
+    expected = np.array([torch.log_softmax(one, dim=-1)[10:14].tolist() for one in tables])
+    found = harness_log_probs(bridge, questions)
+    np.testing.assert_array_equal(found, expected)
+    # With a mask hooks run, here on all heads.
+    hooked = harness_log_probs(bridge, questions, np.ones((LAYERS, HEADS), dtype=bool))
+    np.testing.assert_allclose(hooked, expected, rtol=0, atol=1e-4)
 
 
 def test_the_table_of_families_is_that_of_the_tests() -> None:

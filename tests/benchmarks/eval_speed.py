@@ -56,7 +56,7 @@ def main() -> None:
             data_dir=str(folder / "cais/mmlu"), subjects=(wanted.subject,), shots=wanted.shots,
             threads=1,
         )  # fmt: skip
-        plain = _stock(study.model)
+        plain = Stock(study.model.bridge.original_model, "sdpa").model
         lm = HFLM(plain, tokenizer=study.model.tokenizer, batch_size=1)
         questions = study.questions_of("test")
 
@@ -78,15 +78,6 @@ def main() -> None:
             "headspex eval --fast": lambda: own(None),
         }
         _report(ways, wanted.rounds, len(questions), wanted.shots)
-
-
-def _stock(model: Any) -> Any:
-    """The transformers model without a bridge, with fused attention."""
-    plain = Stock(model.bridge.original_model).model
-    for module in plain.modules():
-        if "config" in vars(module):
-            module.config._attn_implementation = "sdpa"
-    return plain
 
 
 def _report(ways: dict[str, Callable[[], Any]], rounds: int, count: int, shots: int) -> None:
