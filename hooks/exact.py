@@ -15,6 +15,7 @@ from headspex.hooks.offload import device_of, is_offloaded
 
 _ROUNDED = (torch.float32, torch.float16, torch.bfloat16)
 _CONVERTED = 2**24  # weights of a matrix at once: 128 MiB in float64
+_QUESTIONS = ("__get__", "is_floating_point", "size", "dim", "numel")  # "__get__": attributes
 
 
 def can_be_exact(model: nn.Module) -> bool:
@@ -44,12 +45,14 @@ class _Exact(TorchFunctionMode):
     ) -> Any:
         if func is functional.linear:
             return _linear(*args, **(kwargs or {}))
-        # The embedding table is large and only looked up: convert the rows that are read.
-        if func is not functional.embedding:
+        name = getattr(func, "__name__", "")
+        # A vocabulary's table is large: convert the rows that are looked up, and not a whole table
+        # for a question about it, such as its device.
+        if func is not functional.embedding and name not in _QUESTIONS:
             args, kwargs = tree_map(_as_float64, (tuple(args), dict(kwargs or {})))
         if func is torch.Tensor.float:
             func = torch.Tensor.double
-        if getattr(func, "__name__", "") == "_grouped_mm":
+        if name == "_grouped_mm":
             return _grouped(*args, **(kwargs or {}))
         return tree_map(_as_float64, func(*args, **(kwargs or {})))
 

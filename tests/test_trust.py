@@ -10,7 +10,7 @@ import torch
 from made_questions import ask, draw
 
 from headspex.errors import UsageError
-from headspex.hooks import answer_log_probs, attention, load_model, trust
+from headspex.hooks import answer_log_probs, attention, exact, load_model, trust
 from headspex.hooks.ablation import Ablation
 from headspex.hooks.batching import plan_work
 from headspex.hooks.bridging import bridge_from_model
@@ -123,6 +123,30 @@ def test_in_float64_both_paths_are_equal_to_its_rounding(prefix: int, llama_brid
     assert fast.dtype == torch.float64
     assert 0 < float((fast - slow).abs().max()) < 1e-12
     assert {p.dtype for p in llama_bridge.original_model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("path", ["fast", "bridge"])
+def test_float64_converts_no_table_of_a_vocabulary_as_a_whole(
+    path: str, llama_bridge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = plan_inputs(questions := ask(4, 50), 96)
+    work = plan_work(inputs, range(len(questions)), np.ones((4, 3, 5), dtype=bool))
+    converted, convert = set(), exact._as_float64
+
+    def noted(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+            converted.add(tuple(value.shape))
+        return convert(value)
+
+    monkeypatch.setattr(exact, "_as_float64", noted)
+    with exactly():
+        ways = {
+            "fast": lambda: FastPath(Decoder(llama_bridge), inputs, 4096),
+            "bridge": lambda: PlainPath(llama_bridge, inputs),
+        }
+        scores(ways[path](), work, Ablation(), TokenBudget(4096), dtype=torch.float64)
+    assert (32,) in converted  # weights of norms
+    assert (320, 32) not in converted
 
 
 def test_a_model_that_rounds_more_than_a_thousandth_of_a_nat_keeps_its_fast_path(
