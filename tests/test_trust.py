@@ -140,11 +140,10 @@ def test_float64_converts_no_table_of_a_vocabulary_as_a_whole(
 
     monkeypatch.setattr(exact, "_as_float64", noted)
     with exactly():
-        ways = {
-            "fast": lambda: FastPath(Decoder(llama_bridge), inputs, 4096),
-            "bridge": lambda: PlainPath(llama_bridge, inputs),
-        }
-        scores(ways[path](), work, Ablation(), TokenBudget(4096), dtype=torch.float64)
+        way: Any = PlainPath(llama_bridge, inputs)
+        if path == "fast":
+            way = FastPath(Decoder(llama_bridge), inputs, 4096)
+        scores(way, work, Ablation(), TokenBudget(4096), dtype=torch.float64)
     assert (32,) in converted  # weights of norms
     assert (320, 32) not in converted
 
