@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headspex.schedules.schedule import prune_schedule as prune_schedule
     from headspex.study import Study as Study
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _HOME = {
     "LayerEnergy": "engine.energy",

@@ -129,7 +129,7 @@ def test_the_pilot_finds_where_the_planted_model_works_and_is_paid_from_the_budg
     assert 0 <= PLAN.search_budget - found.passes < found.questions_per_mask
     told = capsys.readouterr().err.splitlines()
     assert told == [f"headspex: {reason}" for reason in found.reasons]
-    assert told[0].startswith(f"headspex: keep {found.keep:g}: ")
+    assert told[0].startswith(f"headspex: keep {found.keep:g}, chosen from 0.5, ")
     assert "a mask: starting a mask costs as much as 1 questions" in told[1]
 
 

@@ -79,6 +79,7 @@ def test_the_run_of_the_gallery_was_asked_for_by_defaults() -> None:
     default = Settings().to_dict()
     asked = {name: identity[name] for name in default if name in identity}
     del asked["threads"]
-    assert asked.pop("metric") == "accuracy"  # the task's own, as none was asked for
+    # The task's own, as none was asked for.
+    assert (asked.pop("metric"), asked.pop("objective")) == ("accuracy", "best")
     assert (asked.pop("device"), asked.pop("dtype")) == ("cpu", "float32")  # what auto became
     assert asked == {name: default[name] for name in asked}

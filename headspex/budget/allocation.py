@@ -217,12 +217,12 @@ def _why_keep(chosen: Probe, probes: Sequence[Probe], chance: float | None, own:
             f"({own} {best.score:.2f} at keep {best.keep:g}, chance {chance:.2f}); the "
             "search goes on, but will describe noise"
         )
-    guessing = "" if chance is None else f", chance {chance:.2f}"
+    guessing = "" if chance is None else f" (chance {chance:.2f})"
     tried = ", ".join(f"{one.keep:g}" for one in probes)
     return (
-        f"keep {chosen.keep:g}: of {tried} it is where masks differ and answers tell them apart "
-        f"({own} {chosen.score:.2f}{guessing}; masks make {chosen.signal:.0%} of "
-        "the variance of answers)"
+        f"keep {chosen.keep:g}, chosen from {tried}: {own} is {chosen.score:.2f} under its "
+        f"masks{guessing}, and which mask it is explains {chosen.signal:.0%} of the variance of "
+        "answers"
     )
 
 
