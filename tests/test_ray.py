@@ -114,7 +114,7 @@ def test_a_cluster_that_is_not_there_and_a_worker_that_is_too_large_are_refused_
 ) -> None:
     words = ["prune", "--model", str(model_folder), *QUICK, "--out", str(tmp_path / "run")]
     for more, sentence in (
-        (["--ray", "127.0.0.1:1024"], "--ray is local or the address of a running cluster"),
+        (["--ray", "127.0.0.1:1024"], "--ray must be local or the address of a running cluster"),
         (["--ray", "local", "--cpus-per-worker", "5000"], "a Ray worker takes 5000 CPUs, but"),
     ):
         found = _drive(0, [*words, *more])

@@ -7,8 +7,6 @@ written to a folder, scored on two questions of `mini` by `headspex eval --fast`
 own, which also runs the bridge, and both in float64, to compare them, and deleted. Printed is the
 most memory that the process ever held (VmHWM), which counts the pages of the files that it has
 mapped, over the bytes of the weights.
-
-Not yet run with 3b and 8b: it has no figures.
 """
 
 import argparse

@@ -10,8 +10,6 @@ zero.
 
 The fast path must be trusted throughout. Then one weight of a layer in the middle is off by 1e-3 in
 the fast path alone, in each of its matrices and norms in turn, and the path must be refused.
-
-Not yet run to its end: it has no figures.
 """
 
 import argparse
