@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headspex.engine.energy import layer_energy as layer_energy
     from headspex.engine.fit import explain as explain
     from headspex.engine.fit import fit_spectrum as fit_spectrum
+    from headspex.engine.pairwise import interaction_values as interaction_values
     from headspex.engine.shapley import shapley_values as shapley_values
     from headspex.engine.spectrum import Spectrum as Spectrum
     from headspex.errors import UsageError as UsageError
@@ -55,6 +56,7 @@ _HOME = {
     "explain_text": "features.findings",
     "TrainingValue": "data.value",
     "explain_training": "data.findings",
+    "interaction_values": "engine.pairwise",
     "shapley_values": "engine.shapley",
 }
 __all__ = sorted(_HOME)

@@ -1,4 +1,6 @@
+import importlib
 import math
+import sys
 import time
 from itertools import combinations
 from pathlib import Path
@@ -228,8 +230,15 @@ def test_without_shapiq_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "shapiq", None)
     with pytest.raises(UsageError, match=r"pip install 'headspex\[shapiq\]'"):
         reported().to_shapiq()
-    with pytest.raises(UsageError, match="no index 'fourier'"):
-        reported().to_shapiq("fourier")
+    with pytest.raises(UsageError, match="no index 'influence'"):
+        reported().to_shapiq("influence")
+
+
+def test_without_shapiq_there_is_no_approximator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shapiq", None)
+    monkeypatch.delitem(sys.modules, "headspex.engine.shapiq_approximator", raising=False)
+    with pytest.raises(ImportError, match=r"pip install 'headspex\[shapiq\]'"):
+        importlib.import_module("headspex.engine.shapiq_approximator")
 
 
 def test_a_weighted_sum_of_spectra_predicts_the_weighted_sum_of_their_predictions() -> None:

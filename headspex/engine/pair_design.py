@@ -54,6 +54,22 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
         masks = np.zeros((n_players - 1, n_players), dtype=np.bool_)
         masks[:, rng.permutation(n_players)] = np.tri(n_players - 1, n_players, dtype=np.bool_)
         return np.concatenate([ends, masks[: budget - 2]])
+    sizes = np.arange(1, n_players // 2 + 1)
+    shares = 1 / np.sqrt(sizes * (n_players - sizes)) / np.where(2 * sizes == n_players, 2, 1)
+    return opposites(n_players, budget, shares, rng)
+
+
+def opposites(
+    n_players: int, budget: int, shares: Float[np.ndarray, " sizes"], rng: np.random.Generator
+) -> Masks:
+    """Pairs S, not S in rows i and i + half of them, in the order and of the sets said above.
+
+    Args:
+        n_players: columns of a mask.
+        budget: masks, at most.
+        shares: of sets of the size 1, 2, ... n // 2 among the drawn, up to a factor.
+        rng: draws them.
+    """
     count = min(budget // 2, 2 ** min(n_players - 1, 62)) - 1
     first = _small(_orthogonal_sets(n_players, rng))
     first = first[first.any(axis=1)][:count]
@@ -61,11 +77,9 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
     room = [n_sets(n_players, size) - int((taken == size).sum()) for size in sizes.tolist()]
     drawn = [
         _others(first[taken == size], int(size), number, rng)
-        for size, number in zip(
-            sizes, _numbers(n_players, count - len(first), room, rng), strict=True
-        )
+        for size, number in zip(sizes, _numbers(shares, count - len(first), room, rng), strict=True)
     ]
-    pairs = np.concatenate([ends[:1], first, *drawn])
+    pairs = np.concatenate([np.ones((1, n_players), dtype=np.bool_), first, *drawn])
     return np.concatenate([pairs, ~pairs])
 
 
@@ -89,12 +103,10 @@ def _orthogonal_sets(n_players: int, rng: np.random.Generator) -> Sets:
 
 
 def _numbers(
-    n_players: int, count: int, room: list[int], rng: np.random.Generator
+    weights: Float[np.ndarray, " sizes"], count: int, room: list[int], rng: np.random.Generator
 ) -> Int[np.ndarray, " sizes"]:
     """How many sets of each size are drawn; every size has its expected number, up to one set."""
-    sizes = np.arange(1, n_players // 2 + 1)
-    weights = 1 / np.sqrt(sizes * (n_players - sizes)) / np.where(2 * sizes == n_players, 2, 1)
-    most, share = np.array(room, dtype=np.float64), np.zeros(len(sizes))
+    most, share = np.array(room, dtype=np.float64), np.zeros(len(weights))
     while (free := share < most).any():  # what complete sizes leave over goes to the others
         share[free] = (count - share[~free].sum()) * weights[free] / weights[free].sum()
         if (share <= most).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from headspex.engine.indices import interactions
 from headspex.engine.polynomial import Polynomial
 from headspex.errors import UsageError
 
-_NAMES = {
+MISSING = "shapiq is not installed; install it with pip install 'headspex[shapiq]'"
+NAMES = {
+    "fourier": "Fourier",
     "moebius": "Moebius",
     "banzhaf": "BII",
     "shapley": "SV",
@@ -21,31 +24,41 @@ _NAMES = {
 }
 
 
-def interaction_values(spectrum: Polynomial, index: str, *, order: int) -> Any:
+def as_interaction_values(spectrum: Polynomial, index: str, *, order: int) -> Any:
     """The index of every group of 1..order players as `shapiq.InteractionValues`.
 
-    Its baseline is the value with every player off.
+    Its baseline is the value with every player off. The Fourier transform, at keep 1/2, has the
+    mean as that of (), which shapiq takes for its baseline.
 
     Raises:
         UsageError: shapiq is not installed, or does not know the index.
     """
-    if index not in _NAMES:
-        raise UsageError(f"shapiq has no index {index!r}; it has {', '.join(_NAMES)}")
+    if index not in NAMES:
+        raise UsageError(f"shapiq has no index {index!r}; it has {', '.join(NAMES)}")
     try:
-        from shapiq import InteractionValues
+        import shapiq
     except ImportError as error:
+        raise UsageError(MISSING) from error
+    from shapiq.game_theory.indices import is_index_valid
+
+    if not is_index_valid(NAMES[index]):
         raise UsageError(
-            "shapiq is not installed; install it with pip install 'headspex[shapiq]'"
-        ) from error
+            f"shapiq {version('shapiq')} has no index {index!r}, newer versions have; use 1.8 or "
+            "newer, or Spectrum.interactions"
+        )
     all_off = np.zeros((1, spectrum.n_players), dtype=np.bool_)
+    start = float(spectrum.predict(all_off)[0])
     values = interactions(spectrum, index, order=order, keep=0.5)  # the measure of shapiq
-    return InteractionValues(
+    if index == "fourier":
+        start = float(spectrum.with_keep(0.5).coefficients[0])
+        values = {(): start, **values}
+    return shapiq.InteractionValues(
         values,
         # Without it, shapiq 1.4 lists every possible group: 178 million for 1,024 players.
         interaction_lookup={term: place for place, term in enumerate(values)},
-        index=_NAMES[index],
-        min_order=1,
+        index=NAMES[index],
+        min_order=0 if index == "fourier" else 1,
         max_order=1 if index == "shapley" else order,
         n_players=spectrum.n_players,
-        baseline_value=float(spectrum.predict(all_off)[0]),
+        baseline_value=start,
     )

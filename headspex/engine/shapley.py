@@ -198,7 +198,7 @@ def corrected(data: Observations, seed: int) -> Correction:
     fit, without, left = np.zeros(n), np.zeros(n), np.zeros(n_pairs)
     seen = np.zeros(n_pairs)
     rng = stream(seed, "shapley folds")
-    fold_of = _folds(sizes, rng)
+    fold_of = folds_of_pairs(sizes, rng)
     for fold in range(FOLDS):
         held = np.flatnonzero(fold_of == fold)
         others = np.flatnonzero(fold_of != fold)
@@ -228,7 +228,7 @@ def corrected(data: Observations, seed: int) -> Correction:
     return Correction(fit, unbiased, variances, max(1.0, freedom), share)
 
 
-def _folds(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def folds_of_pairs(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Folds of equal size, over all sizes of sets alike; -1 for all players and none."""
     order = np.lexsort((rng.random(len(sizes)), sizes))
     folds = np.empty(len(sizes), dtype=np.int64)

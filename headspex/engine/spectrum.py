@@ -142,8 +142,17 @@ class Spectrum(Polynomial):
         return cls.from_json(read_text(Path(path)))
 
     def to_shapiq(self, index: str = "sii", *, order: int = 2) -> Any:
-        """The interactions as a `shapiq.InteractionValues`; UsageError without shapiq."""
-        return shapiq_bridge.interaction_values(self, index, order=order)
+        """The interactions as a `shapiq.InteractionValues`.
+
+        Args:
+            index: fourier (of shapiq 1.8), moebius, banzhaf, shapley, sii, stii, fsii or fbii, at
+                keep 1/2.
+            order: largest group.
+
+        Raises:
+            UsageError: shapiq is not installed, or does not know the index.
+        """
+        return shapiq_bridge.as_interaction_values(self, index, order=order)
 
     def _repr_html_(self) -> str:
         """The strongest terms, for a notebook."""

@@ -64,7 +64,7 @@ def odd_fit(signs: Signs, odd: Float[np.ndarray, " pairs"], relevances: Relevanc
 
     The value of that pair counts as free of noise, so that Shapley values add up to it.
     """
-    same, opposite = _kernels(signs, relevances.players, np.float64)
+    same, opposite = pair_kernels(signs, relevances.players, np.float64)
     noise = np.full(len(signs), relevances.noise / 2)
     noise[0] *= CERTAIN
     covariance = relevances.scale / 2 * (same - opposite)
@@ -100,7 +100,7 @@ def learn_pair_relevances(
 
     def loss(z: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
         theta, (scale, noise) = MAX_RELEVANCE / (1 + np.exp(-z[:n])), np.exp(z[n:])
-        same, opposite = _kernels(narrow, theta, np.float32)
+        same, opposite = pair_kernels(narrow, theta, np.float32)
         kernels = np.float32(scale) * np.stack([same - opposite, same + opposite])
         drift = z[:n] - centre
         value, slopes = 0.5 * PRIOR_PRECISION * float(drift @ drift), np.empty_like(kernels)
@@ -134,7 +134,7 @@ def learn_pair_relevances(
     return Relevances(MAX_RELEVANCE / (1 + np.exp(-best[:n])), scale, noise)
 
 
-def _kernels(
+def pair_kernels(
     signs: Signs, theta: Float[np.ndarray, " players"], dtype: type[np.floating[Any]]
 ) -> tuple[Float[np.ndarray, "pairs pairs"], Float[np.ndarray, "pairs pairs"]]:
     """The products for S, T and for S, not T, over all two pairs."""
