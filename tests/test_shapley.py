@@ -317,6 +317,14 @@ def test_a_constant_function_has_no_shapley_values() -> None:
     assert not found.values.any()
 
 
+def test_a_function_of_one_mask_is_no_trouble() -> None:
+    # A fold without it has nothing to learn from.
+    one = shapley_masks(8, 90, seed=0)[20]
+    found = shapley_values(lambda m: (m == one).all(axis=1) * 1.0, 8, budget=90)
+    assert np.abs(found.values).max() < 0.1
+    assert np.isclose(found.values.sum(), 0)
+
+
 def test_equal_seeds_give_equal_bytes_and_others_other_masks() -> None:
     table = np.random.default_rng(3).normal(size=30)
     one, two = (shapley_values(lambda m: m @ table, 30, budget=90, seed=4) for _ in range(2))

@@ -4,7 +4,7 @@ Two fits take part. The *kernel* (`headspex.engine.methods.odd_kernel`) has all 
 the *sparse* spectrum (`headspex.engine.methods.growth`) few terms, and it is exact where a function
 has no others. Any weighted mean of the two is a control variate as well, and the one that leaves
 the correction the least variance is taken (Glasserman, Monte Carlo Methods in Financial
-Engineering, 2003, 4.1).
+Engineering, 2003, 4.1). That mean is one number, so that what a pair adds to it hardly counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.engine.indices import shapley_of
+from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.odd_kernel import (
     FEW_PRECISION,
@@ -120,7 +121,7 @@ def sparse_control(
     without, left, seen = np.zeros(data.n_players), np.zeros(n_pairs), np.zeros(n_pairs)
     for fold in range(FOLDS):
         held, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        found = grow(data.rows(np.append(others, others + n_pairs)))
+        found = fit_or_constant(grow, data.rows(np.append(others, others + n_pairs)))
         residual = odd_residual(data, found)
         left[held] = residual[held]
         without += weights[held].sum() * shapley_of(found)

@@ -13,7 +13,9 @@ the passes.
 """
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,7 +100,8 @@ def shapiq_proxyspex(masks: np.ndarray, values: np.ndarray, keep: float, seed: i
         return values
 
     try:
-        engine.approximate(len(masks), given)
+        with contextlib.redirect_stdout(io.StringIO()):  # of lightgbm
+            engine.approximate(len(masks), given)
     except StopIteration:
         terms, sizes = list(engine.found), np.array(list(engine.found.values()))
         return lambda rows: np.stack([rows[:, list(t)].all(axis=1) for t in terms], 1) @ sizes

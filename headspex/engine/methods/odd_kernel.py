@@ -112,17 +112,19 @@ def learn_pair_relevances(
 
     Args:
         signs: +1 for a player that is on in the pair's first mask, -1 for one that is off.
-        odd: (f(S) - f(not S)) / 2, not all 0 unless `even` differs.
+        odd: (f(S) - f(not S)) / 2.
         even: (f(S) + f(not S)) / 2.
         prior_precision: of the relevances.
     """
     m, n = signs.shape
     even = even - even.mean()
     variance = float(np.mean(odd**2) + np.mean(even**2))
+    start = 1.0 / (n + 1)
+    if not variance:  # nothing to learn from, and every fit is 0
+        return PairRelevances(np.full(n, start), 1.0, 1.0, FADING)
     targets = [(np.sqrt(2 / variance) * part).astype(np.float32) for part in (odd, even)]
     narrow = signs.astype(np.float32)
     near, far = (1 - part for part in _closeness(narrow))
-    start = 1.0 / (n + 1)
     centre = np.log(start / (MAX_RELEVANCE - start))
 
     def loss(z: Float[np.ndarray, " parameters"]) -> tuple[float, Float[np.ndarray, " parameters"]]:
