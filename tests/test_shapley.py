@@ -1,5 +1,7 @@
 """Shapley values from few evaluations."""
 
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -7,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headspex.engine.control import Control, blended, halves
+from headspex.engine.indices import shapley_of
 from headspex.engine.methods.kernel import learn_relevances, product_kernel
 from headspex.engine.methods.odd_kernel import learn_pair_relevances, odd_fit
 from headspex.engine.observations import observe
-from headspex.engine.pair_design import PAIRED_FROM, n_sets, shapley_masks
+from headspex.engine.pair_design import n_sets, shapley_masks
 from headspex.engine.search import all_masks
 from headspex.engine.shapley import Correction, corrected, shapley_values
+from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 
 
@@ -50,9 +55,9 @@ def test_masks_are_different_within_budget_and_hold_both_ends(
 
 
 @settings(max_examples=20)
-@given(n=st.integers(5, 40), seed=st.integers(0, 99))
-def test_with_enough_masks_each_comes_with_its_opposite(n: int, seed: int) -> None:
-    masks = shapley_masks(n, round(2 * PAIRED_FROM * n), seed=seed)
+@given(n=st.integers(5, 40), budget=st.integers(4, 100), seed=st.integers(0, 99))
+def test_each_mask_comes_with_its_opposite(n: int, budget: int, seed: int) -> None:
+    masks = shapley_masks(n, budget, seed=seed)
     rows = {row.tobytes() for row in masks}
     assert all((~row).tobytes() in rows for row in masks)
 
@@ -89,12 +94,11 @@ def test_given_its_size_each_set_is_as_likely_as_another() -> None:
     assert np.abs(counts / counts.mean() - 1).max() < 4 / np.sqrt(counts.mean())
 
 
-def test_few_masks_walk_from_one_player_to_all_but_one() -> None:
-    masks = shapley_masks(10, 11)
-    sizes = sorted(masks.sum(axis=1).tolist())
-    assert sizes == list(range(11))
-    order = masks[np.argsort(masks.sum(axis=1))]
-    assert (order[:-1] <= order[1:]).all()
+def test_few_masks_are_rows_of_a_hadamard_matrix() -> None:
+    # Any two of its rows agree in half of the columns.
+    masks = shapley_masks(64, 40)
+    signs = np.where(masks[1:20], 1.0, -1.0)
+    assert np.array_equal(signs @ signs.T, 64 * np.eye(19))
 
 
 @settings(max_examples=10)
@@ -210,15 +214,24 @@ def signed(n: int, pairs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.where(masks[:pairs], 1.0, -1.0), (first - second) / 2, (first + second) / 2
 
 
-def test_the_shapley_values_of_the_fit_are_those_of_its_table() -> None:
+def near(one: np.ndarray, other: np.ndarray, n: int) -> np.ndarray:
+    """How close two sizes are, by their log odds."""
+    apart = np.log((one[:, None] + 1) / (n + 1 - one[:, None]) * (n + 1 - other) / (other + 1))
+    return np.asarray(np.exp(-np.square(apart) / 2))
+
+
+@pytest.mark.parametrize("fading", [0.0, 0.6])
+def test_the_shapley_values_of_the_fit_are_those_of_its_table(fading: float) -> None:
     signs, odd, even = signed(6, 14)
-    relevances = learn_pair_relevances(signs, odd, even)
+    relevances = replace(learn_pair_relevances(signs, odd, even), fading=fading)
     found = odd_fit(signs, odd, relevances)
     # The posterior mean at every mask, from the kernel of all pairs and both of their masks.
     everything = np.concatenate([signs > 0, signs < 0, all_masks(6)])
     kernel = relevances.scale * product_kernel(
         everything, relevances.players, np.full(6, 0.5), np.float64
     )
+    sizes = everything.sum(axis=1)
+    kernel *= 1 - fading + fading * near(sizes, sizes, 6)
     m = 2 * len(signs)
     noise = np.full(m, relevances.noise)
     noise[[0, len(signs)]] *= 1e-6
@@ -248,13 +261,68 @@ def test_pairs_have_the_relevances_of_their_masks() -> None:
         np.where(masks[:40], 1.0, -1.0), (first - second) / 2, (first + second) / 2
     )
     alone = learn_relevances(observe(masks, values), prior_precision=0.3)
+    assert pairs.fading < 0.01  # which the other kernel has not
     assert np.allclose(pairs.players, alone.players, atol=0.02)
     assert pairs.scale == pytest.approx(alone.scale, rel=0.1)
+
+
+def test_effects_that_fade_with_the_number_of_players_are_seen_as_such() -> None:
+    # The first few players are worth most, as where a model is trained on them.
+    masks = shapley_masks(16, 160)
+    slopes = np.random.default_rng(4).normal(size=16)
+    values = masks @ slopes / (1 + masks.sum(axis=1))
+    odd, even = halves(values)
+    signs = np.where(masks[:80], 1.0, -1.0)
+    relevances = learn_pair_relevances(signs, odd, even)
+    assert relevances.fading > 0.3
+    with_sizes, without = (
+        np.square(odd_fit(signs, odd, replace(relevances, fading=fading)).left).sum()
+        for fading in (relevances.fading, 0.0)
+    )
+    assert with_sizes < without / 4
+
+
+def test_a_sparse_function_is_found_exactly() -> None:
+    # Eight triples with all their subsets.
+    rng = np.random.default_rng(8)
+    table = {(): 0.5}
+    for _ in range(8):
+        triple = sorted(rng.choice(24, 3, replace=False).tolist())
+        for size in (1, 2, 3):
+            table |= {term: float(rng.normal()) for term in combinations(triple, size)}
+    spectrum = Spectrum.from_dict(table, n_players=24)
+    found = shapley_values(spectrum.predict, 24, budget=400)
+    assert np.allclose(found.values, shapley_of(spectrum), atol=1e-5)
+    assert found.standard_errors.max() < 1e-4
+
+
+def test_the_blend_of_two_controls_leaves_less_than_either() -> None:
+    rng = np.random.default_rng(9)
+    one, other = (
+        Control(rng.normal(size=3), rng.normal(size=3), rng.normal(size=30), rng.normal(size=30))
+        for _ in range(2)
+    )
+    importance = rng.random(30)
+    both = blended(one, other, importance)
+    least = min(importance @ control.left**2 for control in (one, other))
+    assert importance @ both.left**2 < least
+    share = (both.left - other.left)[0] / (one.left - other.left)[0]
+    for name in ("shapley", "without", "seen"):
+        mean = share * getattr(one, name) + (1 - share) * getattr(other, name)
+        assert np.allclose(getattr(both, name), mean)
 
 
 def test_a_constant_function_has_no_shapley_values() -> None:
     found = shapley_values(lambda m: np.ones(len(m)), 20, budget=50)
     assert not found.values.any()
+
+
+def test_a_function_of_one_mask_is_no_trouble() -> None:
+    # A fold without it has nothing to learn from.
+    one = shapley_masks(8, 90, seed=0)[20]
+    found = shapley_values(lambda m: (m == one).all(axis=1) * 1.0, 8, budget=90)
+    assert np.abs(found.values).max() < 0.1
+    assert np.isclose(found.values.sum(), 0)
 
 
 def test_equal_seeds_give_equal_bytes_and_others_other_masks() -> None:
@@ -321,3 +389,9 @@ def test_the_tree_formula_of_the_benchmark_agrees_with_enumeration() -> None:
     values = game.function(all_masks(8))
     assert np.allclose(game.shapley, games.by_enumeration(values, 8), atol=1e-12)
     assert np.allclose(by_permutations(values[:16], 4), games.by_enumeration(values[:16], 4))
+
+
+def test_more_sets_of_a_size_than_a_float_counts_are_no_hindrance() -> None:
+    masks = shapley_masks(1_100, 2_600)
+    assert len(np.unique(masks, axis=0)) == 2_600
+    np.testing.assert_array_equal(masks[:1_300], ~masks[1_300:])

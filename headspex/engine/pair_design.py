@@ -4,9 +4,9 @@ Shapley values do not change when f(S) is replaced by half of f(S) - f(not S): i
 four, ... players cancel in a pair of opposite masks. So masks come in such pairs:
 
 - all players and none;
-- one pair per player from rows of Hadamard matrices, columns and signs shuffled: two players are on
-  together as often as apart, which separates their effects with the least noise (a foldover design;
-  Box & Hunter, Technometrics 1961);
+- one pair per player, if there are so many, from rows of Hadamard matrices, columns and signs
+  shuffled: two players are on together as often as apart, which separates their effects with the
+  least noise (a foldover design; Box & Hunter, Technometrics 1961);
 - then sets of every size s, drawn without replacement, their number in proportion to
   1 / sqrt(s (n - s)): the least variance where what is left to estimate is equally large at all
   sizes (Witter et al., arXiv 2506.11849), between the leverage scores of Musco & Witter
@@ -14,9 +14,6 @@ four, ... players cancel in a pair of opposite masks. So masks come in such pair
 
 Nothing in the design tells players apart, so that given its size each set is as likely as another:
 a mean over the pairs of a size estimates that over all sets of the size without bias.
-
-If the budget is too small for pairs, players are switched on one after the other in random order,
-which covers every player once.
 """
 
 from __future__ import annotations
@@ -26,20 +23,13 @@ from math import comb
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import hadamard
 
 from headspex.players import Masks
 from headspex.support.seeds import stream
 
-PAIRED_FROM = 1.25  # masks per player; with fewer, pairs are too few to separate players
 LISTED = 4  # times as many sets as are drawn: fewer are listed, more are drawn until they differ
 
 Sets = Bool[np.ndarray, "sets players"]
-
-
-def paired(n_players: int, budget: int) -> bool:
-    """Whether `budget` masks come in pairs of opposites."""
-    return budget >= PAIRED_FROM * n_players
 
 
 def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
@@ -48,15 +38,9 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
     Pairs S, not S lie in rows i and i + half of them; the first pair is all players and none, and
     no other S has more than half of the players.
     """
-    rng = stream(seed, "shapley")
-    ends = np.array([[True] * n_players, [False] * n_players])
-    if not paired(n_players, budget):
-        masks = np.zeros((n_players - 1, n_players), dtype=np.bool_)
-        masks[:, rng.permutation(n_players)] = np.tri(n_players - 1, n_players, dtype=np.bool_)
-        return np.concatenate([ends, masks[: budget - 2]])
     sizes = np.arange(1, n_players // 2 + 1)
     shares = 1 / np.sqrt(sizes * (n_players - sizes)) / np.where(2 * sizes == n_players, 2, 1)
-    return opposites(n_players, budget, shares, rng)
+    return opposites(n_players, budget, shares, stream(seed, "shapley"))
 
 
 def opposites(
@@ -71,7 +55,7 @@ def opposites(
         rng: draws them.
     """
     count = min(budget // 2, 2 ** min(n_players - 1, 62)) - 1
-    first = _small(_orthogonal_sets(n_players, rng))
+    first = _small(_orthogonal_sets(n_players, min(n_players, count + 1), rng))
     first = first[first.any(axis=1)][:count]
     sizes, taken = np.arange(1, n_players // 2 + 1), first.sum(axis=1)
     room = [n_sets(n_players, size) - int((taken == size).sum()) for size in sizes.tolist()]
@@ -84,8 +68,8 @@ def opposites(
 
 
 def n_sets(n_players: int, size: int) -> int:
-    """Pairs of opposite sets of which the smaller has `size` players."""
-    return comb(n_players, size) // (2 if 2 * size == n_players else 1)
+    """Pairs of opposite sets of which the smaller has `size` players, or 2**62 if more."""
+    return min(2**62, comb(n_players, size) // (2 if 2 * size == n_players else 1))
 
 
 def _small(sets: Sets) -> Sets:
@@ -95,11 +79,14 @@ def _small(sets: Sets) -> Sets:
     return np.asarray(sets ^ swap[:, None])
 
 
-def _orthogonal_sets(n_players: int, rng: np.random.Generator) -> Sets:
-    """`n_players` rows of a Hadamard matrix, with shuffled columns and signs."""
+def _orthogonal_sets(n_players: int, count: int, rng: np.random.Generator) -> Sets:
+    """`count` rows of a Hadamard matrix, with shuffled columns and signs."""
     size = 1 << (n_players - 1).bit_length()
-    rows = hadamard(size)[rng.permutation(size)[:n_players]][:, rng.permutation(size)[:n_players]]
-    return np.asarray((rows > 0) ^ (rng.random(n_players) < 0.5))
+    rows, columns = rng.permutation(size)[:count], rng.permutation(size)[:n_players]
+    # Sylvester's matrix has the sign (-1) ** (number of bits that row and column share).
+    places = np.arange(size.bit_length())
+    shared = (rows[:, None] >> places & 1) @ (columns[:, None] >> places & 1).T
+    return np.asarray((shared % 2 == 0) ^ (rng.random(n_players) < 0.5))
 
 
 def _numbers(

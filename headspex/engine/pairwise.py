@@ -29,15 +29,17 @@ from jaxtyping import Bool, Float
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
+from headspex.engine.control import EVIDENCE_PAIRS, FOLDS, fold_pairs
 from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
-from headspex.engine.methods.part_kernel import learned, pair_effects, part_fit
+from headspex.engine.methods.odd_kernel import learn_pair_relevances
+from headspex.engine.methods.part_kernel import pair_effects, part_fit
 from headspex.engine.observations import Observations, observe
 from headspex.engine.pair_design import n_sets, opposites
 from headspex.engine.pair_indices import PAIR_INDICES, quadrature, size_weights_of
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
-from headspex.engine.shapley import EVIDENCE_PAIRS, FOLDS, LEVEL, folds_of_pairs
+from headspex.engine.shapley import LEVEL
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.players import Masks
@@ -226,7 +228,7 @@ def corrected(data: Observations, index: str, seed: int) -> Correction:
     effects = {1: of_size.even[sizes], -1: of_size.odd[sizes]}
     weights, unseen = _weights(sizes, of_size.share, n)
     rng = stream(seed, "interaction folds")
-    fold = folds_of_pairs(sizes, rng)
+    fold = fold_pairs(sizes, rng)
     parities = tuple(parity for parity in parts if effects[parity].any())
     mixing = np.where(fold < 0, 0.0, weights / weights[1:].sum())
     given = Opposites(data, parts, parities, fold, mixing)
@@ -263,7 +265,9 @@ def _kernel(given: Opposites, index: str, rng: np.random.Generator) -> Fitted:
         centre = {1: parts[1][others].mean(), -1: 0.0}
         if len(others) > EVIDENCE_PAIRS:
             others = np.sort(np.append(rng.permutation(others[1:])[: EVIDENCE_PAIRS - 1], 0))
-        relevances = learned(signs[others], parts[-1][others], parts[1][others])
+        relevances = learn_pair_relevances(
+            signs[others], parts[-1][others], parts[1][others], fades=False
+        )
         for parity, rule in rules.items():
             found = part_fit(signs, parts[parity] - centre[parity], relevances, parity)
             missed = given.mixing[held] * found.left[held]

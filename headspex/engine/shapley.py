@@ -2,20 +2,19 @@
 
 Masks come in pairs of opposites (`headspex.engine.pair_design`). Two estimates share them:
 
-- the *fit*, ridge regression on all terms of all orders with a relevance for each player
-  (`headspex.engine.methods.odd_kernel`): it discards players without effect, and few evaluations
-  suffice for the others. What its prior gets wrong stays in it.
+- the *fit* (`headspex.engine.control`): ridge regression on all terms of all orders with a
+  relevance for each player, a sparse spectrum, or a weighted mean of both. It discards players
+  without effect, and few evaluations suffice for the others. What it gets wrong stays in it.
 - the *corrected* estimate, which keeps the fit as a control variate. With h(S) the odd part
   (f(S) - f(not S)) / 2 and x_i(S) = 1 - s / n for a member of S, -s / n for others,
 
       phi_i = (f(all) - f(none)) / n + C * mean over sizes s of mean over sets of size s of x_i h
 
   where sizes weigh 1 / (s (n - s)), as in KernelSHAP. That of the fit is known; what the fit leaves
-  over is estimated from the pairs. The fit that predicts a pair has not seen it (relevances from
-  the other folds, then all pairs but this one), so once every size has pairs there is no bias,
-  whatever the fit is. Sets are drawn without replacement: those drawn count for themselves, and
-  what is left of a pair stands for the sets of its size that were not drawn. Once all are drawn
-  the estimate is exact.
+  over is estimated from the pairs. The fit that predicts a pair has not seen it, so once every size
+  has pairs there is no bias, whatever the fit is. Sets are drawn without replacement: those drawn
+  count for themselves, and what is left of a pair stands for the sets of its size that were not
+  drawn. Once all are drawn the estimate is exact.
 
 The squares of what is left of each pair give the variance V of the corrected estimate. If D is its
 difference to the fit, |D|^2 estimates V plus the squared bias of the fit, so the share
@@ -34,17 +33,25 @@ from jaxtyping import Float
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
+from headspex.engine.control import (
+    EVIDENCE_PAIRS,
+    FOLDS,
+    blended,
+    fold_pairs,
+    halves,
+    kernel_control,
+    kernel_fit,
+    odd_residual,
+    sparse_control,
+)
 from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.indices import shapley_of
 from headspex.engine.methods.cross_validation import fit_or_constant
+from headspex.engine.methods.growth import grow
 from headspex.engine.methods.kernel import kernel_ridge
-from headspex.engine.methods.odd_kernel import (
-    PRIOR_PRECISION,
-    learn_pair_relevances,
-    odd_fit,
-)
+from headspex.engine.methods.odd_kernel import PRIOR_PRECISION
 from headspex.engine.observations import Observations, observe
-from headspex.engine.pair_design import n_sets, paired, shapley_masks, size_weights
+from headspex.engine.pair_design import n_sets, shapley_masks, size_weights
 from headspex.engine.scaling import in_own_unit
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
@@ -53,9 +60,9 @@ from headspex.support.seeds import stream
 from headspex.support.validation import whole, whole_seed
 
 FEWEST_MASKS = 3  # all players, none, and one between
-FOLDS = 5  # of pairs, for the relevances
-LEAST_PAIRS = 2 * FOLDS  # beside all players and none; with fewer there are no intervals
-EVIDENCE_PAIRS = 400  # used to learn relevances; the cost of a step is cubic in them
+LEAST_PAIRS = 2 * FOLDS  # beside all players and none; with fewer there are no intervals,
+JUDGED_FROM = 1.25  # masks per player, nor with fewer of these
+SPARSE_FROM = 2.0  # pairs per player; with fewer, which of the two fits is better is chance
 LEVEL = 0.95
 
 
@@ -152,20 +159,15 @@ def shapley_values(
     listed = n_players <= MOST_ENUMERATED and 2**n_players <= budget
     masks = all_masks(n_players) if listed else shapley_masks(n_players, budget, seed=seed)
     data = observe(masks, scored(value_function, masks))
-    sizes = masks.sum(axis=1)
-    total = float(data.values[sizes.argmax()] - data.values[sizes.argmin()])
-    unknown = np.full(n_players, np.inf)
     if listed:
         values, errors = shapley_of(exact_spectrum(data.values)), np.zeros(n_players)
         freedom = np.inf
-    elif not paired(n_players, budget) or len(masks) // 2 <= LEAST_PAIRS:
-        values, errors, freedom = shapley_of(_kernel_spectrum(data, seed)), unknown, 1.0
-        values = _adding_up(values, total)
     else:
         exponent = exponent_of(data.values)
         near_one = replace(data, values=scaled_by(data.values, -exponent))
         with threadpool_limits(1):  # as in `in_own_unit`
-            found = corrected(near_one, seed)
+            few = len(masks) < JUDGED_FROM * n_players or len(masks) // 2 <= LEAST_PAIRS
+            found = uncorrected(near_one) if few else corrected(near_one, seed)
         values = scaled_by(found.values, exponent)
         errors, freedom = scaled_by(np.sqrt(found.variances), exponent), found.freedom
     half = student.ppf((1 + LEVEL) / 2, freedom) * errors
@@ -182,59 +184,51 @@ def _kernel_spectrum(data: Observations, seed: int) -> Spectrum:
     return in_own_unit(data, fitted)
 
 
+def uncorrected(data: Observations) -> Correction:
+    """The fit alone, from so few masks that its variances are unknown."""
+    n, n_pairs = data.n_players, len(data) // 2
+    learned_from = np.arange(min(n_pairs, EVIDENCE_PAIRS))
+    fit = np.zeros(n) if data.constant else kernel_fit(data, learned_from).shapley
+    fit = _adding_up(fit, float(data.values[0] - data.values[n_pairs]))
+    return Correction(fit, fit, np.full(n, np.inf), 1.0, 0.0)
+
+
 def corrected(data: Observations, seed: int) -> Correction:
     """The estimates from masks of `shapley_masks`, at least `LEAST_PAIRS` pairs."""
     n, n_pairs = data.n_players, len(data) // 2
     if data.constant:
         return Correction(np.zeros(n), np.zeros(n), np.zeros(n), np.inf, 0.0)
-    on, first, second = data.masks[:n_pairs], data.values[:n_pairs], data.values[n_pairs:]
-    odd, even = (first - second) / 2, (first + second) / 2
-    signs, sizes = np.where(on, 1.0, -1.0), (~on).sum(axis=1)
-    sizes = np.minimum(sizes, n - sizes)
+    on, odd = data.masks[:n_pairs], halves(data.values)[0]
+    sizes = np.minimum(on.sum(axis=1), n - on.sum(axis=1))
     weights, unseen = _pair_weights(sizes, n)
+    centred = on - on.mean(axis=1, keepdims=True)
+    squares = np.square(centred).sum(axis=1)
+    unit = float((weights * squares).sum()) / (n - 1)
 
-    # Two averages: of the fits to all pairs, and, by weight, of those that miss one pair. `seen` is
-    # what the latter leave of each pair, its own included.
-    fit, without, left = np.zeros(n), np.zeros(n), np.zeros(n_pairs)
-    seen = np.zeros(n_pairs)
-    rng = stream(seed, "shapley folds")
-    fold_of = folds_of_pairs(sizes, rng)
-    for fold in range(FOLDS):
-        held = np.flatnonzero(fold_of == fold)
-        others = np.flatnonzero(fold_of != fold)
-        if len(others) > EVIDENCE_PAIRS:
-            others = np.sort(np.append(rng.permutation(others[1:])[: EVIDENCE_PAIRS - 1], 0))
-        found = odd_fit(signs, odd, learn_pair_relevances(signs[others], odd[others], even[others]))
-        left[held] = found.left[held]
-        missed = weights[held] * left[held]
-        fit += found.shapley / FOLDS
-        without += weights[held].sum() * found.shapley - found.influence[:, held] @ missed
-        seen += weights[held].sum() * found.residual - found.leverage[:, held] @ missed
-    seen += weights * left
+    # Of a pair's squared `left`, in the variance of the correction.
+    importance = squares * np.square(weights) * unseen
+    folds = fold_pairs(sizes, stream(seed, "shapley folds"))
+    control = kernel_control(data, weights, folds, seed)
+    if n_pairs >= SPARSE_FROM * n:
+        sparse = grow(data)
+        if importance @ odd_residual(data, sparse) ** 2 < importance @ control.left**2:
+            rival = sparse_control(data, weights, folds, sparse)
+            control = blended(control, rival, importance)
 
-    centred = (signs - signs.mean(axis=1, keepdims=True)) / 2
-    unit = float((weights * np.square(centred).sum(axis=1)).sum()) / (n - 1)
-    drawn = weights * ((1 - unseen) * seen + unseen * left)
+    left = control.left
+    drawn = weights * ((1 - unseen) * control.seen + unseen * left)
     parts = centred * (weights * left * np.sqrt(unseen))[:, None] / unit
     power = np.square(parts).sum(axis=1)
     freedom = float(power.sum() ** 2 / np.square(power).sum()) if power.any() else np.inf
     total = 2 * float(odd[0])
     fit, unbiased = (
-        values + (total - values.sum()) / n for values in (fit, without + centred.T @ drawn / unit)
+        _adding_up(values, total)
+        for values in (control.shapley, control.without + centred.T @ drawn / unit)
     )
     square = float(np.square(unbiased - fit).sum())
     share = max(0.0, 1 - float(power.sum()) / square) if square else 0.0
     variances = np.square(parts).sum(axis=0)
     return Correction(fit, unbiased, variances, max(1.0, freedom), share)
-
-
-def folds_of_pairs(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Folds of equal size, over all sizes of sets alike; -1 for all players and none."""
-    order = np.lexsort((rng.random(len(sizes)), sizes))
-    folds = np.empty(len(sizes), dtype=np.int64)
-    folds[order] = (np.arange(len(sizes)) + rng.integers(FOLDS)) % FOLDS
-    folds[0] = -1
-    return folds
 
 
 def _pair_weights(
@@ -258,7 +252,5 @@ def _pair_weights(
 
 
 def _adding_up(values: Float[np.ndarray, " players"], total: float) -> np.ndarray:
-    """Values that sum to `total`: the difference is shared in proportion to their sizes."""
-    sizes = np.abs(values)
-    share = sizes / sizes.sum() if sizes.any() else np.full(len(values), 1 / len(values))
-    return np.asarray(values + (total - values.sum()) * share)
+    """Values that sum to `total`: the difference is shared equally."""
+    return np.asarray(values + (total - values.sum()) / len(values))

@@ -13,13 +13,19 @@ the passes.
 """
 
 import argparse
+import contextlib
 import importlib.util
+import io
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from boosting import assert_boosted
 
 from headspex.engine.fit import fit_spectrum
 from headspex.scores.spread import assign_questions, mask_values
@@ -86,9 +92,16 @@ def shapiq_proxyspex(masks: np.ndarray, values: np.ndarray, keep: float, seed: i
             raise StopIteration
 
     engine = Caught(n=masks.shape[1], index="FBII", max_order=5, random_state=seed)
-    engine._uniform_sampler = Given()
+    assert_boosted(engine)
+    engine._sampler = Given()
+
+    def given(rows: np.ndarray) -> np.ndarray:
+        assert np.array_equal(rows, masks), "shapiq chose masks of its own"
+        return values
+
     try:
-        engine.approximate(len(masks), lambda rows: values)
+        with contextlib.redirect_stdout(io.StringIO()):  # of lightgbm
+            engine.approximate(len(masks), given)
     except StopIteration:
         terms, sizes = list(engine.found), np.array(list(engine.found.values()))
         return lambda rows: np.stack([rows[:, list(t)].all(axis=1) for t in terms], 1) @ sizes

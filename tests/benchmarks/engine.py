@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+from boosting import assert_boosted
 from games import GAMES, Game
 
 from headspex.engine.fit import explain, fit_spectrum
@@ -46,6 +47,7 @@ class Task:
     seed: int
     calls: int = 0
     seconds: float = 0.0
+    on: int = 0  # players, over all masks asked for
     noise: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class Task:
         if self.game.noise:
             values = values + self.game.noise * self.noise.normal(size=len(values))
         self.calls += len(values)
+        self.on += int(masks.sum())
         self.seconds += time.process_time() - start
         return values
 
@@ -115,18 +118,55 @@ def trees(task: Task) -> Predict:
 
 
 def shapiq_proxyspex(task: Task) -> Predict:
-    """Its own masks by size; sizes are weighted for a biased game, which it can be told."""
+    """Its own masks, drawn by size; it is told the sizes of a biased game."""
     import shapiq
-    from shapiq.approximator.sampling import CoalitionSampler
 
-    n, p = task.game.n_players, task.game.keep
-    engine = _caught(shapiq.ProxySPEX, task)
-    if p != 0.5:
-        sizes = np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
-        engine._uniform_sampler = CoalitionSampler(
-            n_players=n, sampling_weights=sizes, pairing_trick=False, random_state=task.seed
-        )
-    return _run_shapiq(engine, task)
+    engine = _caught(shapiq.ProxySPEX, task, sampling_weights=_sizes(task.game))
+    assert_boosted(engine)
+    predict = _run_shapiq(engine, task)
+    _assert_kept(task)
+    return predict
+
+
+def shapiq_proxyshap(task: Task) -> Predict:
+    """The best polynomial of order 2 that its trees and their correction find."""
+    import shapiq
+
+    game = task.game
+    engine = shapiq.ProxySHAP(
+        n=game.n_players,
+        max_order=2,
+        index="FBII",
+        sampling_weights=_sizes(game),
+        pairing_trick=game.keep == 0.5,
+        random_state=task.seed,
+    )
+    assert_boosted(engine)
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        asked.append((masks.astype(bool), task.value(masks)))
+        return asked[-1][1].copy()  # shapiq subtracts in place
+
+    found = engine.approximate(task.budget, value)
+    _assert_kept(task)
+    pairs = {term: value for term, value in found.interactions.items() if term}
+    predict = _moebius(game.n_players, pairs)
+    # An index says nothing of the constant: the one that fits its masks best is taken.
+    constant = np.mean([(values - predict(masks)).mean() for masks, values in asked])
+    return lambda fresh: predict(fresh) + constant
+
+
+def _sizes(game: Game) -> np.ndarray:
+    """Binomial probabilities of the number of players that are on."""
+    n, p = game.n_players, game.keep
+    return np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
+
+
+def _assert_kept(task: Task) -> None:
+    """That the masks asked for were of the measure that the game is judged on."""
+    share = task.on / (task.calls * task.game.n_players)
+    assert abs(share - task.game.keep) < 0.02, share
 
 
 def shapiq_spex(task: Task) -> Predict:
@@ -142,12 +182,14 @@ class Done(Exception):  # noqa: N818 - not an error: it carries shapiq's Moebius
     pass
 
 
-def _caught(kind: Any, task: Task) -> Any:
+def _caught(kind: Any, task: Task, **options: Any) -> Any:
     class Caught(kind):  # type: ignore[misc]
         def _process_moebius(self, moebius_transform: dict[Any, float]) -> None:
             raise Done(moebius_transform)
 
-    return Caught(n=task.game.n_players, index="FBII", max_order=5, random_state=task.seed)
+    return Caught(
+        n=task.game.n_players, index="FBII", max_order=5, random_state=task.seed, **options
+    )
 
 
 def _run_shapiq(engine: Any, task: Task) -> Predict:
@@ -183,12 +225,11 @@ ENGINES: dict[str, Callable[[Task], Spectrum | Predict]] = {
     "lasso-pairs": pairs,
     "xgboost": trees,
 }
-for _package, _engine in (
-    ("shapiq", shapiq_proxyspex),
-    ("spectralexplain", spectralexplain_proxyspex),
-):
-    if importlib.util.find_spec(_package) and importlib.util.find_spec("lightgbm"):
-        ENGINES[_package] = _engine
+if importlib.util.find_spec("lightgbm"):
+    if importlib.util.find_spec("shapiq"):
+        ENGINES |= {"shapiq": shapiq_proxyspex, "shapiq-proxyshap": shapiq_proxyshap}
+    if importlib.util.find_spec("spectralexplain"):
+        ENGINES["spectralexplain"] = spectralexplain_proxyspex
 if all(importlib.util.find_spec(name) for name in ("shapiq", "galois", "sparse_transform")):
     ENGINES["shapiq-spex"] = shapiq_spex
 

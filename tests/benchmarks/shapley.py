@@ -4,7 +4,8 @@
 
 Twenty games with known values, alpha * n * log2 n evaluations. Permutation sampling and the LASSO
 always run; shapiq's estimators where it is installed, with its pairing trick where it has one. The
-newest of them need shapiq 1.8 (Python 3.12), and lightgbm and xgboost beside it.
+newest of them need shapiq 1.8 (Python 3.12), and lightgbm and xgboost beside it. The table on disk
+grows row by row, and the same command goes on where it was stopped.
 
 `error` is the sum of squared errors over that of the squared values, `rank` Spearman's correlation
 of the sizes, `covered` the share of values within our 95 % intervals.
@@ -19,6 +20,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parent))
+from boosting import assert_boosted
 from shapley_games import SHAPLEY_GAMES, ShapleyGame
 
 from headspex.engine.methods.baselines import lasso_heads
@@ -78,7 +81,7 @@ def of_shapiq(name: str, **options: Any) -> Estimator:
 
         kind = getattr(shapiq.approximator, name)
         engine = kind(n=n, random_state=seed, **options)
-        _assert_boosting(engine)
+        assert_boosted(engine)
 
         def asked(masks: np.ndarray) -> np.ndarray:  # some estimators ask for one mask at a time
             return value(np.atleast_2d(masks).astype(bool))
@@ -87,14 +90,6 @@ def of_shapiq(name: str, **options: Any) -> Estimator:
         return np.array([found[(i,)] for i in range(n)])
 
     return estimate
-
-
-def _assert_boosting(engine: Any) -> None:
-    """Without lightgbm or xgboost, shapiq falls back to one decision tree, with a warning."""
-    for name in ("proxy_model", "_surrogate_template"):
-        proxy = getattr(engine, name, None)
-        proxy = getattr(proxy, "estimator", proxy)  # inside of a grid search
-        assert proxy is None or type(proxy).__module__.startswith(("lightgbm", "xgboost")), proxy
 
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -206,19 +201,21 @@ def main() -> None:
     parser.add_argument("--estimators", default=",".join(ESTIMATORS))
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    for name in options.games.split(","):
-        game = SHAPLEY_GAMES[name]()
-        n = game.n_players
-        for alpha in map(float, options.alphas.split(",")):
-            budget = round(alpha * n * math.log2(n))
-            for estimator in options.estimators.split(","):
-                for seed in range(options.first_seed, options.first_seed + options.seeds):
-                    row = {"game": name, "alpha": alpha, "budget": budget, "seed": seed}
-                    rows.append(
-                        {**row, "estimator": estimator, **run(estimator, game, budget, seed)}
-                    )
-        print(name, "done", file=sys.stderr, flush=True)
+    rows = _read(options.csv) if options.csv and options.csv.exists() else []
+    done = {_cell(row) for row in rows}
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name in options.games.split(","):
+            for alpha in map(float, options.alphas.split(",")):
+                for estimator in options.estimators.split(","):
+                    cell = {"game": name, "alpha": alpha, "seed": seed, "estimator": estimator}
+                    if _cell(cell) not in done:
+                        game = _game(name)
+                        budget = round(alpha * game.n_players * math.log2(game.n_players))
+                        found = run(estimator, game, budget, seed)
+                        rows.append({**cell, "budget": budget, **found})
+                        if options.csv:
+                            _append(options.csv, rows[-1])
+            print(seed, name, "done", file=sys.stderr, flush=True)
     for measure in MEASURES:
         table(rows, measure)
     standings(rows)
@@ -226,11 +223,36 @@ def main() -> None:
             for name in dict.fromkeys(r["estimator"] for r in rows)}  # fmt: skip
     print("\ncalls over budget, at most:", {k: round(v, 2) for k, v in most.items()})
     print("failures:", {r["failure"] for r in rows if r["failure"]})
-    if options.csv:
-        with options.csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+
+
+@cache
+def _game(name: str) -> ShapleyGame:
+    return SHAPLEY_GAMES[name]()
+
+
+def _cell(row: dict[str, Any]) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("game", "alpha", "seed", "estimator"))
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    """Adds one row, so that what is stopped goes on where it was."""
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if fresh:
             writer.writeheader()
-            writer.writerows(rows)
+        writer.writerow(row)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    kinds = {"alpha": float, "seed": int, "budget": int, "calls": int} | dict.fromkeys(
+        MEASURES, float
+    )
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: kinds.get(name, str)(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import lapack
 
-from headspex.engine.methods.kernel import Relevances
-from headspex.engine.methods.odd_kernel import Signs, learn_pair_relevances, pair_kernels
+from headspex.engine.methods.odd_kernel import PairRelevances, Signs, pair_products
 
 Part = Float[np.ndarray, " pairs"]
 
@@ -37,7 +36,7 @@ class PartFit:
             without that pair.
     """
 
-    relevances: Relevances
+    relevances: PairRelevances
     dual: Part
     left: Part
     inverse: Float[np.ndarray, "pairs pairs"]
@@ -48,16 +47,16 @@ class PartFit:
         return self.relevances.noise / 2
 
 
-def part_fit(signs: Signs, part: Part, relevances: Relevances, parity: int) -> PartFit:
+def part_fit(signs: Signs, part: Part, relevances: PairRelevances, parity: int) -> PartFit:
     """The fit of a part that varies around 0.
 
     Args:
         signs: +1 for a player that is on in the pair's first mask, -1 for one that is off.
         part: (f(S) + parity * f(not S)) / 2.
-        relevances: as learned from pairs.
+        relevances: as learned from pairs, without fading.
         parity: 1 for the even part, -1 for the odd one.
     """
-    same, opposite = pair_kernels(signs, relevances.players, np.float64)
+    same, opposite = pair_products(signs, relevances.players)
     covariance = relevances.scale / 2 * (same + parity * opposite)
     covariance.flat[:: len(signs) + 1] += relevances.noise / 2
     factor, _ = lapack.dpotrf(covariance, lower=1)
@@ -67,15 +66,8 @@ def part_fit(signs: Signs, part: Part, relevances: Relevances, parity: int) -> P
     return PartFit(relevances, dual, dual / np.diag(inverse), inverse)
 
 
-def learned(signs: Signs, odd: Part, even: Part) -> Relevances:
-    """The relevances of pairs; none where all values are equal."""
-    if not odd.any() and not np.ptp(even):
-        return Relevances(np.zeros(signs.shape[1]), 0.0, 1.0)
-    return learn_pair_relevances(signs, odd, even)
-
-
 def pair_effects(
-    signs: Signs, relevances: Relevances, dual: Part,
+    signs: Signs, relevances: PairRelevances, dual: Part,
     nodes: Float[np.ndarray, " nodes"], weights: Float[np.ndarray, " nodes"],
 ) -> Float[np.ndarray, "players players"]:  # fmt: skip
     """The index of a fit, for each pair of players; 0 on the diagonal.

@@ -1,0 +1,144 @@
+"""Fits as control variates of Shapley values: what they say, and what they leave of unseen pairs.
+
+Two fits take part. The *kernel* (`headspex.engine.methods.odd_kernel`) has all terms of all orders,
+the *sparse* spectrum (`headspex.engine.methods.growth`) few terms, and it is exact where a function
+has no others. Any weighted mean of the two is a control variate as well, and the one that leaves
+the correction the least variance is taken (Glasserman, Monte Carlo Methods in Financial
+Engineering, 2003, 4.1). That mean is one number, so that what a pair adds to it hardly counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headspex.engine.indices import shapley_of
+from headspex.engine.methods.cross_validation import fit_or_constant
+from headspex.engine.methods.growth import grow
+from headspex.engine.methods.odd_kernel import (
+    FEW_PRECISION,
+    PRIOR_PRECISION,
+    OddFit,
+    learn_pair_relevances,
+    odd_fit,
+)
+from headspex.engine.observations import Observations
+from headspex.engine.spectrum import Spectrum
+from headspex.support.seeds import stream
+
+FOLDS = 5  # of pairs
+EVIDENCE_PAIRS = 400  # used to learn relevances; the cost of a step is cubic in them
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A fit, and fits like it to all pairs but some.
+
+    Attributes:
+        shapley: [players] of the fit to all pairs.
+        without: [players] of fits that have not seen a pair, averaged by the weights of pairs.
+        left: [pairs] a pair's odd part minus its prediction by a fit that has not seen it.
+        seen: [pairs] what the fits of `without` leave of each pair, averaged as they are.
+    """
+
+    shapley: Float[np.ndarray, " players"]
+    without: Float[np.ndarray, " players"]
+    left: Float[np.ndarray, " pairs"]
+    seen: Float[np.ndarray, " pairs"]
+
+
+def halves(values: Float[np.ndarray, " masks"]) -> tuple[np.ndarray, np.ndarray]:
+    """Odd and even part of values of pairs: masks first, then their opposites."""
+    first, second = values[: len(values) // 2], values[len(values) // 2 :]
+    return (first - second) / 2, (first + second) / 2
+
+
+def fold_pairs(
+    sizes: Int[np.ndarray, " pairs"], rng: np.random.Generator
+) -> Int[np.ndarray, " pairs"]:
+    """Folds of equal size, over all sizes of sets alike; -1 for all players and none."""
+    order = np.lexsort((rng.random(len(sizes)), sizes))
+    folds = np.empty(len(sizes), dtype=np.int64)
+    folds[order] = (np.arange(len(sizes)) + rng.integers(FOLDS)) % FOLDS
+    folds[0] = -1
+    return folds
+
+
+def kernel_control(
+    data: Observations,
+    weights: Float[np.ndarray, " pairs"],
+    folds: Int[np.ndarray, " pairs"],
+    seed: int,
+) -> Control:
+    """A pair is predicted from all other pairs, with relevances that the other folds have."""
+    n_pairs = len(weights)
+    rng = stream(seed, "shapley evidence")
+    shapley, without, left = np.zeros(data.n_players), np.zeros(data.n_players), np.zeros(n_pairs)
+    seen = np.zeros(n_pairs)
+    for fold in range(FOLDS):
+        held, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if len(others) > EVIDENCE_PAIRS:
+            others = np.sort(np.append(rng.permutation(others[1:])[: EVIDENCE_PAIRS - 1], 0))
+        found = kernel_fit(data, others)
+        left[held] = found.left[held]
+        missed = weights[held] * left[held]
+        shapley += found.shapley / FOLDS
+        without += weights[held].sum() * found.shapley - found.influence[:, held] @ missed
+        seen += weights[held].sum() * found.residual - found.leverage[:, held] @ missed
+    return Control(shapley, without, left, seen + weights * left)
+
+
+def kernel_fit(data: Observations, learned_from: Int[np.ndarray, " some"]) -> OddFit:
+    """The fit to all pairs, with the relevances of some."""
+    n_pairs = len(data) // 2
+    signs = np.where(data.masks[:n_pairs], 1.0, -1.0)
+    odd, even = halves(data.values)
+    relevances = learn_pair_relevances(
+        signs[learned_from],
+        odd[learned_from],
+        even[learned_from],
+        prior_precision=PRIOR_PRECISION if n_pairs >= data.n_players else FEW_PRECISION,
+    )
+    return odd_fit(signs, odd, relevances)
+
+
+def sparse_control(
+    data: Observations,
+    weights: Float[np.ndarray, " pairs"],
+    folds: Int[np.ndarray, " pairs"],
+    whole: Spectrum,
+) -> Control:
+    """A pair's prediction is fitted to the other folds.
+
+    Args:
+        data: pairs of masks.
+        weights: of pairs.
+        folds: of pairs.
+        whole: the sparse spectrum of all pairs.
+    """
+    n_pairs = len(weights)
+    without, left, seen = np.zeros(data.n_players), np.zeros(n_pairs), np.zeros(n_pairs)
+    for fold in range(FOLDS):
+        held, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        found = fit_or_constant(grow, data.rows(np.append(others, others + n_pairs)))
+        residual = odd_residual(data, found)
+        left[held] = residual[held]
+        without += weights[held].sum() * shapley_of(found)
+        seen += weights[held].sum() * residual
+    return Control(shapley_of(whole), without, left, seen)
+
+
+def odd_residual(data: Observations, spectrum: Spectrum) -> Float[np.ndarray, " pairs"]:
+    """What a spectrum leaves of the odd part of pairs."""
+    return np.asarray(halves(data.values - spectrum.predict(data.masks))[0])
+
+
+def blended(one: Control, other: Control, importance: Float[np.ndarray, " pairs"]) -> Control:
+    """The weighted mean of two whose squares of `left` have the least sum by `importance`."""
+    apart = one.left - other.left
+    square = float(importance @ np.square(apart))
+    share = float(np.clip(-(importance * apart) @ other.left / square, 0, 1)) if square else 1.0
+    parts = zip(*(vars(control).values() for control in (one, other)), strict=True)
+    return Control(*(share * mine + (1 - share) * yours for mine, yours in parts))
