@@ -214,8 +214,9 @@ def _refuse_changes(found: LoadedModel, asked: Mapping[str, Any]) -> None:
     for name, value in asked.items():
         known = own.get(name, "")
         if value not in (None, AUTO) and not known.startswith(str(value)):  # cuda is cuda:0, too
+            shown = value if isinstance(value, str | os.PathLike) else type(value).__name__
             raise UsageError(
-                f"a model given as an object stays as it is, but {argument(name)} is {value}; "
+                f"a model given as an object stays as it is, but {argument(name)} is {shown}; "
                 "leave it out, or load the model so"
             )
 

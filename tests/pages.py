@@ -29,7 +29,7 @@ def told(page: str) -> list[tuple[str, str]]:
 
 
 def script(name: str) -> ModuleType:
-    """A script of the documentation, which is no package."""
+    """Load a script from the documentation's folder as a module."""
     spec = importlib.util.spec_from_file_location(Path(name).stem, DOCS / name)
     assert spec is not None
     assert spec.loader is not None

@@ -66,6 +66,15 @@ def fold_pairs(
     return folds
 
 
+def evidence(
+    pairs: Int[np.ndarray, " pairs"], rng: np.random.Generator
+) -> Int[np.ndarray, " fewer"]:
+    """The first of some pairs and others at random, as many as relevances are learned from."""
+    if len(pairs) <= EVIDENCE_PAIRS:
+        return pairs
+    return np.sort(np.append(rng.permutation(pairs[1:])[: EVIDENCE_PAIRS - 1], pairs[0]))
+
+
 def kernel_control(
     data: Observations,
     weights: Float[np.ndarray, " pairs"],
@@ -78,10 +87,8 @@ def kernel_control(
     shapley, without, left = np.zeros(data.n_players), np.zeros(data.n_players), np.zeros(n_pairs)
     seen = np.zeros(n_pairs)
     for fold in range(FOLDS):
-        held, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if len(others) > EVIDENCE_PAIRS:
-            others = np.sort(np.append(rng.permutation(others[1:])[: EVIDENCE_PAIRS - 1], 0))
-        found = kernel_fit(data, others)
+        held = np.flatnonzero(folds == fold)
+        found = kernel_fit(data, evidence(np.flatnonzero(folds != fold), rng))
         left[held] = found.left[held]
         missed = weights[held] * left[held]
         shapley += found.shapley / FOLDS

@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from headspex.engine.control import EVIDENCE_PAIRS, FOLDS, fold_pairs
+from headspex.engine.control import FOLDS, evidence, fold_pairs, halves
 from headspex.engine.fit import ValueFunction, scored
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
@@ -222,8 +222,9 @@ def corrected(data: Observations, index: str, seed: int) -> Correction:
     swapped = np.arange(2 * m)
     swapped[[0, m]] = m, 0  # none before all
     data = data.rows(swapped)
-    first, second, sizes = data.values[:m], data.values[m:], data.masks[:m].sum(axis=1)
-    parts = {1: (first + second) / 2, -1: (first - second) / 2}
+    sizes = data.masks[:m].sum(axis=1)
+    odd, even = halves(data.values)
+    parts = {1: even, -1: odd}
     of_size = size_weights_of(index, n)
     effects = {1: of_size.even[sizes], -1: of_size.odd[sizes]}
     weights, unseen = _weights(sizes, of_size.share, n)
@@ -263,8 +264,7 @@ def _kernel(given: Opposites, index: str, rng: np.random.Generator) -> Fitted:
     for fold in range(FOLDS):
         held, others = np.flatnonzero(given.fold == fold), np.flatnonzero(given.fold != fold)
         centre = {1: parts[1][others].mean(), -1: 0.0}
-        if len(others) > EVIDENCE_PAIRS:
-            others = np.sort(np.append(rng.permutation(others[1:])[: EVIDENCE_PAIRS - 1], 0))
+        others = evidence(others, rng)
         relevances = learn_pair_relevances(
             signs[others], parts[-1][others], parts[1][others], fades=False
         )

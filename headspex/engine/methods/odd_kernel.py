@@ -91,15 +91,20 @@ def odd_fit(signs: Signs, odd: Float[np.ndarray, " pairs"], relevances: PairRele
     noise[0] *= CERTAIN
     covariance = relevances.scale / 2 * (same - opposite)
     covariance.flat[:: len(signs) + 1] += noise
-    factor, _ = lapack.dpotrf(covariance, lower=1)
-    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
-    inverse = lower + np.tril(lower, -1).T
+    inverse = inverted(covariance)
     dual = inverse @ odd
     shapley = relevances.scale * _kernel_shapley(signs, relevances.players, relevances.fading)
     leverage = noise[:, None] * inverse
     return OddFit(
         shapley @ dual, shapley @ inverse, dual / np.diag(inverse), noise * dual, leverage
     )
+
+
+def inverted(covariance: Square) -> Square:
+    """The inverse of a positive definite matrix."""
+    factor, _ = lapack.dpotrf(covariance, lower=1)
+    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
+    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def learn_pair_relevances(

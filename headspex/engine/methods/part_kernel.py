@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import lapack
 
-from headspex.engine.methods.odd_kernel import PairRelevances, Signs, pair_products
+from headspex.engine.methods.odd_kernel import PairRelevances, Signs, inverted, pair_products
 
 Part = Float[np.ndarray, " pairs"]
 
@@ -59,9 +58,7 @@ def part_fit(signs: Signs, part: Part, relevances: PairRelevances, parity: int) 
     same, opposite = pair_products(signs, relevances.players)
     covariance = relevances.scale / 2 * (same + parity * opposite)
     covariance.flat[:: len(signs) + 1] += relevances.noise / 2
-    factor, _ = lapack.dpotrf(covariance, lower=1)
-    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
-    inverse = lower + np.tril(lower, -1).T
+    inverse = inverted(covariance)
     dual = inverse @ part
     return PartFit(relevances, dual, dual / np.diag(inverse), inverse)
 
