@@ -25,6 +25,7 @@ from headspex.hooks.attention import (
     joined,
     register,
 )
+from headspex.hooks.linear import use_onednn
 from headspex.hooks.offload import device_of, devices_of, fetch_for_calls, lacks_weights
 from headspex.hooks.stock import Stock
 from headspex.support.notice import first_line
@@ -69,6 +70,7 @@ class Decoder:
         register()
         stock = Stock(bridge.original_model)
         self._model = stock.model
+        use_onednn(self._model)
         self._layers: list[nn.Module] = [
             stock.copy_of(block.original_component) for block in bridge.blocks
         ]

@@ -132,8 +132,8 @@ def shared_beginnings(found: Sequence[Pass]) -> tuple[int, ...]:
     """Length in tokens of the prefix that each input shares with its neighbours in sorted order.
 
     Inputs with a corrupted one share none: what replaces their heads' outputs differs.
-    Neighbours share at least half of the shorter one; computing a shorter prefix separately does
-    not pay. A prefix ends before the first position whose logits are read.
+    Neighbours share at least an eighth of the shorter one; computing a shorter prefix separately
+    does not pay. A prefix ends before the first position whose logits are read.
     """
     order = sorted(
         (i for i, one in enumerate(found) if one.corrupted is None), key=lambda i: found[i].tokens
@@ -142,7 +142,7 @@ def shared_beginnings(found: Sequence[Pass]) -> tuple[int, ...]:
     shared, start = [0] * len(found), 0
     for end in range(1, len(order) + 1):
         near = order[end - 1 : end + 1]
-        if len(near) == 2 and 2 * alike[end - 1] >= min(len(found[i].tokens) for i in near):
+        if len(near) == 2 and 8 * alike[end - 1] >= min(len(found[i].tokens) for i in near):
             continue
         common = min(alike[start : end - 1], default=0)
         for i in order[start:end]:

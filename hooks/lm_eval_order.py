@@ -1,10 +1,12 @@
 """Scoring in lm-eval's order and batches, with full logits.
 
-Equal to lm-eval 0.4.13 to the last bit on the same weights with eager attention, and slower than
-`headspex.hooks.forward`.
+Equal to lm-eval 0.4.13 as it comes, to the last bit on the same weights, and slower than
+`headspex.hooks.forward`. A model that somebody hooked, or that lies in several places, runs on its
+bridge with eager attention.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import UsageError, argument
 from headspex.hooks.ablation import ablated
-from headspex.hooks.offload import devices_of, is_offloaded
-from headspex.hooks.plain import has_hooks
-from headspex.hooks.stock import Stock
+from headspex.hooks.masked import is_in_one_place, masked_model
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -62,9 +62,7 @@ def harness_log_probs(
     width = max((question.width for question in encoded), default=0)
     result = np.full((len(encoded), width), -np.inf)
     inputs = _in_order(encoded)
-    whole = keep_mask is None and ablation.get("keep_mlps") is None
-    logits_of = _stock_logits(bridge) if whole and _is_plain(bridge) else bridge
-    with ablated(bridge, keep_mask, **ablation):
+    with _logits_of(bridge, keep_mask, ablation) as logits_of:
         for start in range(0, len(inputs), batch_size):
             batch = inputs[start : start + batch_size]
             tokens = pad_sequence([torch.tensor(one.tokens[-n_ctx:]) for one in batch], True)
@@ -87,25 +85,22 @@ def harness_log_probs(
     return result
 
 
-def _is_plain(bridge: Any) -> bool:
-    """Whether a bridge's model is in one place, and nobody wants to see its parts."""
-    model = bridge.original_model
-    return (
-        len(devices_of(model)) == 1
-        and not any(map(is_offloaded, model.modules()))
-        and not has_hooks(bridge)
-    )
-
-
-def _stock_logits(bridge: Any) -> Callable[[Tensor], Tensor]:
-    """The logits of the bridge's model without its wrappers, which take a fifteenth of the time."""
-    model = Stock(bridge.original_model, "eager").model
+@contextmanager
+def _logits_of(
+    bridge: Any, keep_mask: Any, ablation: Mapping[str, Any]
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """The model under a mask: as transformers runs it, or on the bridge where that is needed."""
+    if not is_in_one_place(bridge):
+        with ablated(bridge, keep_mask, **ablation):
+            yield bridge
+        return
+    model = masked_model(bridge, keep_mask, **ablation)
 
     def logits(tokens: Tensor) -> Tensor:
         found: Tensor = model(tokens, use_cache=False).logits
         return found
 
-    return logits
+    yield logits
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def test_a_task_of_lm_eval_scores_as_lm_eval_scores_it(
 ) -> None:  # fmt: skip
     from lm_eval.tasks import TaskManager
 
-    args = {"pretrained": str(model_folder), "dtype": "float32", "attn_implementation": "eager"}
+    args = {"pretrained": str(model_folder), "dtype": "float32"}
     expected = lm_eval_run(
         data, [name], model_args=args, num_fewshot=shots or None,
         manager=TaskManager(include_path=str(data / "yaml"), include_defaults=name == "arc_easy"),

@@ -45,9 +45,11 @@ def test_questions_share_the_worked_examples_of_their_own_subject() -> None:
     assert plan_inputs(asked, 128).shared == (51, 40, 51, 40, 0)
 
 
-def test_less_than_half_in_common_is_not_shared() -> None:
-    asked = [behind(range(9), *range(50, 60)), behind(range(9), *range(60, 70))]
+def test_less_than_an_eighth_in_common_is_not_shared() -> None:
+    asked = [behind(range(2), *range(50, 65)), behind(range(2), *range(70, 85))]
     assert plan_inputs(asked, 64).shared == (0, 0)
+    asked = [behind(range(3), *range(50, 65)), behind(range(3), *range(70, 85))]
+    assert plan_inputs(asked, 64).shared == (3, 3)
 
 
 def test_the_position_that_is_read_is_never_shared() -> None:

@@ -79,7 +79,7 @@ def test_a_masked_model_scores_in_lm_eval_as_in_headspex_and_as_the_zeroed_check
         data, TASKS, "headspex", {"pretrained": str(model_folder), "mask": str(mask)},
         num_fewshot=2,
     )  # fmt: skip
-    args = {"pretrained": str(zeroed), "dtype": "float32", "attn_implementation": "eager"}
+    args = {"pretrained": str(zeroed), "dtype": "float32"}
     checkpoint = lm_eval_run(data, TASKS, model_args=args, num_fewshot=2)
     whole = lm_eval_run(data, TASKS, "headspex", {"pretrained": str(model_folder)}, num_fewshot=2)
     capsys.readouterr()
@@ -109,9 +109,7 @@ def test_generation_runs_under_the_mask_as_in_the_zeroed_checkpoint(
         return list(model.generate_until([Instance("generate_until", {}, args, 0)]))
 
     masked = written(MaskedLM(str(model_folder), mask=str(mask)))
-    checkpoint = HFLM(
-        str(zeroed), device="cpu", dtype="float32", attn_implementation="eager", batch_size=1
-    )
+    checkpoint = HFLM(str(zeroed), device="cpu", dtype="float32", batch_size=1)
     assert masked == written(checkpoint)
     assert masked != written(MaskedLM(str(model_folder)))
 

@@ -51,7 +51,7 @@ def assert_equal_to_the_last_bit(
     tasks = [f"mmlu_{subject}" for subject in subjects]
     expected = lm_eval_run(
         data, tasks, num_fewshot=shots, batch_size=batch, limit=limit,
-        model_args={"pretrained": str(model), "dtype": dtype, "attn_implementation": "eager"},
+        model_args={"pretrained": str(model), "dtype": dtype},
     )  # fmt: skip
     found = evaluated(
         capsys, "--model", str(model), "--task", "mmlu", "--data-dir", str(data / "cais/mmlu"),
@@ -120,7 +120,7 @@ def test_the_recipes_twenty_questions_score_as_in_lm_eval_to_the_last_bit(
 def test_averages_by_question_and_by_category_are_those_of_lm_eval(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = {"pretrained": str(recipe / "tiny-llama"), "attn_implementation": "eager"}
+    args = {"pretrained": str(recipe / "tiny-llama")}
     expected = lm_eval_run(recipe, ["mmlu"], model_args={**args, "dtype": "float32"})["results"]
     found = evaluated(
         capsys, "--model", str(recipe / "tiny-llama"), "--task", "mmlu", "--data-dir",

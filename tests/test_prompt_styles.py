@@ -317,9 +317,7 @@ def test_cloze_is_acc_norm_of_lm_eval_to_the_last_bit(
     task = load_task(name)
     theirs = cloze_in_lm_eval(tmp_path, task, shots)
     theirs.build_all_requests()
-    model = HFLM(
-        str(model_folder), dtype="float32", attn_implementation="eager", device="cpu", batch_size=1
-    )
+    model = HFLM(str(model_folder), dtype="float32", device="cpu", batch_size=1)
     answers = model.loglikelihood(theirs.instances)
     values, results = [], []
     for doc, q in zip(theirs.eval_docs, task.test, strict=True):

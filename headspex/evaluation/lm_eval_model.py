@@ -19,7 +19,8 @@ from lm_eval.api.registry import model_registry, register_model
 from lm_eval.models.huggingface import HFLM
 
 from headspex.errors import UsageError
-from headspex.hooks import ablation_hooks, load_model
+from headspex.hooks import LoadedModel, ablation_hooks, load_model
+from headspex.hooks.masked import is_in_one_place, masked_model
 from headspex.mask_file import read_mask
 from headspex.scores.fill import read_fill
 
@@ -41,8 +42,9 @@ _IGNORED = ("delta", "autogptq", "gptqmodel", "subfolder", "offload_folder", "tp
 class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
     """A model with the heads and MLPs of a mask file ablated.
 
-    The forward pass is the model's own, with TransformerLens hooks and eager attention: scores
-    equal those of a checkpoint whose `o_proj` columns are zero.
+    The forward pass is transformers' own, with hooks on the output projections: scores equal those
+    of a checkpoint with zeroed weights to the last bit. A model in several places runs on its
+    TransformerLens bridge with eager attention.
 
     Args:
         pretrained: as `headspex.hooks.load_model` takes it: "tiny", an alias, a Hub name, a folder.
@@ -79,30 +81,36 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
             pretrained, revision=revision, device=_present(device), dtype=dtype, adapter=adapter,
             max_memory=max_memory, load_in=load_in,
         )  # fmt: skip
-        super().__init__(model.bridge.original_model, tokenizer=model.tokenizer, **options)
-        if mask is None:
-            return
-        path = Path(mask)
-        found = read_mask(path)
-        if found.ablation == "mean-position":
-            raise UsageError(
-                "means per position are for prompts of one length, which lm-eval does not keep to, "
-                f"but {mask} has ablation mean-position; use headspex eval, or a mask of mean "
-                "ablation"
-            )
-        found.check_fits(
-            model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads
+        how = {} if mask is None else _ablation(Path(mask), model, pretrained)
+        if is_in_one_place(model.bridge):
+            own = masked_model(model.bridge, **how)
+        else:
+            own = model.bridge.original_model
+            for name, hook in ablation_hooks(model.bridge, **how):
+                model.bridge.add_hook(name, hook)
+        super().__init__(own, tokenizer=model.tokenizer, **options)
+
+
+def _ablation(path: Path, model: LoadedModel, pretrained: str) -> dict[str, Any]:
+    """The mask of a file, as arguments of `masked_model`.
+
+    Raises:
+        UsageError: a mask of another model, or one of means per position.
+    """
+    found = read_mask(path)
+    if found.ablation == "mean-position":
+        raise UsageError(
+            "means per position are for prompts of one length, which lm-eval does not keep to, "
+            f"but {path} has ablation mean-position; use headspex eval, or a mask of mean ablation"
         )
-        hooks = ablation_hooks(
-            model.bridge,
-            found.keep_grid(),
-            keep_mlps=found.keep_mlps(),
-            ablation=found.ablation,
-            fill=read_fill(found, path),
-            rescale=found.rescale,
-        )
-        for name, hook in hooks:
-            model.bridge.add_hook(name, hook)
+    found.check_fits(model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads)
+    return {
+        "keep_masks": found.keep_grid(),
+        "keep_mlps": found.keep_mlps(),
+        "ablation": found.ablation,
+        "fill": read_fill(found, path),
+        "rescale": found.rescale,
+    }
 
 
 def _refuse_ignored(options: Mapping[str, Any]) -> None:

@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/eval_speed.py MODEL --mmlu DATA --shots 5
 
 MODEL is a folder or a GGUF file, DATA holds MMLU's CSV files. All score the same questions with one
-thread, from weights that are in memory: lm-eval by its `hf` model as it comes (fused attention,
-batch size 1), headspex in lm-eval's order (batch size 1, eager attention, equal to lm-eval's with
-eager attention to the last bit), and headspex by the fast path (`--fast`), which is first compared
-with the bridge once, outside the clock. Rounds alternate; printed are medians.
+thread, from weights that are in memory: lm-eval by its `hf` model as it comes (batch size 1),
+headspex in lm-eval's order (batch size 1, equal to the last bit), and headspex by the fast path
+(`--fast`), which is first compared with the bridge once, outside the clock. Rounds alternate;
+printed are medians.
 """
 
 import argparse

@@ -9,15 +9,15 @@ the last position (`positions="last"`), as paired prompts do. Each round times a
 the other; printed are the median passes per second of each, and how many times as fast the last
 logits only are, the median of the rounds.
 
-SmolLM2-135M on two slow cores, where a pass is nearly all matrix products:
+SmolLM2-135M on two cores of an AMD EPYC (Zen 5):
 
-last logits only        20.7 passes/s; they are 1.00 times as fast
-fast path               14.7 passes/s; they are 1.43 times as fast
-bridge                  14.8 passes/s; they are 1.40 times as fast
-transformers loop       15.1 passes/s; they are 1.37 times as fast
+last logits only        84.3 passes/s; they are 1.00 times as fast
+fast path               49.9 passes/s; they are 1.69 times as fast
+bridge                  32.7 passes/s; they are 2.60 times as fast
+transformers loop       32.5 passes/s; they are 2.61 times as fast
 
-On two faster cores, where wrappers cost less, the rows are 27.1, 20.4, 21.5 and 22.9
-passes/s: 1.33, 1.26 and 1.25 times as fast. The logits are a fifth of this model's products.
+Half of it is oneDNN (`headspex.hooks.linear`): with MKL's products, as in the loop, the first row
+is 40.9 passes/s, and 1.41 times as fast as the bridge. The logits are a fifth of the products.
 """
 
 import argparse

@@ -10,29 +10,28 @@ the median ratio of CPU times over alternated repeats, the largest difference of
 and, where nothing is shared, the share of the matmul peak (a 2048 x 2048 float32 product): the
 arithmetic of whole prompts over the time the fast path took.
 
-One core of an AMD EPYC, three repeats, beside other work, which lowers the rates and not the ratios
-(the last row is of 0.1, whose arithmetic was Llama's alone):
+One core of an AMD EPYC (Zen 5), three repeats:
 
                                                          pairs/CPU s
                                               pairs    naive     fast  ratio       diff    peak
-all layers, no prefix                           384     14.0     25.9  x1.9     8.1e-06     61%
-middle layers 3-5, no prefix                    384     15.2     44.9  x3.0     8.6e-06
-last quarter 6-7, no prefix                   1,536     16.7    162.0  x9.7     9.5e-06
-all layers, prefix of 700                       384      1.1     31.2  x28.8    5.2e-06
-layers 5-7, prefix of 700                       768      1.0     88.5  x82.6    1.1e-05
-tiny: all layers, 0 shots                       640    182.2    592.3  x3.1     5.2e-06     36%
-tiny: layers 2-3, 0 shots                       640    236.5   1156.4  x4.6     7.4e-06
-tiny: last layer, 0 shots                     2,560    174.8   9547.3  x52.6    2.1e-05
-tiny: all layers, 5 shots                       320     47.5    340.1  x6.8     4.3e-06
-tiny: last 3 layers, 5 shots                    640    122.3   2168.7  x17.9    4.8e-06
+all layers, no prefix                           384     35.1    101.7  x2.8     2.0e-05     60%
+middle layers 3-5, no prefix                    384     33.4    152.8  x4.6     1.9e-05
+last quarter 6-7, no prefix                   1,536     34.7    524.1  x15.3    2.3e-05
+all layers, prefix of 700                       384      2.5     97.9  x39.2    1.5e-05
+layers 5-7, prefix of 700                       768      2.5    276.1  x109.9   2.5e-05
+tiny: all layers, 0 shots                       640    633.4   2138.7  x3.4     3.9e-06     31%
+tiny: layers 2-3, 0 shots                       640    625.4   2949.0  x4.6     6.2e-06
+tiny: last layer, 0 shots                     2,560    639.8  25671.2  x38.7    6.9e-06
+tiny: all layers, 5 shots                       320    150.6   1110.1  x7.4     4.2e-06
+tiny: last 3 layers, 5 shots                    640    149.0   1985.7  x13.4    3.8e-06
+Llama: all layers, 150-700 tokens                48      3.4     23.5  x7.0     1.4e-05     47%
+Qwen2: all layers, 150-700 tokens                48      3.6     23.6  x6.6     2.0e-05
+Gemma2: all layers, 150-700 tokens               48      2.2     11.3  x5.1     5.7e-06
+Gemma3Text: all layers, 150-700 tokens           48      3.4     20.4  x6.0     6.7e-06
+GPT2: all layers, 150-700 tokens                 48      3.4     19.8  x5.7     4.8e-06
+30 layers: last 3, 80-160 tokens                192     10.2    174.3  x17.1    9.0e-05
 
-Prompts as long as MMLU's, and a deeper model, on a machine with ten other processes:
-
-Llama: all layers, 150-700 tokens                48      1.4      7.2  x5.1     9.5e-06     59%
-Qwen2: all layers, 150-700 tokens                48      1.6      6.8  x4.6     8.6e-06
-Gemma2: all layers, 150-700 tokens               48      0.9      2.6  x3.0     1.9e-06
-GPT2: all layers, 150-700 tokens                 48      1.2      5.3  x4.7     4.8e-06
-30 layers: last 3, 80-160 tokens                192      3.6     39.0  x9.4     2.8e-05
+With two threads the five rows of 150-700 tokens were x4.8, x4.6, x3.4, x4.6 and x4.2 before oneDNN.
 """
 
 import argparse
@@ -48,6 +47,7 @@ import torch
 
 from headspex.hooks import ablation_hooks, answer_log_probs, load_model
 from headspex.hooks.bridging import bridge_from_model
+from headspex.hooks.linear import use_onednn
 from headspex.tasks import EncodedQuestion, encode_task, load_task
 
 NAIVE_TOKENS = 4_096  # of one padded batch
@@ -143,9 +143,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def peak() -> float:
-    """Floating-point operations a second of a 2048 x 2048 product."""
-    a, b = torch.randn(2, 2048, 2048)
-    return 2 * 2048**3 / seconds(lambda: a @ b)
+    """Floating-point operations a second of a 2048 x 2048 product, as headspex multiplies."""
+    a = torch.randn(2048, 2048)
+    layer = torch.nn.Sequential(torch.nn.Linear(2048, 2048, bias=False).requires_grad_(False))
+    use_onednn(layer)
+    return 2 * 2048**3 / seconds(lambda: layer(a))
 
 
 def arithmetic(bridge: Any, questions: Sequence[EncodedQuestion]) -> float:
