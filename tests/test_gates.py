@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from headspex.gates.annealing import LEFT, clipped, learned_order, targets
+from headspex.gates.annealing import LEFT, NEXT, clipped, learned_order, order_of, targets
 from headspex.gates.ascent import Ascent
 from headspex.gates.exchange import MASKS, exchanged
 from headspex.gates.hard_concrete import LEVELS, drawn, mean_slope, open_probability, open_slope
@@ -95,6 +95,32 @@ def test_players_go_by_their_worth() -> None:
     rank = np.empty(24)
     rank[list(found.order)] = np.arange(24)
     assert np.corrcoef(rank, worth)[0, 1] > 0.9
+
+
+@given(st.integers(2, 30), st.integers(10, 60), st.integers(0, 2**32 - 1))
+def test_each_player_that_goes_has_the_least_open_gate_in_the_next_steps(
+    n_players: int, steps: int, seed: int
+) -> None:
+    open_at = np.random.default_rng(seed).random((steps, n_players))
+    aims = targets(n_players, steps)
+    order = order_of(open_at, aims)
+    assert sorted(order) == list(range(n_players))
+    for gone in range(n_players):
+        near, far = (max(n_players - 1 - gone - share * n_players, aims[-1]) for share in NEXT)
+        # Where no target lies between them, the first step beyond tells.
+        within = [step for step, aim in enumerate(aims) if far <= aim <= near]
+        steps_read = within or [next(step for step, aim in enumerate(aims) if aim <= near)]
+        often = open_at[steps_read].mean(axis=0)
+        left = order[gone:]
+        assert often[order[gone]] == pytest.approx(often[left].min())
+
+
+def test_a_gate_that_opens_again_is_ordered_by_that() -> None:
+    aims, open_at = targets(20, 200), np.ones((200, 20))
+    for player in range(20):
+        open_at[10 * player :, player] = 0.0
+    open_at[40:, 0] = 1.0
+    assert order_of(open_at, aims) == [*range(1, 20), 0]
 
 
 def test_of_two_copies_one_goes_early_and_one_stays_to_the_last() -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from headspex.gates.exchange import MASKS
 
 ROWS = 10  # questions of a step
-SHARE = 3.0  # of the search budget: what gates may spend on top of it
+SHARE = 4.0  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 400  # more made schedules no better
 FEWEST_STEPS = 30
 FEWEST_QUESTIONS = 4  # enough for a standard error
-CHECKED = 1 / 3  # of that: for choices and exchanges on the model
+CHECKED = 0.2  # of that: for choices and exchanges on the model
 
 
 @dataclass(frozen=True)
