@@ -40,6 +40,7 @@ BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
 # heads removed and .36 to .38 with 70 %, by all steps alike .09 to .11 and .52 to .68. Windows of 5
 # to 15 %, -5 to 15 % and 13 to 17 % were worse at some size.
 NEXT = (0.05, 0.25)
+TIE = 1e-3  # weight of all steps: they decide between gates that are equally shut
 LAST = 10  # steps, whose median norm is the most that a row's gradient counts for
 
 
@@ -106,8 +107,8 @@ def order_of(open_at: Float[np.ndarray, "steps players"], aims: Sequence[float])
         near, far = (max(kept - share * n_players, aims[-1]) for share in NEXT)
         start = min(int(np.searchsorted(falling, -near)), len(aims) - 1)
         end = max(int(np.searchsorted(falling, -far, side="right")), start + 1)
-        often = np.where(left, (total[end] - total[start]) / (end - start), np.inf)
-        order.append(int(often.argmin()))
+        often = (total[end] - total[start]) / (end - start) + TIE * total[-1] / len(aims)
+        order.append(int(np.where(left, often, np.inf).argmin()))
         left[order[-1]] = False
     return order
 
