@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import UsageError, argument
-from headspex.hooks.ablation import ablated
-from headspex.hooks.masked import is_in_one_place, masked_model
+from headspex.hooks.ablation import ablation_hooks
+from headspex.hooks.masked import hooked_copy, is_in_one_place
 from headspex.tasks.prompts import EncodedQuestion
 
 
@@ -90,11 +90,12 @@ def _logits_of(
     bridge: Any, keep_mask: Any, ablation: Mapping[str, Any]
 ) -> Iterator[Callable[[Tensor], Tensor]]:
     """The model under a mask: as transformers runs it, or on the bridge where that is needed."""
+    hooks = ablation_hooks(bridge, keep_mask, **ablation)
     if not is_in_one_place(bridge):
-        with ablated(bridge, keep_mask, **ablation):
+        with bridge.hooks(fwd_hooks=hooks):
             yield bridge
         return
-    model = masked_model(bridge, keep_mask, **ablation)
+    model = hooked_copy(bridge, hooks)
 
     def logits(tokens: Tensor) -> Tensor:
         found: Tensor = model(tokens, use_cache=False).logits

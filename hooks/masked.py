@@ -1,15 +1,15 @@
 """transformers' own model under one mask, without the wrappers of TransformerLens."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Tensor
 
-from headspex.hooks.ablation import Ablation, check_ablation
+from headspex.hooks.ablation import Hook
 from headspex.hooks.offload import devices_of, is_offloaded
 from headspex.hooks.plain import has_hooks
 from headspex.hooks.stock import Stock
-from headspex.hooks.switches import check_switches
+from headspex.hooks.switches import hook_name, mlp_hook_name
 
 
 def is_in_one_place(bridge: Any) -> bool:
@@ -22,63 +22,45 @@ def is_in_one_place(bridge: Any) -> bool:
     )
 
 
-def masked_model(
-    bridge: Any,
-    keep_masks: Any = None,
-    keep_mlps: Any = None,
-    *,
-    ablation: str = "zero",
-    fill: Any = None,
-    rescale: bool = False,
-) -> Any:
-    """The model under a mask, with the attention that transformers takes if nobody asks for one.
+def hooked_copy(bridge: Any, hooks: Iterable[tuple[str, Hook]]) -> Any:
+    """A copy of the model that runs ablation hooks, with the attention that transformers prefers.
 
-    Its outputs equal those of a checkpoint with zeroed output weights to the last bit, where parts
-    are zeroed, and it has all methods of a transformers model. The bridge does not change.
+    Weights are shared. Where parts are zeroed, outputs equal those of a checkpoint with zeroed
+    output weights to the last bit. The copy has all methods of a transformers model.
 
     Args:
-        bridge: a TransformerBridge for which `is_in_one_place` holds.
-        keep_masks: one, bool [n_layers, n_heads]; None for all heads.
-        keep_mlps: bool [n_layers]; None for all MLPs.
-        ablation, fill, rescale: as in `headspex.hooks.ablated`.
-
-    Raises:
-        UsageError: as `ablated`.
+        bridge: a TransformerBridge for which `is_in_one_place` holds; it does not change.
+        hooks: as `headspex.hooks.ablation_hooks` gives them.
     """
-    masks = check_switches(bridge, keep_masks, keep_mlps)
-    how = check_ablation(bridge, masks, ablation, fill, rescale)
-    original = bridge.original_model
+    original, found = bridge.original_model, dict(hooks)
     stock = Stock(original, original.get_correct_attn_implementation(None))
-    for layer, row in enumerate(masks[0]):
-        block = bridge.blocks[layer]
-        if not bool(row[:-1].all()):
-            projection = stock.copy_of(block.attn.o.original_component)
-            projection.register_forward_pre_hook(_Heads(how, row[None, :-1], layer))
-        if not bool(row[-1]):
-            mlp = stock.copy_of(block.mlp.original_component)
-            mlp.register_forward_hook(_MLP(how, row[-1:], layer))
+    for layer, block in enumerate(bridge.blocks):
+        if (name := hook_name(layer)) in found:
+            heads = _heads(found[name], bridge.hook_dict[name], int(bridge.cfg.n_heads))
+            stock.copy_of(block.attn.o.original_component).register_forward_pre_hook(heads)
+        if (name := mlp_hook_name(layer)) in found:
+            mlp = _mlp(found[name], bridge.hook_dict[name])
+            stock.copy_of(block.mlp.original_component).register_forward_hook(mlp)
     return stock.model
 
 
-class _Heads:
-    """Forward pre-hook of the output projection: its input is the heads' outputs, side by side."""
+def _heads(hook: Hook, point: Any, n_heads: int) -> Callable[..., tuple[Tensor, ...]]:
+    """Pre-hook of an output projection, whose input is the heads' outputs side by side."""
 
-    def __init__(self, ablation: Ablation, mask: Bool[Tensor, "1 heads"], layer: int) -> None:
-        self._ablation, self._mask, self._layer = ablation, mask, layer
-
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def replaced(module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z, *others = inputs
-        heads = z.reshape(*z.shape[:2], self._mask.shape[1], -1)
-        return (self._ablation.replaced(heads, self._mask, self._layer).reshape(z.shape), *others)
+        heads = z.reshape(*z.shape[:2], n_heads, -1)
+        return (hook(heads, hook=point).reshape(z.shape), *others)
+
+    return replaced
 
 
-class _MLP:
-    """Forward hook of an MLP; those of some families return more than their output."""
+def _mlp(hook: Hook, point: Any) -> Callable[..., Any]:
+    """Hook of an MLP; those of some families return more than their output."""
 
-    def __init__(self, ablation: Ablation, mask: Bool[Tensor, " 1"], layer: int) -> None:
-        self._ablation, self._mask, self._layer = ablation, mask, layer
+    def replaced(module: Any, inputs: Any, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (hook(output[0], hook=point), *output[1:])
+        return hook(output, hook=point)
 
-    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        out, *others = output if isinstance(output, tuple) else (output,)
-        replaced = self._ablation.replaced_mlp(out, self._mask, self._layer)
-        return (replaced, *others) if isinstance(output, tuple) else replaced
+    return replaced

@@ -20,7 +20,7 @@ from lm_eval.models.huggingface import HFLM
 
 from headspex.errors import UsageError
 from headspex.hooks import LoadedModel, ablation_hooks, load_model
-from headspex.hooks.masked import is_in_one_place, masked_model
+from headspex.hooks.masked import hooked_copy, is_in_one_place
 from headspex.mask_file import read_mask
 from headspex.scores.fill import read_fill
 
@@ -81,18 +81,18 @@ class MaskedLM(HFLM):  # type: ignore[misc] # lm-eval is untyped
             pretrained, revision=revision, device=_present(device), dtype=dtype, adapter=adapter,
             max_memory=max_memory, load_in=load_in,
         )  # fmt: skip
-        how = {} if mask is None else _ablation(Path(mask), model, pretrained)
+        hooks = [] if mask is None else _hooks(Path(mask), model, pretrained)
+        own = model.bridge.original_model
         if is_in_one_place(model.bridge):
-            own = masked_model(model.bridge, **how)
+            own = hooked_copy(model.bridge, hooks)
         else:
-            own = model.bridge.original_model
-            for name, hook in ablation_hooks(model.bridge, **how):
+            for name, hook in hooks:
                 model.bridge.add_hook(name, hook)
         super().__init__(own, tokenizer=model.tokenizer, **options)
 
 
-def _ablation(path: Path, model: LoadedModel, pretrained: str) -> dict[str, Any]:
-    """The mask of a file, as arguments of `masked_model`.
+def _hooks(path: Path, model: LoadedModel, pretrained: str) -> list[tuple[str, Any]]:
+    """The hooks that ablate what the mask of a file switches off.
 
     Raises:
         UsageError: a mask of another model, or one of means per position.
@@ -104,13 +104,14 @@ def _ablation(path: Path, model: LoadedModel, pretrained: str) -> dict[str, Any]
             f"but {path} has ablation mean-position; use headspex eval, or a mask of mean ablation"
         )
     found.check_fits(model.fingerprint, pretrained, n_layers=model.n_layers, n_heads=model.n_heads)
-    return {
-        "keep_masks": found.keep_grid(),
-        "keep_mlps": found.keep_mlps(),
-        "ablation": found.ablation,
-        "fill": read_fill(found, path),
-        "rescale": found.rescale,
-    }
+    return ablation_hooks(
+        model.bridge,
+        found.keep_grid(),
+        keep_mlps=found.keep_mlps(),
+        ablation=found.ablation,
+        fill=read_fill(found, path),
+        rescale=found.rescale,
+    )
 
 
 def _refuse_ignored(options: Mapping[str, Any]) -> None:

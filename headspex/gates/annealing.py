@@ -37,7 +37,7 @@ STIFF, RISE = 364.0, 5.4
 BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
 # The steps that order players at a size: those whose target is lower by 5 to 25 % of all players.
 # On indirect objects with SmolLM2 (seeds 10 and 11, 400 steps) KL was .08 to .09 with 30 % of the
-# heads removed and .36 to .38 with 70 %, by all steps alike .09 to .11 and .52 to .68. Windows of 5
+# heads removed and .32 to .52 with 70 %, by all steps alike .09 to .11 and .52 to .68. Windows of 5
 # to 15 %, -5 to 15 % and 13 to 17 % were worse at some size.
 NEXT = (0.05, 0.25)
 TIE = 1e-3  # weight of all steps: they decide between gates that are equally shut

@@ -31,7 +31,7 @@ Gemma3Text: all layers, 150-700 tokens           48      3.4     20.4  x6.0     
 GPT2: all layers, 150-700 tokens                 48      3.4     19.8  x5.7     4.8e-06
 30 layers: last 3, 80-160 tokens                192     10.2    174.3  x17.1    9.0e-05
 
-With two threads the five rows of 150-700 tokens were x4.8, x4.6, x3.4, x4.6 and x4.2 before oneDNN.
+With two threads the five rows of 150-700 tokens were x4.7, x4.6, x3.4, x4.6 and x4.2 before oneDNN.
 """
 
 import argparse
