@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+# Why a difference matters, where that is not plain.
+_WHY = {"versions": ", on which the last digits of scores depend"}
+
 
 def digest(texts: Iterable[str]) -> str:
     """The sha256 of texts, one a line."""
@@ -20,8 +23,16 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
     if there.get("prune") != here.get("prune"):
         return f"{_command(there)} there, {_command(here)} here"
     for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            return f"{key}: {there.get(key)!r} there, {here.get(key)!r} here"
+        one, other = there.get(key), here.get(key)
+        if one == other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            names = sorted(
+                name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
+            )
+            parts = (f"{name} {one.get(name)!r} there, {other.get(name)!r} here" for name in names)
+            return f"{key}{_WHY.get(key, '')}: {'; '.join(parts)}"
+        return f"{key}: {one!r} there, {other!r} here"
     return None
 
 
