@@ -18,6 +18,7 @@ from headspex.report.tables import Cell, Row, table
 from headspex.runs.circuits import said_of_circuits
 from headspex.runs.curve import MIB
 from headspex.runs.interactions_table import Interaction
+from headspex.runs.replication import replication
 from headspex.support.files import read_text, write_text
 from headspex.tasks.scoring import title_of
 from headspex.units import plural, singular
@@ -139,7 +140,8 @@ def _interactions(run: RunView) -> str:
     return (
         f'<p class="note">Effect: what having all these {heads} on adds to the '
         f"{escape(run.metric)}, beyond what smaller groups of them explain. A pair with a positive "
-        "effect is synergy, one with a negative effect redundancy."
+        "effect is synergy, one with a negative effect redundancy. "
+        f"{replication(rows, len(run.players)).said(heads)}"
         f"{' ' + shown if len(rows) > STRONGEST else ''}</p>"
     ) + table(
         "interactions",

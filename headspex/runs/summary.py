@@ -7,6 +7,7 @@ from typing import Any
 from headspex.runs.circuits import said_of_circuits
 from headspex.runs.curve import MIB, CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
+from headspex.runs.replication import replication
 from headspex.tasks.scoring import DISTANCE, KL, title_of
 from headspex.units import plural
 
@@ -113,6 +114,7 @@ def summary(results: dict[str, Any], curve: list[CurvePoint], table: list[Intera
             f"[{row.low:+.3f}, {row.high:+.3f}]  {_words(row, unit)}"
             for row in table[:TOP]
         ]
+        lines += ["", replication(table, results["players"]).said(plural(unit))]
         energy = results["energy"]
         lines += [
             "",
