@@ -70,6 +70,13 @@ def test_targets_fall_from_all_to_a_few(n_players: int, steps: int) -> None:
     assert found[-1] == pytest.approx(LEFT * n_players)
 
 
+def test_the_first_players_to_go_take_more_steps_than_the_next() -> None:
+    falls = -np.diff([100.0, *targets(100, 200)])
+    falling = falls[falls > 0]
+    assert (np.diff(falling[:-1]) > 0).all()
+    assert (np.array(targets(100, 200)) > 90).sum() > 20  # a tenth of the players, of the steps
+
+
 def test_steps_are_those_of_adam() -> None:
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=7), rng.normal(size=(20, 7))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-WINDOW = 10  # players tried on either side of a size
+WINDOW = 5  # players tried on either side of a size; ten found no better exchanges
 TRIED = 3  # exchanges scored: of one player, of two, of three
 MASKS = 1 + 2 * WINDOW + TRIED  # scored at each size for a single proposal, at most
 # Standard errors that a change has to gain. Two of them left good exchanges unmade.

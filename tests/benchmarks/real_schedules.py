@@ -1,0 +1,196 @@
+"""Pruning schedules of a real language model, every method at equal forward passes.
+
+    python tests/benchmarks/real_schedules.py smollm2-135m --task ioi --passes 12000 --seeds 3 \
+        --csv table.csv
+
+KL divergence from the whole model and the task's own metric on a hundred held-out prompts, when 10
+to 90 % of the heads are removed. A backward pass counts two. Ours is a whole run, with its
+spectrum; fits get as many passes as a search of single prompts; criteria take what they take, at
+most all. The table on disk grows by a method at a time, and the same command goes on where it was
+stopped. Intervals of differences are over prompts, each averaged over the seeds, by Student's t.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from headspex import Study
+from headspex.comparison.known import Known
+from headspex.comparison.methods import METHODS, OURS
+from headspex.comparison.orders import ORDERS
+from headspex.engine.observations import Observations, observe
+from headspex.engine.sampling import draw_masks
+from headspex.engine.spectrum import Spectrum
+from headspex.gates.sizes import SHARE
+from headspex.runs.findings import random_schedules
+from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
+from headspex.scores.judge import Judge
+from headspex.scores.spread import mask_values
+from headspex.scores.store import ScoreStore
+from headspex.support.seeds import stream
+from headspex.tasks.scoring import unit_of
+
+KEEP = 0.8
+ENOUGH = 30_000  # passes to verify, with which all held-out prompts take part
+FITS = ("trees", "lasso", "lasso-pairs", "marginal", "best-of-n")
+PLAIN = "not-refined"  # our spectrum's own schedule, from all passes
+RANDOM = "random"
+NAMES = (OURS, PLAIN, *FITS, *ORDERS, RANDOM)
+KEYS = ["task", "objective", "passes", "seed", "method"]
+AIMS = {"match": "kl", "best": None}  # None: the task's own metric
+
+
+def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
+    """The schedule of a run whose search and refinement take `passes` together."""
+    study = Study(
+        options.model, options.task, threads=options.threads, seed=seed,
+        objective=options.objective, budget=int(options.passes / (1 + SHARE)),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        found = study.run(folder)
+    assert found.refinement is not None
+    taken = found.passes + found.refinement.passes
+    print(f"ours: {taken:,} passes", flush=True)
+    assert taken <= options.passes
+    return [found.schedule]
+
+
+def found_by_others(
+    options: argparse.Namespace, judge: Judge, search: np.ndarray, aim: str, seed: int,
+    folder: Path, names: list[str],
+) -> Iterator[tuple[str, list[Schedule]]]:  # fmt: skip
+    """The schedules of fits to one search, and of criteria."""
+    n, passes = len(judge.players), options.passes
+    masks = draw_masks(passes, n, keep=KEEP, seed=seed)
+    asked = stream(seed, "questions of the benchmark").integers(len(search), size=passes)
+
+    def searched() -> np.ndarray:
+        scores = judge.ask(masks, search[asked][:, None], metrics=[aim], what="search")[aim][:, 0]
+        return mask_values(scores, np.arange(passes), asked, len(search), masks)
+
+    values = searched() if {PLAIN, "shapley", *FITS} & set(names) else np.zeros(passes)
+    data = observe(masks, values, keep=KEEP)
+    whole = _fitted(OURS, data, options, seed)
+    scored = judge.ask_all(masks[:100], search[:4], metrics=[aim], what="scale")[aim]
+    unit = unit_of(aim, float(np.sqrt(np.square(scored).mean()))) or 1.0
+    with ScoreStore(folder / "gradients.sqlite", options.stored) as store:
+        known = Known(judge, search, aim, aim, aim, unit, whole, passes, store, seed)
+        for name in names:
+            if name == PLAIN:
+                yield name, [prune_schedule(whole)]
+            elif name == RANDOM:
+                yield name, random_schedules(n, seed=seed)
+            elif name in FITS:
+                yield name, [prune_schedule(_fitted(name, data, options, seed))]
+            elif name in ORDERS:
+                yield name, [schedule_from_scores(ORDERS[name].importance(known))]
+
+
+def _fitted(name: str, data: Observations, options: argparse.Namespace, seed: int) -> Spectrum:
+    fit = METHODS[name].fit
+    assert fit is not None
+    return fit(data, seed=seed, threads=options.threads)
+
+
+def judged(judge: Judge, heldout: np.ndarray, several: list[Schedule], metric: str) -> pd.DataFrame:
+    """Held-out scores of each size and prompt; the mean of several schedules."""
+    n = len(judge.players)
+    sizes = [n * tenth // 10 for tenth in range(1, 10)]
+    rows = []
+    for one in several:
+        found = judge.ask_all(one.masks(sizes), heldout, metrics=["kl", metric], what="judge")
+        rows.append(np.stack([-found["kl"], found[metric]]))
+    kl, own = np.mean(rows, axis=0)
+    size, prompt = np.meshgrid(sizes, np.arange(len(heldout)), indexing="ij")
+    columns = {"removed": size, "prompt": prompt, "kl": kl, "own": own}
+    return pd.DataFrame({name: column.ravel() for name, column in columns.items()})
+
+
+def print_table(table: pd.DataFrame, column: str, *, lower_is_better: bool) -> None:
+    """Means over prompts and seeds; behind those worse than ours beyond the interval, a star."""
+    by_prompt = table.groupby(["method", "removed", "prompt"])[column].mean().unstack("prompt")
+    sizes = sorted(table["removed"].unique())
+    print(f"\n{column:<24}" + "".join(f"{size:>10}" for size in sizes))
+    for method in dict.fromkeys(table["method"]):
+        cells = []
+        for size in sizes:
+            own = by_prompt.loc[(method, size)]
+            mark = " "
+            if (OURS, size) in by_prompt.index and method != OURS:
+                behind = own - by_prompt.loc[(OURS, size)]
+                behind = behind if lower_is_better else -behind
+                half = student.ppf(0.975, len(behind) - 1) * behind.std() / np.sqrt(len(behind))
+                mark = "*" if behind.mean() > half else "!" if behind.mean() < -half else " "
+            cells.append(f"{own.mean():>9.3f}{mark}")
+        seeds = table.loc[table["method"] == method, "seed"].nunique()
+        print(f"{method:<24}" + "".join(cells) + f"  {seeds} seeds")
+    print("* worse than ours, ! better, beyond the 95 % interval")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--task", default="ioi")
+    parser.add_argument("--objective", choices=list(AIMS), default="match")
+    parser.add_argument("--passes", type=int, default=12_000)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", default=",".join(NAMES))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--csv", type=Path, required=True)
+    options = parser.parse_args()
+    names = options.methods.split(",")
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        cell = (Path(options.task).name, options.objective, options.passes, seed)
+        known = pd.read_csv(options.csv) if options.csv.exists() else pd.DataFrame(columns=KEYS)
+        done = {row[4] for row in known[KEYS].itertuples(index=False, name=None) if row[:4] == cell}
+        left = [name for name in names if name not in done]
+        if left:
+            _measure(options, cell, left)
+    table = pd.read_csv(options.csv)
+    for passes, part in table.groupby(["task", "objective", "passes"]):
+        print("\n", *passes)
+        print_table(part, "kl", lower_is_better=True)
+        print_table(part, "own", lower_is_better=False)
+
+
+def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[str]) -> None:
+    seed = int(str(cell[3]))
+    study = Study(
+        options.model, options.task, threads=options.threads, verify_budget=ENOUGH,
+        objective=options.objective,
+    )  # fmt: skip
+    aim = AIMS[options.objective] or study.metric
+    options.stored = {**study.scored_by(None), "gates_of": aim}
+    searched, judged_on = (len(part) for part in study.questions)
+    search, heldout = np.arange(searched), searched + np.arange(judged_on)
+
+    def keep(name: str, several: list[Schedule], judge: Judge) -> None:
+        rows = judged(judge, heldout, several, study.metric)
+        for key, value in zip(KEYS, (*cell, name), strict=True):
+            rows.insert(KEYS.index(key), key, value)
+        rows.to_csv(options.csv, mode="a", header=not options.csv.exists(), index=False)
+        means = rows.groupby("removed")["kl"].mean()
+        print(*cell, name, " ".join(f"{x:.3f}" for x in means), flush=True)
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        with ScoreStore(folder / "scores.sqlite", study.scored_by(None)) as store:
+            judge = study.judge(store, fill=None)
+            if OURS in left:
+                keep(OURS, found_by_us(options, seed), judge)
+            others = [name for name in left if name != OURS]
+            if others:
+                for name, several in found_by_others(
+                    options, judge, search, aim, seed, folder, others
+                ):
+                    keep(name, several, judge)
+
+
+if __name__ == "__main__":
+    main()
