@@ -41,12 +41,14 @@ class Control:
         without: [players] of fits that have not seen a pair, averaged by the weights of pairs.
         left: [pairs] a pair's odd part minus its prediction by a fit that has not seen it.
         seen: [pairs] what the fits of `without` leave of each pair, averaged as they are.
+        moved: [players, pairs] how far each pair moves `shapley`, where the fit can tell; else 0.
     """
 
     shapley: Float[np.ndarray, " players"]
     without: Float[np.ndarray, " players"]
     left: Float[np.ndarray, " pairs"]
     seen: Float[np.ndarray, " pairs"]
+    moved: Float[np.ndarray, "players pairs"]
 
 
 def halves(values: Float[np.ndarray, " masks"]) -> tuple[np.ndarray, np.ndarray]:
@@ -85,16 +87,17 @@ def kernel_control(
     n_pairs = len(weights)
     rng = stream(seed, "shapley evidence")
     shapley, without, left = np.zeros(data.n_players), np.zeros(data.n_players), np.zeros(n_pairs)
-    seen = np.zeros(n_pairs)
+    seen, moved = np.zeros(n_pairs), np.zeros((data.n_players, n_pairs))
     for fold in range(FOLDS):
         held = np.flatnonzero(folds == fold)
         found = kernel_fit(data, evidence(np.flatnonzero(folds != fold), rng))
         left[held] = found.left[held]
+        moved[:, held] = found.influence[:, held] * left[held]
         missed = weights[held] * left[held]
         shapley += found.shapley / FOLDS
         without += weights[held].sum() * found.shapley - found.influence[:, held] @ missed
         seen += weights[held].sum() * found.residual - found.leverage[:, held] @ missed
-    return Control(shapley, without, left, seen + weights * left)
+    return Control(shapley, without, left, seen + weights * left, moved)
 
 
 def kernel_fit(data: Observations, learned_from: Int[np.ndarray, " some"]) -> OddFit:
@@ -134,7 +137,7 @@ def sparse_control(
         left[held] = residual[held]
         without += weights[held].sum() * shapley_of(found)
         seen += weights[held].sum() * residual
-    return Control(shapley_of(whole), without, left, seen)
+    return Control(shapley_of(whole), without, left, seen, np.zeros((data.n_players, n_pairs)))
 
 
 def odd_residual(data: Observations, spectrum: Spectrum) -> Float[np.ndarray, " pairs"]:
