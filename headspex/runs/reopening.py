@@ -9,7 +9,7 @@ from typing import Any
 
 from headspex.errors import UsageError
 from headspex.setup import Setup
-from headspex.support.identity import first_difference
+from headspex.support.identity import differences, first_difference
 
 SCORED = ("weights", "tokenizer", "questions")  # parts of an identity: model and data
 
@@ -44,7 +44,7 @@ def setup_to_judge(path: Path, identity: dict[str, Any]) -> Setup:
             "the run in a new folder"
         )
     earlier = {name: identity["versions"].get(name, "") for name in here["versions"]}
-    if (other := first_difference(earlier, here["versions"])) is not None:
+    if other := differences(earlier, here["versions"]):
         print(
             f"headspex: {path} was made under other versions ({other}); scores may differ in their "
             "last digits",

@@ -27,13 +27,15 @@ def first_difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
         if one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
-            names = sorted(
-                name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
-            )
-            parts = (f"{name} {one.get(name)!r} there, {other.get(name)!r} here" for name in names)
-            return f"{key}{_WHY.get(key, '')}: {'; '.join(parts)}"
+            return f"{key}{_WHY.get(key, '')}: {differences(one, other)}"
         return f"{key}: {one!r} there, {other!r} here"
     return None
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """All entries that differ, in words; "" if none does."""
+    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    return "; ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
 
 
 def _command(identity: dict[str, Any]) -> str:
