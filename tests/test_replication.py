@@ -41,6 +41,10 @@ def test_single_heads_and_pairs_that_may_be_zero_are_left_out() -> None:
     assert said.said("heads").startswith("1 pair of heads has an interval that excludes zero; 100")
 
 
+def test_an_interval_of_no_width_is_sure_of_its_sign() -> None:
+    assert replication(table(np.array([0.5, -0.2]), 0.0), N_PLAYERS).kept == 1.0
+
+
 def test_without_such_a_pair_the_sentence_says_so() -> None:
     said = replication(table(np.array([0.1]), 1.0), N_PLAYERS)
     assert said.said("heads").startswith("No pair of heads has an interval that excludes zero")

@@ -28,14 +28,14 @@ from headspex.gates.sizes import ROWS
 # Adam's rate is this over the number of steps, so that few steps take a gate as far as many. With
 # SmolLM2 on indirect objects (seeds 10 and 11) and 40 % of the heads removed, 85 steps at a rate of
 # .36 left a KL of .12 to .14, at .14 they left .27; 256 steps did best at .14, of .1, .14 and .2.
-WAY = 36.0
-FASTEST = 0.5
+RATE_TIMES_STEPS = 36.0
+HIGHEST_RATE = 0.5
 # Logits at first. From 2, gates are cut off at 1 three times in five, and the first steps ask
 # models that miss a little of everything; from 4, nine times in ten.
 START = 4.0
 # The share of players to go rises with this power of the share of steps: who goes first takes more
 # steps to tell, as the score changes little.
-SLOW = 1.4
+TARGET_POWER = 1.4
 LEFT = 0.07  # share of players that the last step expects to be open
 HELD = 0.1  # share of the steps that stay at that
 # With x the share of players that are open beyond the target, the penalty is price * x + STIFF x^2,
@@ -79,7 +79,7 @@ def learned_order(
         unit: a difference of the score that matters, such as a tenth of a nat of KL divergence.
         rng: draws questions and gates.
     """
-    rate = min(WAY / steps, FASTEST)
+    rate = min(RATE_TIMES_STEPS / steps, HIGHEST_RATE)
     climb = Ascent(np.full(n_players, START), n_questions, rate=rate, unit=unit, rng=rng)
     price, aims = 0.0, targets(n_players, steps)
     open_at = np.empty((steps, n_players))
@@ -138,5 +138,5 @@ def clipped(
 def targets(n_players: int, steps: int) -> list[float]:
     """The expected number of open gates at each step."""
     left = LEFT * n_players
-    done = np.minimum(1.0, np.arange(1, steps + 1) / ((1 - HELD) * steps)) ** SLOW
+    done = np.minimum(1.0, np.arange(1, steps + 1) / ((1 - HELD) * steps)) ** TARGET_POWER
     return [float(one) for one in n_players - (n_players - left) * done]

@@ -60,5 +60,6 @@ def replication(table: Sequence[Interaction], n_players: int) -> Replication:
     # Of a pair's interval, in errors; see `headspex.engine.uncertainty`.
     errors = norm.isf((1 - LEVEL) * len(pairs) / comb(n_players, PAIR) / 2)
     effect, half = np.array([(row.effect, (row.high - row.low) / 2) for row in found]).T
-    sure = norm.cdf(errors * np.abs(effect) / half / np.sqrt(2))
+    with np.errstate(divide="ignore"):  # an interval of no width is sure of its sign
+        sure = norm.cdf(errors * np.abs(effect) / half / np.sqrt(2))
     return Replication(len(found), float(sure.mean()))
