@@ -7,7 +7,7 @@ KL divergence from the whole model and the task's own metric on a hundred held-o
 to 90 % of the heads are removed. A backward pass counts two. Ours is a whole run, with its
 spectrum; fits get as many passes as a search of single prompts; criteria take what they take, at
 most all. The table on disk grows by a method at a time, and the same command goes on where it was
-stopped. Intervals of differences are over prompts, each averaged over the seeds, by Student's t.
+stopped. Intervals of differences are clustered by prompt.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from schedules import print_table
 
 from headspex import Study
 from headspex.comparison.known import Known
@@ -62,7 +62,7 @@ def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
 
 def found_by_others(
     options: argparse.Namespace, judge: Judge, search: np.ndarray, aim: str, seed: int,
-    folder: Path, names: list[str],
+    gradients: ScoreStore, names: list[str],
 ) -> Iterator[tuple[str, list[Schedule]]]:  # fmt: skip
     """The schedules of fits to one search, and of criteria."""
     n, passes = len(judge.players), options.passes
@@ -78,17 +78,16 @@ def found_by_others(
     whole = _fitted(OURS, data, options, seed)
     scored = judge.ask_all(masks[:100], search[:4], metrics=[aim], what="scale")[aim]
     unit = unit_of(aim, float(np.sqrt(np.square(scored).mean()))) or 1.0
-    with ScoreStore(folder / "gradients.sqlite", options.stored) as store:
-        known = Known(judge, search, aim, aim, aim, unit, whole, passes, store, seed)
-        for name in names:
-            if name == PLAIN:
-                yield name, [prune_schedule(whole)]
-            elif name == RANDOM:
-                yield name, random_schedules(n, seed=seed)
-            elif name in FITS:
-                yield name, [prune_schedule(_fitted(name, data, options, seed))]
-            elif name in ORDERS:
-                yield name, [schedule_from_scores(ORDERS[name].importance(known))]
+    known = Known(judge, search, aim, aim, aim, unit, whole, passes, gradients, seed)
+    for name in names:
+        if name == PLAIN:
+            yield name, [prune_schedule(whole)]
+        elif name == RANDOM:
+            yield name, random_schedules(n, seed=seed)
+        elif name in FITS:
+            yield name, [prune_schedule(_fitted(name, data, options, seed))]
+        else:
+            yield name, [schedule_from_scores(ORDERS[name].importance(known))]
 
 
 def _fitted(name: str, data: Observations, options: argparse.Namespace, seed: int) -> Spectrum:
@@ -111,25 +110,21 @@ def judged(judge: Judge, heldout: np.ndarray, several: list[Schedule], metric: s
     return pd.DataFrame({name: column.ravel() for name, column in columns.items()})
 
 
-def print_table(table: pd.DataFrame, column: str, *, lower_is_better: bool) -> None:
-    """Means over prompts and seeds; behind those worse than ours beyond the interval, a star."""
-    by_prompt = table.groupby(["method", "removed", "prompt"])[column].mean().unstack("prompt")
-    sizes = sorted(table["removed"].unique())
-    print(f"\n{column:<24}" + "".join(f"{size:>10}" for size in sizes))
-    for method in dict.fromkeys(table["method"]):
-        cells = []
-        for size in sizes:
-            own = by_prompt.loc[(method, size)]
-            mark = " "
-            if (OURS, size) in by_prompt.index and method != OURS:
-                behind = own - by_prompt.loc[(OURS, size)]
-                behind = behind if lower_is_better else -behind
-                half = student.ppf(0.975, len(behind) - 1) * behind.std() / np.sqrt(len(behind))
-                mark = "*" if behind.mean() > half else "!" if behind.mean() < -half else " "
-            cells.append(f"{own.mean():>9.3f}{mark}")
-        seeds = table.loc[table["method"] == method, "seed"].nunique()
-        print(f"{method:<24}" + "".join(cells) + f"  {seeds} seeds")
-    print("* worse than ours, ! better, beyond the 95 % interval")
+def print_tables(table: pd.DataFrame, csv: Path) -> None:
+    """Means over prompts and seeds, the higher the better; differences clustered by prompt."""
+    sizes = sorted(table["removed"].unique().tolist())
+    for column, title in (("kl", "minus KL divergence"), ("own", "the task's own metric")):
+        sign = -1.0 if column == "kl" else 1.0
+        scores, ours = dict[str, np.ndarray](), dict[str, np.ndarray]()
+        clusters = dict[str, tuple[np.ndarray, ...]]()
+        wide = sign * table.pivot(index=["method", "removed"], columns=["seed", "prompt"])[column]
+        for method in dict.fromkeys(table["method"]):
+            own = wide.loc[method].dropna(axis=1)
+            scores[method] = own.loc[sizes].to_numpy()
+            clusters[method] = (own.columns.get_level_values("prompt").to_numpy(),)
+            ours[method] = wide.loc[OURS][own.columns].loc[sizes].to_numpy()
+        print(f"\n{title:<28}" + "".join(f"{size:8d} " for size in sizes))
+        print_table(sizes, scores, clusters, csv.with_suffix(f".{column}.csv"), of=ours)
 
 
 def main() -> None:
@@ -153,10 +148,11 @@ def main() -> None:
         if left:
             _measure(options, cell, left)
     table = pd.read_csv(options.csv)
-    for passes, part in table.groupby(["task", "objective", "passes"]):
-        print("\n", *passes)
-        print_table(part, "kl", lower_is_better=True)
-        print_table(part, "own", lower_is_better=False)
+    task, objective, passes, _ = cell
+    same = table[(table["task"] == task) & (table["objective"] == objective)]
+    same = same[same["passes"] == passes]
+    if (same["method"] == OURS).any():
+        print_tables(same, options.csv)
 
 
 def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[str]) -> None:
@@ -166,7 +162,7 @@ def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[s
         objective=options.objective,
     )  # fmt: skip
     aim = AIMS[options.objective] or study.metric
-    options.stored = {**study.scored_by(None), "gates_of": aim}
+    scored_by = study.scored_by(None)
     searched, judged_on = (len(part) for part in study.questions)
     search, heldout = np.arange(searched), searched + np.arange(judged_on)
 
@@ -180,14 +176,16 @@ def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[s
 
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        with ScoreStore(folder / "scores.sqlite", study.scored_by(None)) as store:
+        with (
+            ScoreStore(folder / "scores.sqlite", scored_by) as store,
+            ScoreStore(folder / "gradients.sqlite", {**scored_by, "gates_of": aim}) as gradients,
+        ):
             judge = study.judge(store, fill=None)
             if OURS in left:
                 keep(OURS, found_by_us(options, seed), judge)
-            others = [name for name in left if name != OURS]
-            if others:
+            if others := [name for name in left if name != OURS]:
                 for name, several in found_by_others(
-                    options, judge, search, aim, seed, folder, others
+                    options, judge, search, aim, seed, gradients, others
                 ):
                     keep(name, several, judge)
 
