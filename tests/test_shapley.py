@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from headspex.engine.control import Control, blended, halves
 from headspex.engine.indices import shapley_of
 from headspex.engine.methods.kernel import learn_relevances, product_kernel
-from headspex.engine.methods.odd_kernel import learn_pair_relevances, odd_fit
+from headspex.engine.methods.odd_kernel import learn_pair_relevances, odd_fit, without_opposite
 from headspex.engine.observations import observe
-from headspex.engine.pair_design import n_sets, shapley_masks
+from headspex.engine.pair_design import few_masks, n_sets, shapley_masks
 from headspex.engine.search import all_masks, exact_spectrum
 from headspex.engine.shapley import Correction, corrected, shapley_values
 from headspex.engine.spectrum import Spectrum
@@ -52,6 +52,19 @@ def test_masks_are_different_within_budget_and_hold_both_ends(
     assert len(np.unique(masks, axis=0)) == len(masks)
     assert masks.all(axis=1).any()
     assert (~masks).all(axis=1).any()
+
+
+@settings(max_examples=20)
+@given(n=st.integers(3, 40), budget=st.integers(3, 22), seed=st.integers(0, 99))
+def test_few_masks_take_the_whole_budget_and_pairs_come_first(
+    n: int, budget: int, seed: int
+) -> None:
+    budget = min(budget, 2**n - 1)
+    masks = few_masks(n, budget, seed=seed)
+    assert len(np.unique(masks, axis=0)) == len(masks) == budget
+    half = budget // 2
+    assert masks[0].all()
+    assert np.array_equal(masks[half : 2 * half], ~masks[:half])
 
 
 @settings(max_examples=20)
@@ -192,6 +205,19 @@ def test_nineteen_of_twenty_intervals_hold_the_value() -> None:
     assert 0.93 < np.mean(covered) < 0.98
 
 
+def test_the_last_mask_of_an_odd_budget_helps() -> None:
+    def errors(budget: int) -> list[float]:
+        slopes = [np.random.default_rng(seed).normal(size=12) for seed in range(20)]
+        found = [
+            shapley_values(lambda m, one=one: m @ one, 12, budget=budget, seed=seed)
+            for seed, one in enumerate(slopes)
+        ]
+        assert all(one.n_evaluations == budget for one in found)
+        return [float(np.square(f.values - t).sum()) for f, t in zip(found, slopes, strict=True)]
+
+    assert np.mean(errors(13)) < np.mean(errors(12))
+
+
 def test_too_few_masks_to_tell_have_infinite_intervals() -> None:
     found = shapley_values(lambda m: m @ np.arange(12.0), 12, budget=12)
     assert np.isposinf(found.standard_errors).all()
@@ -239,6 +265,31 @@ def test_the_shapley_values_of_the_fit_are_those_of_its_table(fading: float) -> 
     table = kernel[m:, :m] @ np.linalg.solve(kernel[:m, :m] + np.diag(noise), values)
     assert np.allclose(found.shapley, by_permutations(table, 6), atol=1e-6)
     assert np.allclose(found.residual, odd - table[(signs > 0) @ (1 << np.arange(6))], atol=1e-6)
+
+
+def test_a_mask_without_its_opposite_counts_as_in_a_regression_on_all_masks() -> None:
+    signs, odd, even = signed(6, 9)
+    relevances = replace(learn_pair_relevances(signs, odd, even), fading=0.4)
+    even, value = even + 0.7 * np.sin(np.arange(9)), 1.3
+    pairs = slice(0, 8)
+    last, noise = without_opposite(signs, even[pairs], value, relevances)
+    found = odd_fit(signs, np.append(odd[pairs], last), relevances, last_noise=noise)
+
+    everything = np.concatenate([signs[pairs] > 0, signs[pairs] < 0, signs[8:] > 0, all_masks(6)])
+    kernel = relevances.scale * product_kernel(
+        everything, relevances.players, np.full(6, 0.5), np.float64
+    )
+    sizes = everything.sum(axis=1)
+    kernel *= 0.6 + 0.4 * near(sizes, sizes, 6)
+    errors = relevances.noise * np.eye(17)
+    # All players less none: without noise but for a millionth. Their sum has that of other pairs.
+    errors[np.ix_([0, 8], [0, 8])] += (
+        relevances.noise / 2 * (1 - 1e-6) * np.array([[-1, 1], [1, -1]])
+    )
+    values = np.concatenate([even[pairs] + odd[pairs], even[pairs] - odd[pairs], [value]])
+    centred = values - even[pairs].mean()
+    table = kernel[17:, :17] @ np.linalg.solve(kernel[:17, :17] + errors, centred)
+    assert np.allclose(found.shapley, by_permutations(table, 6), atol=1e-6)
 
 
 def test_leaving_out_a_pair_in_closed_form_is_the_fit_to_the_others() -> None:

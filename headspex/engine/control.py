@@ -9,6 +9,7 @@ Engineering, 2003, 4.1). That mean is one number, so that what a pair adds to it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,10 @@ from headspex.engine.indices import shapley_of
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.odd_kernel import (
-    FEW_PRECISION,
-    PRIOR_PRECISION,
-    OddFit,
+    PairRelevances,
     learn_pair_relevances,
     odd_fit,
+    without_opposite,
 )
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
@@ -49,6 +49,27 @@ class Control:
     left: Float[np.ndarray, " pairs"]
     seen: Float[np.ndarray, " pairs"]
     moved: Float[np.ndarray, "players pairs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Masks and their opposites.
+
+    Attributes:
+        signs: +1 for a player that is on in the pair's first mask, -1 for one that is off.
+        odd, even: half of the difference of a pair's values, and half of their sum.
+    """
+
+    signs: Float[np.ndarray, "pairs players"]
+    odd: Float[np.ndarray, " pairs"]
+    even: Float[np.ndarray, " pairs"]
+
+    @classmethod
+    def of(cls, data: Observations) -> Pairs:
+        """Of masks first, then their opposites; a single mask after them is left out."""
+        n_pairs = len(data) // 2
+        odd, even = halves(data.values[: 2 * n_pairs])
+        return cls(np.where(data.masks[:n_pairs], 1.0, -1.0), odd, even)
 
 
 def halves(values: Float[np.ndarray, " masks"]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,15 +103,17 @@ def kernel_control(
     weights: Float[np.ndarray, " pairs"],
     folds: Int[np.ndarray, " pairs"],
     seed: int,
+    *,
+    prior_precision: float,
 ) -> Control:
     """A pair is predicted from all other pairs, with relevances that the other folds have."""
     n_pairs = len(weights)
-    rng = stream(seed, "shapley evidence")
     shapley, without, left = np.zeros(data.n_players), np.zeros(data.n_players), np.zeros(n_pairs)
     seen, moved = np.zeros(n_pairs), np.zeros((data.n_players, n_pairs))
-    for fold in range(FOLDS):
+    pairs = Pairs.of(data)
+    for fold, relevances in enumerate(_learned(pairs, folds, seed, prior_precision)):
         held = np.flatnonzero(folds == fold)
-        found = kernel_fit(data, evidence(np.flatnonzero(folds != fold), rng))
+        found = odd_fit(pairs.signs, pairs.odd, relevances)
         left[held] = found.left[held]
         moved[:, held] = found.influence[:, held] * left[held]
         missed = weights[held] * left[held]
@@ -100,18 +123,39 @@ def kernel_control(
     return Control(shapley, without, left, seen + weights * left, moved)
 
 
-def kernel_fit(data: Observations, learned_from: Int[np.ndarray, " some"]) -> OddFit:
-    """The fit to all pairs, with the relevances of some."""
-    n_pairs = len(data) // 2
-    signs = np.where(data.masks[:n_pairs], 1.0, -1.0)
-    odd, even = halves(data.values)
-    relevances = learn_pair_relevances(
-        signs[learned_from],
-        odd[learned_from],
-        even[learned_from],
-        prior_precision=PRIOR_PRECISION if n_pairs >= data.n_players else FEW_PRECISION,
-    )
-    return odd_fit(signs, odd, relevances)
+def few_shapley(
+    data: Observations, folds: Int[np.ndarray, " pairs"], seed: int, *, prior_precision: float
+) -> Float[np.ndarray, " players"]:
+    """Shapley values of the kernel's fit, averaged over relevances that all folds but one have.
+
+    Args:
+        data: pairs of masks, and perhaps one mask more, without its opposite.
+        folds: of pairs.
+        seed: of the choice of evidence.
+        prior_precision: of the relevances.
+    """
+    pairs, single = Pairs.of(data), len(data) % 2
+    total = np.zeros(data.n_players)
+    for relevances in _learned(pairs, folds, seed, prior_precision):
+        signs, odd, noise = pairs.signs, pairs.odd, None
+        if single:
+            signs = np.vstack([signs, np.where(data.masks[-1], 1.0, -1.0)])
+            last, noise = without_opposite(signs, pairs.even, float(data.values[-1]), relevances)
+            odd = np.append(odd, last)
+        total += odd_fit(signs, odd, relevances, last_noise=noise).shapley
+    return total / FOLDS
+
+
+def _learned(
+    pairs: Pairs, folds: Int[np.ndarray, " pairs"], seed: int, prior_precision: float
+) -> Iterator[PairRelevances]:
+    """The relevances that all folds but one have, for each fold."""
+    rng = stream(seed, "shapley evidence")
+    for fold in range(FOLDS):
+        some = evidence(np.flatnonzero(folds != fold), rng)
+        yield learn_pair_relevances(
+            pairs.signs[some], pairs.odd[some], pairs.even[some], prior_precision=prior_precision
+        )
 
 
 def sparse_control(

@@ -43,6 +43,15 @@ def shapley_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
     return opposites(n_players, budget, shares, stream(seed, "shapley"))
 
 
+def few_masks(n_players: int, budget: int, *, seed: int = 0) -> Masks:
+    """`shapley_masks`; of an odd budget the last mask is a set whose opposite is left out."""
+    masks = shapley_masks(n_players, budget + budget % 2, seed=seed)
+    if budget % 2 == 0:
+        return masks
+    half = len(masks) // 2
+    return masks[np.r_[: half - 1, half : len(masks) - 1, half - 1]]
+
+
 def opposites(
     n_players: int, budget: int, shares: Float[np.ndarray, " sizes"], rng: np.random.Generator
 ) -> Masks:

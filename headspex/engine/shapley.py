@@ -31,18 +31,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from headspex.engine.control import (
-    EVIDENCE_PAIRS,
     FOLDS,
     blended,
+    few_shapley,
     fold_pairs,
     halves,
     kernel_control,
-    kernel_fit,
     odd_residual,
     sparse_control,
 )
@@ -53,7 +52,7 @@ from headspex.engine.methods.growth import grow
 from headspex.engine.methods.kernel import kernel_ridge
 from headspex.engine.methods.odd_kernel import PRIOR_PRECISION
 from headspex.engine.observations import Observations, observe
-from headspex.engine.pair_design import n_sets, shapley_masks, size_weights
+from headspex.engine.pair_design import few_masks, n_sets, shapley_masks, size_weights
 from headspex.engine.scaling import in_own_unit
 from headspex.engine.search import MOST_ENUMERATED, all_masks, exact_spectrum
 from headspex.engine.spectrum import Spectrum
@@ -64,6 +63,11 @@ from headspex.support.validation import whole, whole_seed
 FEWEST_MASKS = 3  # all players, none, and one between
 LEAST_PAIRS = 2 * FOLDS  # beside all players and none; with fewer there are no intervals,
 JUDGED_FROM = 1.25  # masks per player, nor with fewer of these
+# Prior precision of relevances where there are intervals, but fewer pairs than players. With .3, as
+# elsewhere, errors at a quarter of n log2 n (seeds 711 to 722) fell by a third in `boosted64a` and
+# a tenth in `spectrum64a`, but rose by a quarter where all players matter alike (`complete64`,
+# `andor96`). In samples below `LEAST_PAIRS`, .3 was better.
+FEW_PRECISION = 1.0
 SPARSE_FROM = 2.0  # pairs per player; with fewer, which of the two fits is better is chance
 # Of the covariance of fit and correction, which is an estimate too. With all of it, errors at
 # 8 n log2 n evaluations fell by a third to a half in the `training` games of the benchmark (seeds
@@ -164,7 +168,9 @@ def shapley_values(
     n_players, seed = whole("n_players", n_players, 1), whole_seed(seed)
     budget = whole("budget of Shapley values", budget, FEWEST_MASKS)
     listed = n_players <= MOST_ENUMERATED and 2**n_players <= budget
-    masks = all_masks(n_players) if listed else shapley_masks(n_players, budget, seed=seed)
+    few = budget < JUDGED_FROM * n_players or budget // 2 <= LEAST_PAIRS
+    drawn = few_masks if few else shapley_masks
+    masks = all_masks(n_players) if listed else drawn(n_players, budget, seed=seed)
     data = observe(masks, scored(value_function, masks))
     if listed:
         values, errors = shapley_of(exact_spectrum(data.values)), np.zeros(n_players)
@@ -173,8 +179,7 @@ def shapley_values(
         exponent = exponent_of(data.values)
         near_one = replace(data, values=scaled_by(data.values, -exponent))
         with threadpool_limits(1):  # as in `in_own_unit`
-            few = len(masks) < JUDGED_FROM * n_players or len(masks) // 2 <= LEAST_PAIRS
-            found = uncorrected(near_one) if few else corrected(near_one, seed)
+            found = (uncorrected if few else corrected)(near_one, seed)
         values = scaled_by(found.values, exponent)
         errors, freedom = scaled_by(np.sqrt(found.variances), exponent), found.freedom
     half = student.ppf((1 + LEVEL) / 2, freedom) * errors
@@ -191,11 +196,13 @@ def _kernel_spectrum(data: Observations, seed: int) -> Spectrum:
     return in_own_unit(data, fitted)
 
 
-def uncorrected(data: Observations) -> Correction:
-    """The fit alone, from so few masks that its variances are unknown."""
+def uncorrected(data: Observations, seed: int) -> Correction:
+    """The fit alone, from so few masks, those of `few_masks`, that its variances are unknown."""
     n, n_pairs = data.n_players, len(data) // 2
-    learned_from = np.arange(min(n_pairs, EVIDENCE_PAIRS))
-    fit = np.zeros(n) if data.constant else kernel_fit(data, learned_from).shapley
+    fit = np.zeros(n)
+    if not data.constant:
+        folds = fold_pairs(_sizes(data), stream(seed, "shapley folds"))
+        fit = few_shapley(data, folds, seed, prior_precision=PRIOR_PRECISION)
     fit = _adding_up(fit, float(data.values[0] - data.values[n_pairs]))
     return Correction(fit, fit, np.full(n, np.inf), 1.0, 0.0)
 
@@ -205,8 +212,7 @@ def corrected(data: Observations, seed: int) -> Correction:
     n, n_pairs = data.n_players, len(data) // 2
     if data.constant:
         return Correction(np.zeros(n), np.zeros(n), np.zeros(n), np.inf, 0.0)
-    on, odd = data.masks[:n_pairs], halves(data.values)[0]
-    sizes = np.minimum(on.sum(axis=1), n - on.sum(axis=1))
+    on, odd, sizes = data.masks[:n_pairs], halves(data.values)[0], _sizes(data)
     weights, unseen = _pair_weights(sizes, n)
     centred = on - on.mean(axis=1, keepdims=True)
     squares = np.square(centred).sum(axis=1)
@@ -215,7 +221,8 @@ def corrected(data: Observations, seed: int) -> Correction:
     # Of a pair's squared `left`, in the variance of the correction.
     importance = squares * np.square(weights) * unseen
     folds = fold_pairs(sizes, stream(seed, "shapley folds"))
-    control = kernel_control(data, weights, folds, seed)
+    precision = PRIOR_PRECISION if n_pairs >= n else FEW_PRECISION
+    control = kernel_control(data, weights, folds, seed, prior_precision=precision)
     if n_pairs >= SPARSE_FROM * n:
         sparse = grow(data)
         if importance @ odd_residual(data, sparse) ** 2 < importance @ control.left**2:
@@ -237,6 +244,12 @@ def corrected(data: Observations, seed: int) -> Correction:
     share = float(np.clip(1 - (power.sum() - COUNTED * shared) / square, 0, 1)) if square else 0.0
     variances = np.square(parts).sum(axis=0)
     return Correction(fit, unbiased, variances, max(1.0, freedom), share)
+
+
+def _sizes(data: Observations) -> Int[np.ndarray, " pairs"]:
+    """Of the smaller set of each pair."""
+    on = data.masks[: len(data) // 2].sum(axis=1)
+    return np.asarray(np.minimum(on, data.n_players - on))
 
 
 def _pair_weights(

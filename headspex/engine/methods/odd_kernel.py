@@ -38,7 +38,6 @@ from headspex.engine.methods.kernel import MAX_RELEVANCE, NOISE_FLOOR, STEPS
 
 # Of the relevances; squared errors are 13-20 % below those with the default of `kernel`.
 PRIOR_PRECISION = 0.3
-FEW_PRECISION = 1.0  # with fewer pairs than players, which say little of who is relevant
 CERTAIN = 1e-6  # share of the noise in the first pair's value
 
 FADING = 0.1  # where the search for it begins
@@ -78,18 +77,28 @@ class OddFit:
     leverage: Float[np.ndarray, "others pairs"]
 
 
-def odd_fit(signs: Signs, odd: Float[np.ndarray, " pairs"], relevances: PairRelevances) -> OddFit:
+def odd_fit(
+    signs: Signs,
+    odd: Float[np.ndarray, " pairs"],
+    relevances: PairRelevances,
+    *,
+    last_noise: float | None = None,
+) -> OddFit:
     """The fit of (f(S) - f(not S)) / 2 over pairs; the first is all players and none.
 
     The value of that pair counts as free of noise, so that Shapley values add up to it.
+
+    Args:
+        signs: +1 for a player that is on in the pair's first mask, -1 for one that is off.
+        odd: (f(S) - f(not S)) / 2.
+        relevances: of the players.
+        last_noise: variance of the last value, where it is that of `without_opposite`.
     """
-    same, opposite = pair_products(signs, relevances.players)
-    near, far = _closeness(signs)
-    same *= 1 - relevances.fading * (1 - near)
-    opposite *= 1 - relevances.fading * (1 - far)
     noise = np.full(len(signs), relevances.noise / 2)
     noise[0] *= CERTAIN
-    covariance = relevances.scale / 2 * (same - opposite)
+    if last_noise is not None:
+        noise[-1] = last_noise
+    covariance = _covariances(signs, relevances)[0]
     covariance.flat[:: len(signs) + 1] += noise
     inverse = inverted(covariance)
     dual = inverse @ odd
@@ -98,6 +107,39 @@ def odd_fit(signs: Signs, odd: Float[np.ndarray, " pairs"], relevances: PairRele
     return OddFit(
         shapley @ dual, shapley @ inverse, dual / np.diag(inverse), noise * dual, leverage
     )
+
+
+def without_opposite(
+    signs: Signs, even: Float[np.ndarray, " pairs"], value: float, relevances: PairRelevances
+) -> tuple[float, float]:
+    """The odd part of a mask whose opposite was not scored, and its variance as a measurement.
+
+    What is left of its value without the even part that the pairs predict; how far that may be off
+    counts as noise.
+
+    Args:
+        signs: of the pairs, and of that mask last.
+        even: (f(S) + f(not S)) / 2 of the pairs.
+        value: of the mask.
+        relevances: of the players.
+    """
+    covariance = _covariances(signs, relevances)[1]
+    known, last = covariance[:-1, :-1].copy(), covariance[-1, :-1]
+    known.flat[:: len(signs)] += relevances.noise / 2
+    weights = inverted(known) @ last
+    predicted = even.mean() + weights @ (even - even.mean())
+    off = max(0.0, float(covariance[-1, -1] - weights @ last))
+    return value - float(predicted), off + relevances.noise
+
+
+def _covariances(signs: Signs, relevances: PairRelevances) -> tuple[Square, Square]:
+    """Of the odd parts under the prior, and of the even ones."""
+    same, opposite = pair_products(signs, relevances.players)
+    near, far = _closeness(signs)
+    same *= 1 - relevances.fading * (1 - near)
+    opposite *= 1 - relevances.fading * (1 - far)
+    half = relevances.scale / 2
+    return half * (same - opposite), half * (same + opposite)
 
 
 def inverted(covariance: Square) -> Square:
