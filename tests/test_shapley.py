@@ -218,6 +218,17 @@ def test_the_last_mask_of_an_odd_budget_helps() -> None:
     assert np.mean(errors(13)) < np.mean(errors(12))
 
 
+def test_few_masks_of_players_alike_tell_as_much_as_a_linear_regression() -> None:
+    # Eleven pairs leave nine of twenty directions unknown, .45 of the square. A fit that looks for
+    # relevant players finds some by chance, and errs by more.
+    errors = []
+    for seed in range(20):
+        slopes = np.random.default_rng(seed).choice([-1.0, 1.0], 20)
+        found = shapley_values(lambda m, slopes=slopes: m @ slopes, 20, budget=22, seed=seed)
+        errors.append(np.square(found.values - slopes).mean())
+    assert 0.4 < np.mean(errors) < 0.56
+
+
 def test_too_few_masks_to_tell_have_infinite_intervals() -> None:
     found = shapley_values(lambda m: m @ np.arange(12.0), 12, budget=12)
     assert np.isposinf(found.standard_errors).all()

@@ -19,6 +19,7 @@ from headspex.engine.indices import shapley_of
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.odd_kernel import (
+    OddFit,
     PairRelevances,
     learn_pair_relevances,
     odd_fit,
@@ -29,6 +30,8 @@ from headspex.engine.spectrum import Spectrum
 from headspex.support.seeds import stream
 
 FOLDS = 5  # of pairs
+ALIKE = 1e-4  # relevance of each player, so low that products of two do not count
+ADDITIVE_NOISE = 0.2  # variance of a value, in units of that of an additive function's
 EVIDENCE_PAIRS = 400  # used to learn relevances; the cost of a step is cubic in them
 
 
@@ -126,7 +129,11 @@ def kernel_control(
 def few_shapley(
     data: Observations, folds: Int[np.ndarray, " pairs"], seed: int, *, prior_precision: float
 ) -> Float[np.ndarray, " players"]:
-    """Shapley values of the kernel's fit, averaged over relevances that all folds but one have.
+    """Shapley values from so few pairs that the best of several fits is not known.
+
+    A weighted mean of two: the kernel's, averaged over relevances that all folds but one have, and
+    that of an additive function, to which all players are alike. Each weighs by the inverse of the
+    squares of what it leaves of pairs that it has not seen.
 
     Args:
         data: pairs of masks, and perhaps one mask more, without its opposite.
@@ -134,16 +141,24 @@ def few_shapley(
         seed: of the choice of evidence.
         prior_precision: of the relevances.
     """
-    pairs, single = Pairs.of(data), len(data) % 2
-    total = np.zeros(data.n_players)
-    for relevances in _learned(pairs, folds, seed, prior_precision):
-        signs, odd, noise = pairs.signs, pairs.odd, None
-        if single:
-            signs = np.vstack([signs, np.where(data.masks[-1], 1.0, -1.0)])
-            last, noise = without_opposite(signs, pairs.even, float(data.values[-1]), relevances)
-            odd = np.append(odd, last)
-        total += odd_fit(signs, odd, relevances, last_noise=noise).shapley
-    return total / FOLDS
+    pairs, n = Pairs.of(data), data.n_players
+
+    def fitted(relevances: PairRelevances) -> OddFit:
+        if len(data) % 2 == 0:
+            return odd_fit(pairs.signs, pairs.odd, relevances)
+        signs = np.vstack([pairs.signs, np.where(data.masks[-1], 1.0, -1.0)])
+        last, noise = without_opposite(signs, pairs.even, float(data.values[-1]), relevances)
+        return odd_fit(signs, np.append(pairs.odd, last), relevances, last_noise=noise)
+
+    shapley, left = np.zeros(n), np.zeros(len(folds))
+    for fold, relevances in enumerate(_learned(pairs, folds, seed, prior_precision)):
+        found = fitted(relevances)
+        shapley += found.shapley / FOLDS
+        left[folds == fold] = found.left[: len(folds)][folds == fold]
+    additive = fitted(PairRelevances(np.full(n, ALIKE), 1 / (n * ALIKE), ADDITIVE_NOISE, 0.0))
+    kernel, other = (np.square(one[1 : len(folds)]).sum() for one in (left, additive.left))
+    share = other / (kernel + other) if kernel + other else 1.0
+    return np.asarray(share * shapley + (1 - share) * additive.shapley)
 
 
 def _learned(

@@ -23,6 +23,9 @@ squared bias of the fit. So the share of D that leaves the least squared error, 
 1 - (V - C) / |D|^2, or nothing (James & Stein 1961, for C = 0; half of C is counted). Few
 evaluations thus lose nothing to the correction, and with many the bias goes away. Intervals of the
 values use V, which is above the variance of the sum.
+
+Below some 1.25 masks a player nothing tells V, and there is the fit alone, hedged by that of an
+additive function (`headspex.engine.control.few_shapley`).
 """
 
 from __future__ import annotations
