@@ -97,7 +97,7 @@ class Settings:
         prune: judge pruning schedules; False, as in `headspex explain`, only fits the spectrum.
         refine: rounds of refining the schedule on the model: walks, which cost about a quarter of
             the budget in addition, with at least two questions per candidate; or runs of learned
-            gates, which cost at most three times the budget.
+            gates, which cost at most four times the budget.
         ablation: what takes the place of an output: "zero"; "mean" over the tokens of the search
             prompts, or "mean-position" at each position of prompts of one length; "resample" from
             a task's corrupted prompts, or "resample-other" from other search prompts as long.

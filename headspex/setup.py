@@ -12,7 +12,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self, Unpack
 
-from headspex.budget.defaults import defaults_of
+from headspex.budget.defaults import Defaults, defaults_of
 from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.budget.plan import Plan, make_plan
 from headspex.budget.refinement import refined_by
@@ -155,7 +155,13 @@ class Setup:
     @property
     def refined_by(self) -> str:
         """How its schedule is refined; see `headspex.budget.refinement`."""
-        return refined_by(self.task, self.objective.aim, rescale=self.settings.rescale)
+        aim, rescale = self.objective.aim, self.settings.rescale
+        return refined_by(self.task, aim, rescale=rescale, n_players=len(self.players))
+
+    @property
+    def defaults(self) -> Defaults:
+        """What the run does where its settings say nothing."""
+        return defaults_of(self.task, by=self.refined_by)
 
     @cached_property
     def halves(self) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
@@ -205,7 +211,7 @@ class Setup:
         return make_plan(
             self.settings, n_players=len(self.players), n_search=len(search),
             n_heldout=len(heldout), more=self.task.kind.more,
-            circuits=self.objective.circuits_in is not None, defaults=defaults_of(self.task),
+            circuits=self.objective.circuits_in is not None, defaults=self.defaults,
         )  # fmt: skip
 
     def replanned(self, settings: Settings, plan: Plan | None = None) -> Self:
@@ -312,11 +318,7 @@ class Setup:
         return encoded
 
     def judge(
-        self,
-        store: ScoreStore,
-        *,
-        fill: Fill | None = None,
-        workers: ModelWorkers | None = None,
+        self, store: ScoreStore, *, fill: Fill | None = None, workers: ModelWorkers | None = None
     ) -> Judge:
         """Scores masks on `encoded`.
 
@@ -335,10 +337,8 @@ class Setup:
     def costs(self) -> MaskCosts:
         """Costs of masks and questions in the search."""
         inputs = plan_inputs(self.encoded[: self.plan.n_search], self.model.n_ctx)
-        config = self.model.bridge.original_model.config
-        return mask_costs(
-            config, inputs, first=min(self.players.layers), n_players=len(self.players)
-        )
+        config, players = self.model.bridge.original_model.config, self.players
+        return mask_costs(config, inputs, first=min(players.layers), n_players=len(players))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headspex.budget.defaults import ANSWERS, PAIRS, TEXTS, Passes, defaults_of
+from headspex.budget.refinement import GATES, SLOPES, VALUES, refined_by
 from headspex.setup import Setup
 from headspex.tasks import load_task
 
@@ -24,15 +25,19 @@ def test_passes_grow_with_heads_between_their_bounds(
 def test_pairs_take_fewer_passes_than_answers(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"clean": "Paris is in", "answers": [" France"], "wrong": [" Spain"]}\n' * 2)
-    assert defaults_of(load_task(str(path))) is PAIRS
-    assert defaults_of(load_task("mini")) is ANSWERS
+    assert defaults_of(load_task(str(path)), by=GATES) is PAIRS
+    assert defaults_of(load_task("mini"), by=VALUES) is ANSWERS
     assert PAIRS.search.of(270) < ANSWERS.search.of(270)
 
 
-def test_a_text_has_budgets_of_its_own(tmp_path: Path) -> None:
+def test_a_text_has_budgets_of_its_own_and_gates_those_of_gates(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("Once upon a time there was a small house by the sea. " * 400)
-    assert defaults_of(load_task(f"text:{path}")) is TEXTS
+    text = load_task(f"text:{path}")
+    for heads, by, defaults in ((40, SLOPES, TEXTS), (270, GATES, PAIRS)):
+        assert refined_by(text, "logprob", rescale=False, n_players=heads) == by
+        assert defaults_of(text, by=by) is defaults
+    assert PAIRS.search.of(270) < TEXTS.search.of(270)
 
 
 def test_no_more_than_48_heads_take_for_a_model_of_a_thousand() -> None:

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from headspex.gates.annealing import LEFT, NEXT, clipped, learned_order, order_of, targets
 from headspex.gates.ascent import Ascent
-from headspex.gates.exchange import MASKS, exchanged
+from headspex.gates.exchange import ALONE, MASKS, exchanged
 from headspex.gates.hard_concrete import LEVELS, drawn, mean_slope, open_probability, open_slope
 from headspex.gates.sizes import ROWS
 
@@ -174,16 +174,19 @@ def copies(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
 def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
     sizes, asked = (4, 6, 8), [np.arange(6)] * 3
     order = (4, 5, 6, 7, 0, 1, 8, 9, 2, 3)
-    found = exchanged([order], copies, sizes, asked)
+    found = exchanged([order], copies, sizes, asked, alone=np.arange(2))
     assert found.order[:4] == (4, 5, 6, 7)
     masks = np.array([[player not in found.order[:size] for player in range(10)] for size in sizes])
     assert copies(masks, asked[0])[:, 0].tolist() == [1, 1, 1]
-    assert found.passes <= 3 * 6 * MASKS
+    assert found.passes <= 3 * 6 * MASKS + 6 + 2 * ALONE * 4
 
 
 def test_an_order_that_cannot_be_bettered_stays() -> None:
     order = (4, 5, 6, 7, 8, 9, 0, 2, 1, 3)
-    assert exchanged([order], copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6).order == order
+    assert (
+        exchanged([order], copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6, alone=np.arange(4)).order
+        == order
+    )
 
 
 def test_another_proposal_is_followed_where_it_is_better() -> None:
@@ -194,8 +197,20 @@ def test_another_proposal_is_followed_where_it_is_better() -> None:
 
     wrong_later, wrong = (0, 1, *range(39, 1, -1)), tuple(range(39, -1, -1))
     right = tuple(range(40))
-    found = exchanged([wrong_later, wrong, right], worth, (2, 15, 25), [np.arange(4)] * 3)
+    found = exchanged(
+        [wrong_later, wrong, right], worth, (2, 15, 25), [np.arange(4)] * 3, alone=np.arange(4)
+    )
     assert found.order == right
+
+
+def test_at_the_smallest_size_those_go_that_cost_least_alone() -> None:
+    def worth(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile((masks @ np.arange(40.0))[:, None], (1, len(questions)))
+
+    proposal = (*range(19, -1, -1), *range(20, 40))  # the right twenty, in the wrong order
+    found = exchanged([proposal], worth, (10, 20), [np.arange(4)] * 2, alone=np.arange(2))
+    assert set(found.order[:10]) == set(range(10))
+    assert set(found.order[:20]) == set(range(20))
 
 
 @pytest.mark.parametrize(("noise", "made"), [(0.01, True), (1.0, False)])
@@ -206,5 +221,5 @@ def test_an_exchange_is_made_if_its_gain_exceeds_its_error(noise: float, made: b
         give_or_take = noise * np.where(questions % 2, 1.0, -1.0)
         return masks[:, 1:2] * (0.1 + give_or_take)
 
-    found = exchanged([(0, 1, 2, 3, 4, 5)], measure, (2,), [np.arange(30)])
+    found = exchanged([(0, 1, 2, 3, 4, 5)], measure, (2,), [np.arange(30)], alone=np.arange(4))
     assert (1 not in found.order[:2]) == made

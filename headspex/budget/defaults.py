@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headspex.budget.refinement import GATES
 from headspex.tasks import Task
 
 
@@ -53,8 +54,13 @@ PAIRS = Defaults(Passes(8, least=2_400), Passes(12, least=3_240), keep=0.8, per_
 TEXTS = Defaults(Passes(30, least=8_192), Passes(12, least=3_277), keep=0.6, per_mask=2)
 
 
-def defaults_of(task: Task) -> Defaults:
-    """The defaults for a task; a metric of one's own is taken to say as little as an answer."""
-    if task.kind.paired:
+def defaults_of(task: Task, *, by: str) -> Defaults:
+    """The defaults for a task; a metric of one's own is taken to say as little as an answer.
+
+    Args:
+        task: of the run.
+        by: how its schedule is refined; gates take several times the passes of a search.
+    """
+    if task.kind.paired or (task.kind.sloped and by == GATES):
         return PAIRS
     return TEXTS if task.kind.sloped else ANSWERS

@@ -10,7 +10,13 @@ SLOPES = "slopes"  # the same, helped by gradients
 GATES = "gates"  # gates that are learned by gradient
 
 
-def refined_by(task: Task, aim: str, *, rescale: bool) -> str:
+# Players that a walk can try one by one. At 2,600 passes it left 2 to 4 % less loss of stories260k,
+# 40 heads (seeds 100 to 102), than gates; at 3,900 those of SmolLM2-135M, 270 heads, left 4 to 12 %
+# less of a text with 10 to 80 % of the heads removed, and 1 % more at 90 % (seed 10).
+MOST_WALKED = 100
+
+
+def refined_by(task: Task, aim: str, *, rescale: bool, n_players: int) -> str:
     """How a run refines its schedule.
 
     Rescaling has no gradient by gates. Nor has accuracy; and the log-probability of a single answer
@@ -21,9 +27,12 @@ def refined_by(task: Task, aim: str, *, rescale: bool) -> str:
         task: of the run.
         aim: the metric that schedules are found by.
         rescale: whether a layer's remaining heads are multiplied.
+        n_players: that may be removed.
     """
     if rescale or not task.has_gradient(aim):
         return VALUES
     if task.kind.paired or aim in DISTANCES or task.kind.closeness == DISTANCE:
         return GATES
-    return SLOPES if task.kind.sloped else VALUES
+    if not task.kind.sloped:
+        return VALUES
+    return SLOPES if n_players <= MOST_WALKED else GATES

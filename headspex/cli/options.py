@@ -95,7 +95,7 @@ def add_run(parser: argparse.ArgumentParser, *, prune: bool = True) -> None:
             "divergence, 1 %% of other scores)")  # fmt: skip
         add("--refine", type=int, default=Settings.refine, metavar="ROUNDS", help="rounds of "
             "refining the schedule on the model, on top of the budget: walks of about a quarter of "
-            "it each, or learned gates of at most three times it "
+            "it each, or learned gates of at most four times it "
             "(default: %(default)s)")  # fmt: skip
     add("--ablation", default="zero", help="what stands in for the output of a head that is off: "
         "zero; mean, its mean over tokens; mean-position, over prompts of one length; resample, "

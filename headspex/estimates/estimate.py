@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.defaults import defaults_of
 from headspex.budget.plan import Plan, least_budgets, make_plan
 from headspex.budget.refinement import GATES, SLOPES
 from headspex.errors import NoGradientError, RoomError, UsageError, argument
@@ -197,7 +196,7 @@ class Meter:
         return replace(found, shorter=self._shorter(found, rates))
 
     def _expected(self, plan: Plan, settings: Settings) -> Allocation:
-        return expected(plan, settings, lambda: self._work.masks, defaults_of(self._setup.task))
+        return expected(plan, settings, lambda: self._work.masks, self._setup.defaults)
 
     def _stages(self, plan: Plan, settings: Settings, rates: Rates) -> tuple[Stage, ...]:
         spent = self._spent
@@ -239,7 +238,7 @@ class Meter:
         search, heldout = self._setup.halves
         plan = make_plan(
             asked, n_players=self._plan.n_players, n_search=len(search), n_heldout=len(heldout),
-            circuits=bool(self._plan.circuit_sizes), defaults=defaults_of(self._setup.task),
+            circuits=bool(self._plan.circuit_sizes), defaults=self._setup.defaults,
         )  # fmt: skip
         return sum(stage.seconds for stage in self._stages(plan, asked, rates))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headspex.gates.exchange import MASKS
+from headspex.gates.exchange import ALONE, MASKS
 
 ROWS = 10  # questions of a step
 SHARE = 4.0  # of the search budget: what gates may spend on top of it
@@ -22,11 +22,13 @@ class GateSizes:
     Attributes:
         steps: of `ROWS` questions each.
         questions: at every size, for exchanges and for the choice.
+        alone: of every player that is tried alone.
         passes: in all, at most.
     """
 
     steps: int
     questions: int
+    alone: int
     passes: int
 
 
@@ -42,10 +44,12 @@ def gate_sizes(
         slope_passes: cost of one question's gradient.
     """
     if not sizes:
-        return GateSizes(0, 0, 0)
+        return GateSizes(0, 0, 0, 0)
     step = ROWS * slope_passes
     budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
-    steps = min(MOST_STEPS, max(FEWEST_STEPS, int((1 - CHECKED) * budget) // step))
-    masks = len(sizes) * (MASKS + 1)  # and the spectrum's own proposal
+    masks = len(sizes) * (MASKS + 1) + 1  # with the spectrum's own proposal, and that of costs
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
-    return GateSizes(steps, questions, steps * step + masks * questions)
+    alone = min(n_questions, max(FEWEST_QUESTIONS, questions // 2))
+    checked = masks * questions + ALONE * sizes[0] * alone
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checked) // step))
+    return GateSizes(steps, questions, alone, steps * step + checked)

@@ -49,7 +49,10 @@ def learned(
     sizes = plan.learning
     n_players, n_questions = len(judge.players), len(sample.search)
     rng = stream(seed, "questions for exchanges")
-    asked = [np.sort(rng.permutation(n_questions)[: sizes.questions]) for _ in plan.sizes]
+    *asked, alone = (
+        np.sort(rng.permutation(n_questions)[:count])
+        for count in (*[sizes.questions] * len(plan.sizes), sizes.alone)
+    )
 
     def measure(
         masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
@@ -74,7 +77,7 @@ def learned(
             for number in range(rounds)
         ]  # fmt: skip
     proposals = [*(one.order for one in found), proposed.order]
-    better = exchanged(proposals, measure, plan.sizes, asked)
+    better = exchanged(proposals, measure, plan.sizes, asked, alone=alone)
     passes = SLOPE_PASSES * sum(one.rows for one in found) + better.passes
     schedule = with_values(Schedule(better.order, n_players), spectrum)
     return Refined(schedule, spectrum, passes)

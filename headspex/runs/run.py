@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
-from headspex.budget.defaults import defaults_of
 from headspex.budget.refinement import GATES, SLOPES, VALUES
 from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
@@ -142,7 +141,7 @@ def allocation_of(setup: Setup, opened: OpenRun) -> Allocation:
             chance=setup.task.chance,
             costs=setup.costs,
             own=setup.task.metric,
-            defaults=defaults_of(setup.task),
+            defaults=setup.defaults,
         )
     if opened.earlier and (warning := chosen.said_of(Allocation.from_dict(opened.earlier))):
         print(f"headspex: {warning}", file=sys.stderr)
