@@ -23,25 +23,26 @@ from headspex.support.seeds import stream
 
 Importance = Float[np.ndarray, " players"]
 
-STEP = ROWS * SLOPE_PASSES  # passes of a step
+MOST_ROWS = MOST_STEPS * ROWS  # questions of all steps
+BATCH = 10  # questions of a step of causal head gating and of uniform gradient sampling
 POINTS = 10  # of an integral over gates
 CHG_RATE, CHG_BOUND = 1.0, 4.0
 UGS_RATE, UGS_PRICE, UGS_START = 0.05, 0.01, 2.0  # the price in units of the score
 
 
-def gate_steps(budget: int) -> int:
-    """Steps that a budget pays for.
+def gate_steps(budget: int, rows: int) -> int:
+    """Steps, of so many questions each, that a budget pays for.
 
     Raises:
         UsageError: fewer than gates need.
     """
-    steps = min(MOST_STEPS, budget // STEP)
-    if steps < FEWEST_STEPS:
+    asked, fewest = min(MOST_ROWS, budget // SLOPE_PASSES), FEWEST_STEPS * ROWS
+    if asked < fewest:
         raise UsageError(
-            f"learned gates need {FEWEST_STEPS * STEP} passes, but the run's search and refinement "
-            f"took {budget}"
+            f"learned gates need {fewest * SLOPE_PASSES} passes, but the run's search and "
+            f"refinement took {budget}"
         )
-    return steps
+    return asked // rows
 
 
 def annealed_gates(known: Known) -> Importance:
@@ -49,7 +50,7 @@ def annealed_gates(known: Known) -> Importance:
 
     Louizos et al. 2018, arXiv 1712.01312; Voita et al. 2019, arXiv 1905.09418.
     """
-    steps = gate_steps(known.budget)
+    steps = gate_steps(known.budget, ROWS)
     with known.slopes(steps * ROWS, "learned gates") as gradient:
         found = learned_order(
             gradient, known.n_players, len(known.search), steps=steps, unit=known.unit,
@@ -64,12 +65,14 @@ def causal_head_gating(known: Known) -> Importance:
     Nam et al. 2025, arXiv 2505.13737: sigmoid gates, fitted without pressure and from there with
     either one. Their pressure is a tenth of a nat for the mean logit; here it is a unit.
     """
-    steps = gate_steps(known.budget) // 3
+    steps = gate_steps(known.budget, BATCH) // 3
     rng = stream(known.seed, "causal head gating")
-    with known.slopes(3 * steps * ROWS, "causal head gating") as gradient:
+    with known.slopes(3 * steps * BATCH, "causal head gating") as gradient:
 
         def fitted(start: Importance, pressure: float) -> Importance:
-            climb = Ascent(start, len(known.search), rate=CHG_RATE, unit=known.unit, rng=rng)
+            climb = Ascent(
+                start, len(known.search), rows=BATCH, rate=CHG_RATE, unit=known.unit, rng=rng
+            )
             for _ in range(steps):
                 gates = expit(climb.logits)
                 found = _at(gradient, gates, climb.ask()) * gates * (1 - gates)
@@ -87,17 +90,17 @@ def uniform_gates(known: Known) -> Importance:
 
     Li & Janson 2024, arXiv 2409.09951, with the ablation of the run, not a learned constant.
     """
-    steps = gate_steps(known.budget)
+    steps = gate_steps(known.budget, BATCH)
     rng = stream(known.seed, "uniform gradient sampling")
     climb = Ascent(
-        np.full(known.n_players, UGS_START), len(known.search), rate=UGS_RATE, unit=known.unit,
-        rng=rng,
+        np.full(known.n_players, UGS_START), len(known.search), rows=BATCH, rate=UGS_RATE,
+        unit=known.unit, rng=rng,
     )  # fmt: skip
-    with known.slopes(steps * ROWS, "uniform gradient sampling") as gradient:
+    with known.slopes(steps * BATCH, "uniform gradient sampling") as gradient:
         for _ in range(steps):
             share = expit(climb.logits)
             width = share * (1 - share)
-            gates = (share - rng.random((ROWS, known.n_players))) / width + 0.5
+            gates = (share - rng.random((BATCH, known.n_players))) / width + 0.5
             between = (gates > 0) & (gates < 1)
             found = gradient(_levels(gates), climb.ask()) * between
             # d gate / d share is 1 / width, which the method cancels.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.comparison.gate_orders import (
+    MOST_ROWS,
     POINTS,
     annealed_gates,
     causal_head_gating,
@@ -25,7 +26,6 @@ from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.gates.sizes import MOST_STEPS, ROWS
 from headspex.scores.block import SLOPE_PASSES
 from headspex.support.seeds import stream
 
@@ -121,8 +121,7 @@ def _shapley(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
 
 
 def _gates(players: int, questions: int, budget: int) -> int:
-    step = ROWS * SLOPE_PASSES
-    return step * min(MOST_STEPS, budget // step)
+    return SLOPE_PASSES * min(MOST_ROWS, budget // SLOPE_PASSES)
 
 
 ORDERS: dict[str, Order] = {

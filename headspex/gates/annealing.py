@@ -40,7 +40,7 @@ LEFT = 0.07  # share of players that the last step expects to be open
 HELD = 0.1  # share of the steps that stay at that
 # With x the share of players that are open beyond the target, the penalty is price * x + STIFF x^2,
 # in units of the score, and the price rises by RISE * x a step.
-STIFF, RISE = 364.0, 5.4
+STIFF, RISE = 364.0, 2.7
 # Logits stay within a bound, or few steps could not close the gates that were open for long. It
 # falls with the target's share of players, and is BOUND from a share of BOUND_SHARE on.
 BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
@@ -80,7 +80,7 @@ def learned_order(
         rng: draws questions and gates.
     """
     rate = min(RATE_TIMES_STEPS / steps, HIGHEST_RATE)
-    climb = Ascent(np.full(n_players, START), n_questions, rate=rate, unit=unit, rng=rng)
+    climb = Ascent(np.full(n_players, START), n_questions, rows=ROWS, rate=rate, unit=unit, rng=rng)
     price, aims = 0.0, targets(n_players, steps)
     open_at = np.empty((steps, n_players))
     norms: deque[Float[np.ndarray, " rows"]] = deque(maxlen=LAST)

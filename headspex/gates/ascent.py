@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.gates.hard_concrete import Levels, Logits
-from headspex.gates.sizes import ROWS
 
 # (gates in 255ths, the question of each row) -> d score / d gate
 Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
@@ -22,6 +21,7 @@ class Ascent:
     Args:
         logits: to start from.
         n_questions: every question is asked before one is asked again.
+        rows: questions of a step.
         rate: of Adam.
         unit: a difference of the score that matters; gradients far below it move nothing.
         rng: draws the questions.
@@ -31,20 +31,20 @@ class Ascent:
     """
 
     def __init__(
-        self, logits: Logits, n_questions: int, *, rate: float, unit: float,
+        self, logits: Logits, n_questions: int, *, rows: int, rate: float, unit: float,
         rng: np.random.Generator,
     ) -> None:  # fmt: skip
         self.logits = np.array(logits, dtype=np.float64)
         self._rate, self._tiny, self._steps = rate, 1e-8 * unit, 0
         self._mean, self._square = np.zeros_like(self.logits), np.zeros_like(self.logits)
-        self._rng, self._n_questions = rng, n_questions
+        self._rng, self._n_questions, self._rows = rng, n_questions, rows
         self._deck: list[int] = []
 
     def ask(self) -> Int[np.ndarray, " rows"]:
         """The questions of the next step."""
-        while len(self._deck) < ROWS:
+        while len(self._deck) < self._rows:
             self._deck += self._rng.permutation(self._n_questions).tolist()
-        asked, self._deck = self._deck[:ROWS], self._deck[ROWS:]
+        asked, self._deck = self._deck[: self._rows], self._deck[self._rows :]
         return np.array(asked)
 
     def step(self, gradient: Logits) -> None:
