@@ -80,7 +80,7 @@ def test_the_first_players_to_go_take_more_steps_than_the_next() -> None:
 def test_steps_are_those_of_adam() -> None:
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=7), rng.normal(size=(20, 7))
-    climb = Ascent(start, 3, rate=0.1, unit=1.0, rng=rng)
+    climb = Ascent(start, 3, rows=10, rate=0.1, unit=1.0, rng=rng)
     shared = torch.tensor(start)
     adam = torch.optim.Adam([shared], lr=0.1, eps=1e-8, maximize=True)
     for gradient in gradients:

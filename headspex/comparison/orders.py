@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headspex.comparison.gate_orders import (
+    BATCH,
     MOST_ROWS,
     POINTS,
     annealed_gates,
@@ -26,6 +27,7 @@ from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
+from headspex.gates.sizes import ROWS
 from headspex.scores.block import SLOPE_PASSES
 from headspex.support.seeds import stream
 
@@ -120,8 +122,13 @@ def _shapley(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
     return np.array([values.get((i,), 0.0) for i in range(spectrum.n_players)])
 
 
-def _gates(players: int, questions: int, budget: int) -> int:
-    return SLOPE_PASSES * min(MOST_ROWS, budget // SLOPE_PASSES)
+def _steps(rows: int) -> Callable[[int, int, int], int]:
+    """Passes of gates that are learned in steps of so many questions."""
+
+    def passes(players: int, questions: int, budget: int) -> int:
+        return SLOPE_PASSES * (min(MOST_ROWS, budget // SLOPE_PASSES) // rows * rows)
+
+    return passes
 
 
 ORDERS: dict[str, Order] = {
@@ -135,9 +142,9 @@ ORDERS: dict[str, Order] = {
         "gradients at random masks", gradients_at_masks,
         lambda n, q, b: b // SLOPE_PASSES * SLOPE_PASSES,
     ),
-    "gates": Order("learned gates", annealed_gates, _gates),
-    "causal-gating": Order("causal head gating", causal_head_gating, _gates),
-    "uniform-gates": Order("uniform gradient sampling", uniform_gates, _gates),
+    "gates": Order("learned gates", annealed_gates, _steps(ROWS)),
+    "causal-gating": Order("causal head gating", causal_head_gating, _steps(BATCH)),
+    "uniform-gates": Order("uniform gradient sampling", uniform_gates, _steps(BATCH)),
     "leave-one-out": Order(
         "leave-one-out", leave_one_out, lambda n, q, b: (n + 1) * min(q, b // (n + 1))
     ),
