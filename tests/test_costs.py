@@ -14,6 +14,7 @@ from run_files import files_of
 from headspex.budget.allocation import Allocation
 from headspex.cli.main import main
 from headspex.estimates import estimate as estimating
+from headspex.estimates.arithmetic import tokens_read
 from headspex.estimates.costs import (
     Budgets,
     Costs,
@@ -26,6 +27,7 @@ from headspex.estimates.pace import pace, random_pairs, step_pairs
 from headspex.scores.block import BLOCK, Block
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
+from headspex.tasks import EncodedQuestion
 
 QUICK = ["--budget", "400", "--verify-budget", "2640", "--threads", "1"]
 
@@ -219,3 +221,16 @@ def test_a_model_that_is_very_slow_is_not_asked_at_all(
     monkeypatch.setattr(Judge, "__call__", never)
     assert main(["prune", "--model", str(model_folder), "--dry-run", *QUICK]) == 0
     assert "days on this machine, reckoned roughly" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("question", "tokens"),
+    [
+        (EncodedQuestion((3, 4, 5), ((1,), (2,))), 3),  # letters, after the prompt
+        (EncodedQuestion((3, 4, 5), ((1, 6), (2, 7, 8))), 3 + 1 + 2),  # answers of several tokens
+        (EncodedQuestion((0,), (tuple(range(60)),)), 60),  # a text, after a BOS token
+        (EncodedQuestion(tuple(range(50)), ((1,),)), 40),  # longer than the model's context
+    ],
+)
+def test_tokens_are_those_that_the_model_reads(question: EncodedQuestion, tokens: int) -> None:
+    assert tokens_read(question, 40) == tokens

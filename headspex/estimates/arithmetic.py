@@ -12,6 +12,7 @@ from headspex.budget.flops import MaskCosts, mask_costs
 from headspex.hooks.inputs import plan_inputs
 from headspex.hooks.token_budget import tokens_of
 from headspex.setup import Setup
+from headspex.tasks import EncodedQuestion
 from headspex.tasks.game import are_prompts
 
 _ROWS, _COLUMNS = 256, 4_096  # of the product that is timed: large enough for a core's full speed
@@ -26,7 +27,7 @@ class Arithmetic:
         masks: of masks and their questions.
         shares: whether what questions share is computed once a mask; prompts have no part in that.
         below: of the layers that masks do not reach, which are computed once a question.
-        tokens: of a question, the mean over all.
+        tokens: that a question has the model read, the mean over all.
     """
 
     masks: MaskCosts
@@ -47,7 +48,7 @@ class Arithmetic:
         # The whole model reaches none but the last layer: held-out questions begin once more.
         n_questions = plan.n_search + 2 * plan.n_heldout
         begun = float((whole.beginnings - own.beginnings).sum())
-        lengths = [min(len(one.context), model.n_ctx) for one in setup.encoded]
+        lengths = [tokens_read(one, model.n_ctx) for one in setup.encoded]
         below = 2 * begun + (whole.question - own.question) * n_questions
         if are_prompts(setup.encoded):  # a bridge runs all of each
             return cls(whole, False, 0.0, float(np.mean(lengths)))
@@ -58,6 +59,11 @@ class Arithmetic:
         count = max(1, min(per_mask, self.masks.n_questions)) if self.shares else 1
         whole = float(self.masks.of_mask(np.array([count]))[0])
         return (whole - self.masks.engine) / count
+
+
+def tokens_read(question: EncodedQuestion, n_ctx: int) -> int:
+    """The prompt, once, and all but the last token of each answer or text."""
+    return min(len(question.context), n_ctx) + sum(len(one) - 1 for one in question.continuations)
 
 
 def product_seconds(model: Any) -> float:
