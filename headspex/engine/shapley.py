@@ -204,7 +204,7 @@ def uncorrected(data: Observations, seed: int) -> Correction:
     n, n_pairs = data.n_players, len(data) // 2
     fit = np.zeros(n)
     if not data.constant:
-        folds = fold_pairs(_sizes(data), stream(seed, "shapley folds"))
+        folds = _folds(_sizes(data), seed)
         fit = few_shapley(data, folds, seed, prior_precision=PRIOR_PRECISION)
     fit = _adding_up(fit, float(data.values[0] - data.values[n_pairs]))
     return Correction(fit, fit, np.full(n, np.inf), 1.0, 0.0)
@@ -223,7 +223,7 @@ def corrected(data: Observations, seed: int) -> Correction:
 
     # Of a pair's squared `left`, in the variance of the correction.
     importance = squares * np.square(weights) * unseen
-    folds = fold_pairs(sizes, stream(seed, "shapley folds"))
+    folds = _folds(sizes, seed)
     precision = PRIOR_PRECISION if n_pairs >= n else FEW_PRECISION
     control = kernel_control(data, weights, folds, seed, prior_precision=precision)
     if n_pairs >= SPARSE_FROM * n:
@@ -253,6 +253,10 @@ def _sizes(data: Observations) -> Int[np.ndarray, " pairs"]:
     """Of the smaller set of each pair."""
     on = data.masks[: len(data) // 2].sum(axis=1)
     return np.asarray(np.minimum(on, data.n_players - on))
+
+
+def _folds(sizes: Int[np.ndarray, " pairs"], seed: int) -> Int[np.ndarray, " pairs"]:
+    return fold_pairs(sizes, stream(seed, "shapley folds"))
 
 
 def _pair_weights(
