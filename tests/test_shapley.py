@@ -1,6 +1,5 @@
 """Shapley values from few evaluations."""
 
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -8,31 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from permutations import by_permutations
 
-from headspex.engine.control import Control, blended, halves
+from headspex.engine.control import Control, blended
+from headspex.engine.fit import ValueFunction
 from headspex.engine.indices import shapley_of
-from headspex.engine.methods.kernel import learn_relevances, product_kernel
-from headspex.engine.methods.odd_kernel import learn_pair_relevances, odd_fit, without_opposite
 from headspex.engine.observations import observe
-from headspex.engine.pair_design import few_masks, n_sets, shapley_masks
+from headspex.engine.pair_design import shapley_masks
 from headspex.engine.search import all_masks, exact_spectrum
 from headspex.engine.shapley import Correction, corrected, shapley_values
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-
-
-def by_permutations(value: np.ndarray, n: int) -> np.ndarray:
-    """The mean gain over all n! orders."""
-    from itertools import permutations
-
-    gains = np.zeros(n)
-    orders = list(permutations(range(n)))
-    for order in orders:
-        seen = 0
-        for player in order:
-            gains[player] += value[seen | 1 << player] - value[seen]
-            seen |= 1 << player
-    return gains / len(orders)
 
 
 def test_all_masks_give_the_mean_over_all_permutations() -> None:
@@ -40,78 +25,6 @@ def test_all_masks_give_the_mean_over_all_permutations() -> None:
     found = shapley_values(lambda m: table[m @ (1 << np.arange(5))], 5, budget=32)
     assert found.exact
     assert np.allclose(found.values, by_permutations(table, 5))
-
-
-@settings(max_examples=40)
-@given(n=st.integers(2, 70), budget=st.integers(3, 300), seed=st.integers(0, 99))
-def test_masks_are_different_within_budget_and_hold_both_ends(
-    n: int, budget: int, seed: int
-) -> None:
-    masks = shapley_masks(n, budget, seed=seed)
-    assert len(masks) <= budget
-    assert len(np.unique(masks, axis=0)) == len(masks)
-    assert masks.all(axis=1).any()
-    assert (~masks).all(axis=1).any()
-
-
-@settings(max_examples=20)
-@given(n=st.integers(3, 40), budget=st.integers(3, 22), seed=st.integers(0, 99))
-def test_few_masks_take_the_whole_budget_and_pairs_come_first(
-    n: int, budget: int, seed: int
-) -> None:
-    budget = min(budget, 2**n - 1)
-    masks = few_masks(n, budget, seed=seed)
-    assert len(np.unique(masks, axis=0)) == len(masks) == budget
-    half = budget // 2
-    assert masks[0].all()
-    assert np.array_equal(masks[half : 2 * half], ~masks[:half])
-
-
-@settings(max_examples=20)
-@given(n=st.integers(5, 40), budget=st.integers(4, 100), seed=st.integers(0, 99))
-def test_each_mask_comes_with_its_opposite(n: int, budget: int, seed: int) -> None:
-    masks = shapley_masks(n, budget, seed=seed)
-    rows = {row.tobytes() for row in masks}
-    assert all((~row).tobytes() in rows for row in masks)
-
-
-def test_players_are_on_together_as_often_as_apart_in_the_first_pairs() -> None:
-    # The pair of both ends comes first, then those of a whole Hadamard matrix.
-    signs = np.where(shapley_masks(16, 34)[1:17], 1.0, -1.0)
-    assert np.array_equal(signs.T @ signs, 16 * np.eye(16))
-
-
-def test_every_size_gets_its_share_of_pairs_until_it_has_no_more_sets() -> None:
-    masks = shapley_masks(40, 2000)
-    first = masks[41:1000]  # behind all players and the orthogonal pairs
-    sizes = first.sum(axis=1)
-    assert sizes.max() == 20
-    counts = np.bincount(sizes)[1:]
-    assert counts[0] == n_sets(40, 1) == 40  # all of them
-    expected = 1 / np.sqrt(np.arange(2, 21) * np.arange(38, 19, -1))
-    expected[-1] /= 2  # a half and its opposite are one pair
-    assert np.abs(counts[1:] - (len(first) - 40) * expected / expected.sum()).max() <= 1
-
-
-@pytest.mark.parametrize("players", [4, 5, 6])
-def test_a_budget_of_all_masks_gives_each_once(players: int) -> None:
-    masks = shapley_masks(players, 2**players)
-    assert len(np.unique(masks, axis=0)) == len(masks) == 2**players
-
-
-def test_given_its_size_each_set_is_as_likely_as_another() -> None:
-    masks = np.concatenate([shapley_masks(6, 24, seed=seed) for seed in range(600)])
-    pairs, counts = np.unique(masks[masks.sum(axis=1) == 2], axis=0, return_counts=True)
-    assert len(pairs) == 15
-    # Poisson counts would have this standard deviation.
-    assert np.abs(counts / counts.mean() - 1).max() < 4 / np.sqrt(counts.mean())
-
-
-def test_few_masks_are_rows_of_a_hadamard_matrix() -> None:
-    # Any two of its rows agree in half of the columns.
-    masks = shapley_masks(64, 40)
-    signs = np.where(masks[1:20], 1.0, -1.0)
-    assert np.array_equal(signs @ signs.T, 64 * np.eye(19))
 
 
 @settings(max_examples=10)
@@ -205,11 +118,16 @@ def test_nineteen_of_twenty_intervals_hold_the_value() -> None:
     assert 0.93 < np.mean(covered) < 0.98
 
 
+def linear(slopes: np.ndarray) -> ValueFunction:
+    """A game in which every player adds its slope."""
+    return lambda masks: masks @ slopes
+
+
 def test_the_last_mask_of_an_odd_budget_helps() -> None:
     def errors(budget: int) -> list[float]:
         slopes = [np.random.default_rng(seed).normal(size=12) for seed in range(20)]
         found = [
-            shapley_values(lambda m, one=one: m @ one, 12, budget=budget, seed=seed)
+            shapley_values(linear(one), 12, budget=budget, seed=seed)
             for seed, one in enumerate(slopes)
         ]
         assert all(one.n_evaluations == budget for one in found)
@@ -224,7 +142,7 @@ def test_few_masks_of_players_alike_tell_as_much_as_a_linear_regression() -> Non
     errors = []
     for seed in range(20):
         slopes = np.random.default_rng(seed).choice([-1.0, 1.0], 20)
-        found = shapley_values(lambda m, slopes=slopes: m @ slopes, 20, budget=22, seed=seed)
+        found = shapley_values(linear(slopes), 20, budget=22, seed=seed)
         errors.append(np.square(found.values - slopes).mean())
     assert 0.4 < np.mean(errors) < 0.56
 
@@ -241,107 +159,6 @@ def test_the_spectrum_is_of_the_same_function() -> None:
     found = shapley_values(lambda m: m @ table, 20, budget=100)
     spectrum = found.spectrum.interactions("shapley", order=1)
     assert np.allclose([spectrum[i,] for i in range(20)], table, atol=0.05)
-
-
-def signed(n: int, pairs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signs of pairs, all players first, and the odd and even part of a game."""
-    masks = shapley_masks(n, 2 * pairs)
-    values = np.sin(masks @ np.random.default_rng(1).normal(size=n)) + masks[:, 0]
-    first, second = values[:pairs], values[pairs:]
-    return np.where(masks[:pairs], 1.0, -1.0), (first - second) / 2, (first + second) / 2
-
-
-def near(one: np.ndarray, other: np.ndarray, n: int) -> np.ndarray:
-    """How close two sizes are, by their log odds."""
-    apart = np.log((one[:, None] + 1) / (n + 1 - one[:, None]) * (n + 1 - other) / (other + 1))
-    return np.asarray(np.exp(-np.square(apart) / 2))
-
-
-@pytest.mark.parametrize("fading", [0.0, 0.6])
-def test_the_shapley_values_of_the_fit_are_those_of_its_table(fading: float) -> None:
-    signs, odd, even = signed(6, 14)
-    relevances = replace(learn_pair_relevances(signs, odd, even), fading=fading)
-    found = odd_fit(signs, odd, relevances)
-    # The posterior mean at every mask, from the kernel of all pairs and both of their masks.
-    everything = np.concatenate([signs > 0, signs < 0, all_masks(6)])
-    kernel = relevances.scale * product_kernel(
-        everything, relevances.players, np.full(6, 0.5), np.float64
-    )
-    sizes = everything.sum(axis=1)
-    kernel *= 1 - fading + fading * near(sizes, sizes, 6)
-    m = 2 * len(signs)
-    noise = np.full(m, relevances.noise)
-    noise[[0, len(signs)]] *= 1e-6
-    values = np.concatenate([odd, -odd])  # without an even part, which has no Shapley values
-    table = kernel[m:, :m] @ np.linalg.solve(kernel[:m, :m] + np.diag(noise), values)
-    assert np.allclose(found.shapley, by_permutations(table, 6), atol=1e-6)
-    assert np.allclose(found.residual, odd - table[(signs > 0) @ (1 << np.arange(6))], atol=1e-6)
-
-
-def test_a_mask_without_its_opposite_counts_as_in_a_regression_on_all_masks() -> None:
-    signs, odd, even = signed(6, 9)
-    relevances = replace(learn_pair_relevances(signs, odd, even), fading=0.4)
-    even, value = even + 0.7 * np.sin(np.arange(9)), 1.3
-    pairs = slice(0, 8)
-    last, noise = without_opposite(signs, even[pairs], value, relevances)
-    found = odd_fit(signs, np.append(odd[pairs], last), relevances, last_noise=noise)
-
-    everything = np.concatenate([signs[pairs] > 0, signs[pairs] < 0, signs[8:] > 0, all_masks(6)])
-    kernel = relevances.scale * product_kernel(
-        everything, relevances.players, np.full(6, 0.5), np.float64
-    )
-    sizes = everything.sum(axis=1)
-    kernel *= 0.6 + 0.4 * near(sizes, sizes, 6)
-    errors = relevances.noise * np.eye(17)
-    # All players less none: without noise but for a millionth. Their sum has that of other pairs.
-    errors[np.ix_([0, 8], [0, 8])] += (
-        relevances.noise / 2 * (1 - 1e-6) * np.array([[-1, 1], [1, -1]])
-    )
-    values = np.concatenate([even[pairs] + odd[pairs], even[pairs] - odd[pairs], [value]])
-    centred = values - even[pairs].mean()
-    table = kernel[17:, :17] @ np.linalg.solve(kernel[:17, :17] + errors, centred)
-    assert np.allclose(found.shapley, by_permutations(table, 6), atol=1e-6)
-
-
-def test_leaving_out_a_pair_in_closed_form_is_the_fit_to_the_others() -> None:
-    signs, odd, even = signed(7, 16)
-    relevances = learn_pair_relevances(signs, odd, even)
-    whole = odd_fit(signs, odd, relevances)
-    rest = np.delete(np.arange(16), 5)
-    without = odd_fit(signs[rest], odd[rest], relevances)
-    assert np.allclose(whole.shapley - whole.influence[:, 5] * whole.left[5], without.shapley)
-    assert np.allclose(
-        (whole.residual - whole.leverage[:, 5] * whole.left[5])[rest], without.residual
-    )
-
-
-def test_pairs_have_the_relevances_of_their_masks() -> None:
-    masks = shapley_masks(8, 80)
-    values = masks[:, 0] * 2.0 + masks[:, 1] * masks[:, 2] + np.sin(masks @ np.arange(8.0))
-    first, second = values[:40], values[40:]
-    pairs = learn_pair_relevances(
-        np.where(masks[:40], 1.0, -1.0), (first - second) / 2, (first + second) / 2
-    )
-    alone = learn_relevances(observe(masks, values), prior_precision=0.3)
-    assert pairs.fading < 0.01  # which the other kernel has not
-    assert np.allclose(pairs.players, alone.players, atol=0.02)
-    assert pairs.scale == pytest.approx(alone.scale, rel=0.1)
-
-
-def test_effects_that_fade_with_the_number_of_players_are_seen_as_such() -> None:
-    # The first few players are worth most, as where a model is trained on them.
-    masks = shapley_masks(16, 160)
-    slopes = np.random.default_rng(4).normal(size=16)
-    values = masks @ slopes / (1 + masks.sum(axis=1))
-    odd, even = halves(values)
-    signs = np.where(masks[:80], 1.0, -1.0)
-    relevances = learn_pair_relevances(signs, odd, even)
-    assert relevances.fading > 0.3
-    with_sizes, without = (
-        np.square(odd_fit(signs, odd, replace(relevances, fading=fading)).left).sum()
-        for fading in (relevances.fading, 0.0)
-    )
-    assert with_sizes < without / 4
 
 
 def test_a_sparse_function_is_found_exactly() -> None:
@@ -472,9 +289,3 @@ def test_the_tree_formula_of_the_benchmark_agrees_with_enumeration() -> None:
     values = game.function(all_masks(8))
     assert np.allclose(game.shapley, games.by_enumeration(values, 8), atol=1e-12)
     assert np.allclose(by_permutations(values[:16], 4), games.by_enumeration(values[:16], 4))
-
-
-def test_more_sets_of_a_size_than_a_float_counts_are_no_hindrance() -> None:
-    masks = shapley_masks(1_100, 2_600)
-    assert len(np.unique(masks, axis=0)) == 2_600
-    np.testing.assert_array_equal(masks[:1_300], ~masks[1_300:])

@@ -30,19 +30,24 @@ CHG_RATE, CHG_BOUND = 1.0, 4.0
 UGS_RATE, UGS_PRICE, UGS_START = 0.05, 0.01, 2.0  # the price in units of the score
 
 
+def affordable_steps(budget: int, rows: int) -> int:
+    """Steps, of so many questions each, that a budget pays for; perhaps too few."""
+    return min(MOST_ROWS, budget // SLOPE_PASSES) // rows
+
+
 def gate_steps(budget: int, rows: int) -> int:
-    """Steps, of so many questions each, that a budget pays for.
+    """The same, if they are enough.
 
     Raises:
         UsageError: fewer than gates need.
     """
-    asked, fewest = min(MOST_ROWS, budget // SLOPE_PASSES), FEWEST_STEPS * ROWS
-    if asked < fewest:
+    steps, fewest = affordable_steps(budget, rows), FEWEST_STEPS * ROWS
+    if steps * rows < fewest:
         raise UsageError(
             f"learned gates need {fewest * SLOPE_PASSES} passes, but the run's search and "
             f"refinement took {budget}"
         )
-    return asked // rows
+    return steps
 
 
 def annealed_gates(known: Known) -> Importance:

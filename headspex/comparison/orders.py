@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from headspex.comparison.gate_orders import (
     BATCH,
-    MOST_ROWS,
     POINTS,
+    affordable_steps,
     annealed_gates,
     causal_head_gating,
     gradients_at_masks,
@@ -126,7 +126,7 @@ def _steps(rows: int) -> Callable[[int, int, int], int]:
     """Passes of gates that are learned in steps of so many questions."""
 
     def passes(players: int, questions: int, budget: int) -> int:
-        return SLOPE_PASSES * (min(MOST_ROWS, budget // SLOPE_PASSES) // rows * rows)
+        return SLOPE_PASSES * rows * affordable_steps(budget, rows)
 
     return passes
 

@@ -19,6 +19,7 @@ from headspex.engine.indices import shapley_of
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.methods.growth import grow
 from headspex.engine.methods.odd_kernel import (
+    PRIOR_PRECISION,
     OddFit,
     PairRelevances,
     learn_pair_relevances,
@@ -127,7 +128,7 @@ def kernel_control(
 
 
 def few_shapley(
-    data: Observations, folds: Int[np.ndarray, " pairs"], seed: int, *, prior_precision: float
+    data: Observations, folds: Int[np.ndarray, " pairs"], seed: int
 ) -> Float[np.ndarray, " players"]:
     """Shapley values from so few pairs that the best of several fits is not known.
 
@@ -139,7 +140,6 @@ def few_shapley(
         data: pairs of masks, and perhaps one mask more, without its opposite.
         folds: of pairs.
         seed: of the choice of evidence.
-        prior_precision: of the relevances.
     """
     pairs, n = Pairs.of(data), data.n_players
 
@@ -151,7 +151,7 @@ def few_shapley(
         return odd_fit(signs, np.append(pairs.odd, last), relevances, last_noise=noise)
 
     shapley, left = np.zeros(n), np.zeros(len(folds))
-    for fold, relevances in enumerate(_learned(pairs, folds, seed, prior_precision)):
+    for fold, relevances in enumerate(_learned(pairs, folds, seed, PRIOR_PRECISION)):
         found = fitted(relevances)
         shapley += found.shapley / FOLDS
         left[folds == fold] = found.left[: len(folds)][folds == fold]

@@ -69,7 +69,7 @@ JUDGED_FROM = 1.25  # masks per player, nor with fewer of these
 # Prior precision of relevances where there are intervals, but fewer pairs than players. With .3, as
 # elsewhere, errors at a quarter of n log2 n (seeds 711 to 722) fell by a third in `boosted64a` and
 # a tenth in `spectrum64a`, but rose by a quarter where all players matter alike (`complete64`,
-# `andor96`). In samples below `LEAST_PAIRS`, .3 was better.
+# `andor96`). In the smallest samples, without intervals, .3 was better.
 FEW_PRECISION = 1.0
 SPARSE_FROM = 2.0  # pairs per player; with fewer, which of the two fits is better is chance
 # Of the covariance of fit and correction, which is an estimate too. With all of it, errors at
@@ -204,8 +204,7 @@ def uncorrected(data: Observations, seed: int) -> Correction:
     n, n_pairs = data.n_players, len(data) // 2
     fit = np.zeros(n)
     if not data.constant:
-        folds = _folds(_sizes(data), seed)
-        fit = few_shapley(data, folds, seed, prior_precision=PRIOR_PRECISION)
+        fit = few_shapley(data, _folds(_sizes(data), seed), seed)
     fit = _adding_up(fit, float(data.values[0] - data.values[n_pairs]))
     return Correction(fit, fit, np.full(n, np.inf), 1.0, 0.0)
 

@@ -26,8 +26,9 @@ from headspex.gates.hard_concrete import drawn, mean_slope, open_probability, op
 from headspex.gates.sizes import ROWS
 
 # Adam's rate is this over the number of steps, so that few steps take a gate as far as many. With
-# SmolLM2 on indirect objects (seeds 10 and 11) and 40 % of the heads removed, 85 steps at a rate of
-# .36 left a KL of .12 to .14, at .14 they left .27; 256 steps did best at .14, of .1, .14 and .2.
+# SmolLM2 on indirect objects (seeds 10 and 11) and 40 % of the heads removed, 85 steps of ten
+# questions left a KL of .12 to .14 at a rate of .36, and .27 at .14; 256 did best at .14, of .1,
+# .14 and .2. In 512 steps of five, .07 was better than .047.
 RATE_TIMES_STEPS = 36.0
 HIGHEST_RATE = 0.5  # taken by fewer than 72 steps; not tuned
 # Logits at first. From 2, gates are cut off at 1 three times in five, and the first steps ask
@@ -45,9 +46,9 @@ STIFF, RISE = 364.0, 2.7
 # falls with the target's share of players, and is BOUND from a share of BOUND_SHARE on.
 BOUND, BOUND_SHARE, BOUND_FALL = 3.0, 0.3, 6.0
 # The steps that order players at a size: those whose target is lower by 5 to 25 % of all players.
-# On indirect objects with SmolLM2 (seeds 10 and 11, 400 steps) KL was .08 to .09 with 30 % of the
-# heads removed and .32 to .52 with 70 %, by all steps alike .09 to .11 and .52 to .68. Windows of 5
-# to 15 %, -5 to 15 % and 13 to 17 % were worse at some size.
+# On indirect objects with SmolLM2 (seeds 10 and 11, 400 steps of ten questions) KL was .08 to .09
+# with 30 % of the heads removed and .32 to .52 with 70 %, by all steps alike .09 to .11 and .52 to
+# .68. Windows of 5 to 15 %, -5 to 15 % and 13 to 17 % were worse at some size.
 NEXT = (0.05, 0.25)
 TIE = 1e-3  # weight of all steps: they decide between gates that are equally shut
 LAST = 10  # steps, whose median norm is the most that a row's gradient counts for
