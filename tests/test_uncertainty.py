@@ -4,12 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headspex.engine.methods.growth import grow
 from headspex.engine.observations import Observations, observe
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.terms import Term
-from headspex.engine.uncertainty import Intervals, intervals
+from headspex.engine.uncertainty import LEVEL, Intervals, intervals, miss_rates
 from headspex.errors import UsageError
 
 N = 14
@@ -61,7 +63,9 @@ def test_intervals_cover_planted_coefficients_at_their_rate(how: str) -> None:
         if how == "repeated":  # a mask's noise is shared by its scores, as of the same questions
             masks, noise = np.repeat(masks, 2, axis=0), np.repeat(noise, 2) + rng.normal(size=480)
         values = scored(masks, truth, keep, noise)
-        found = intervals(masks, values, UP_TO_PAIRS, keep=keep, weights=weights, seed=seed)
+        found = intervals(
+            masks, values, UP_TO_PAIRS, keep=keep, weights=weights, seed=seed, chosen=False
+        )
         hits.append(covered(found, UP_TO_PAIRS, truth))
     assert 0.92 < np.mean(hits) < 0.98
 
@@ -79,8 +83,41 @@ def test_pairs_that_were_chosen_for_looking_large_are_covered_as_well() -> None:
         for chosen, hits in ((False, own), (True, adjusted)):
             found = intervals(masks, values, largest, keep=0.7, seed=seed, chosen=chosen, fit=grow)
             hits.append(covered(found, largest, truth))
-    assert 0.9 < np.mean(adjusted) < 0.995
-    assert np.mean(own) < np.mean(adjusted)
+    assert np.mean(own) < 0.95 < np.mean(adjusted)
+
+
+def test_of_pairs_that_exclude_zero_hardly_any_do_so_by_chance() -> None:
+    n, found, false = 30, 0, 0
+    pairs = list(combinations(range(n), 2))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        true = {pairs[i]: 0.4 * rng.choice([-1, 1]) for i in rng.choice(len(pairs), 8)}
+        masks = rng.random((400, n)) < 0.5
+        values = scored(masks, true, 0.5, rng.normal(size=400))
+        looks = [abs(np.mean(values * character(masks, pair, 0.5))) for pair in pairs]
+        shown = [pairs[i] for i in np.argsort(looks)[-150:]]
+
+        def constant(data: Observations) -> Spectrum:
+            return Spectrum.from_dict({(): data.mean}, n_players=n, keep=data.keep)
+
+        told = intervals(masks, values, shown, keep=0.5, seed=seed, fit=constant)
+        excludes = (told.low > 0) | (told.high < 0)
+        found += int(excludes.sum())
+        false += sum(pair not in true for pair, out in zip(shown, excludes, strict=True) if out)
+    assert found > 60  # of 160; so that the share says something
+    assert false / found < 0.08
+
+
+@given(st.lists(st.floats(0, 0.2), min_size=1, max_size=12))
+def test_intervals_exclude_zero_where_benjamini_and_hochberg_reject(p_values: list[float]) -> None:
+    terms = list(combinations(range(7), 2))[: len(p_values)]
+    rates = miss_rates(np.array(p_values), terms, 7)
+    ranked, rejected = sorted(p_values), 0
+    for rank in range(1, len(ranked) + 1):
+        if ranked[rank - 1] <= (1 - LEVEL) * rank / 21:
+            rejected = rank
+    bound = ranked[rejected - 1] if rejected else -1.0
+    assert ((np.array(p_values) <= rates) == (np.array(p_values) <= bound)).all()
 
 
 def test_a_fit_that_knows_nothing_widens_the_intervals_and_moves_no_truth_out() -> None:

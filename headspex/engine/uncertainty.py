@@ -5,12 +5,11 @@ the other folds predicts the masks of this one. The basis is orthonormal under t
 masks, so the fit's coefficient of T plus the mean of (residual x chi_T) over held-out masks is an
 unbiased estimate of F(T), whatever the fit selected, shrank or missed. A bootstrap of the fit
 repeats its selection bias and undercovers. Terms selected for looking large in the same data need
-wider intervals (`chosen`).
+wider intervals (`chosen`), as wide as those that exclude zero need: readers select these again.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,8 +81,9 @@ def intervals(
         groups: labels; masks of one group, and equal masks, count as one observation.
         seed: fixes the folds; the same input gives the same intervals bit for bit.
         chosen: the terms were selected because they looked large in these data, as those of a
-            spectrum are: the fewer terms of an order, the wider their intervals, so that 95 % of
-            them still cover. False: named beforehand, each interval covers at 95 %.
+            spectrum are. Their intervals are wider, so that 95 % of them still cover, and so that
+            of those that exclude zero at most 5 % are expected to do so by chance. False: named
+            beforehand, each interval covers at 95 %.
         fit: from the masks of four folds to a spectrum. The better it predicts, the narrower the
             intervals; they are valid for any fit. The default is the best, on held-out masks, of
             the sparse growth, the saturating curve and the kernel ridge of `fit_spectrum`.
@@ -114,9 +114,8 @@ def intervals(
         "kernel": partial(kernel_ridge, seed=seed),
     }
     methods: Mapping[str, Method] = {"given": fit} if fit else cheap
-    misses = _misses(checked, data.n_players) if chosen else np.full(len(checked), 1 - LEVEL)
     with threadpool_limits(1):  # as in `in_own_unit`
-        found = _one_step(cross_validate(data, folds, methods), blocks, checked, misses)
+        found = _one_step(cross_validate(data, folds, methods), blocks, checked, chosen=chosen)
     return replace(
         found,
         coefficient=scaled_by(found.coefficient, exponent),
@@ -129,7 +128,8 @@ def _one_step(
     cv: CrossValidation,
     blocks: Int[np.ndarray, " masks"],
     terms: list[Term],
-    misses: Float[np.ndarray, " terms"],
+    *,
+    chosen: bool,
 ) -> Intervals:
     """Corrects the best fits by their held-out residuals; `blocks` must ascend."""
     data, folds = cv.data, cv.folds
@@ -157,6 +157,13 @@ def _one_step(
     # Effective number of blocks of equal weight (Kish).
     equal = max(2.0, 1 / float(np.square(share_of_block).sum()))
     deviation *= np.sqrt(equal / (equal - 1))
+    misses = np.full(len(terms), 1 - LEVEL)
+    if chosen:
+        sizes = np.divide(
+            np.abs(coefficient), deviation, out=np.zeros(len(terms)), where=deviation > 0
+        )
+        sizes[(deviation == 0) & (coefficient != 0)] = np.inf
+        misses = miss_rates(2 * student.sf(sizes, equal - 1), terms, data.n_players)
     half = -student.ppf(misses / 2, equal - 1) * deviation
     first = next(iter(cv.spectra.values()))
     kept = [set(spectrum.terms) for spectrum in first]
@@ -164,15 +171,32 @@ def _one_step(
     return Intervals(coefficient, coefficient - half, coefficient + half, selected)
 
 
-def _misses(terms: list[Term], n_players: int) -> Float[np.ndarray, " terms"]:
-    """The miss rate of each interval for which 5 % of the chosen ones miss, per order.
+def miss_rates(
+    p_values: Float[np.ndarray, " terms"], terms: Sequence[Term], n_players: int
+) -> Float[np.ndarray, " terms"]:
+    """The miss rate of each chosen term's interval, by order.
 
-    Benjamini and Yekutieli, False discovery rate-adjusted multiple confidence intervals, 2005:
-    if R of M were chosen, R / M times the rate.
+    Of the M terms of an order, let R be found by Benjamini and Hochberg's rule (J. R. Stat. Soc. B
+    57, 1995, equation 1), as if all that were not chosen had shown nothing. With R / M times the
+    rate, the intervals that exclude zero are those of the R terms, and 95 % of them cover
+    (Benjamini & Yekutieli, J. Am. Stat. Assoc. 100, 2005). On SmolLM2 with indirect objects,
+    35,000 masks, R / M for all chosen terms let 176 pairs exclude zero, of which 73 % had the same
+    sign in a second search; of the 18 pairs that this rule finds, all had.
+
+    Args:
+        p_values: of the hypothesis that a coefficient is zero.
+        terms: columns of each.
+        n_players: columns of a mask.
     """
-    asked = Counter(map(len, set(terms)))
-    rates = {size: (1 - LEVEL) * asked[size] / comb(n_players, size) for size in asked}
-    return np.array([rates[len(term)] for term in terms])
+    sizes = np.array([len(term) for term in terms], dtype=np.intp)
+    rates = np.empty(len(terms))
+    for size in np.unique(sizes).tolist():
+        of_order = np.flatnonzero(sizes == size)
+        distinct = {terms[i]: p_values[i] for i in of_order.tolist()}
+        steps = (1 - LEVEL) * np.arange(1, len(distinct) + 1) / comb(n_players, size)
+        below = np.flatnonzero(np.sort(np.array(list(distinct.values()))) <= steps)
+        rates[of_order] = steps[below[-1]] if len(below) else steps[0]
+    return rates
 
 
 def _checked_terms(terms: Sequence[Term], n_players: int) -> list[Term]:

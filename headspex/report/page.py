@@ -247,8 +247,8 @@ def _caveats(run: RunView) -> list[str]:
         "All intervals are 95 % intervals. Those of random schedules cover the choice of "
         "questions, not the draw of the schedules.",
         f"The effect of a {head} or an interaction is estimated on folds of the masks that the fit "
-        "did not see. The fewer of all interactions of its order were selected, the wider is its "
-        "interval, so that 95 % of the selected ones are covered (Benjamini & Yekutieli 2005).",
+        "did not see. Intervals allow for the selection: of those that exclude zero, at most 5 % "
+        "are expected to do so by chance (Benjamini & Hochberg 1995).",
         *([] if chance is None else [f"Guessing scores {chance:.3f}."]),
         "Energies are shares of the variance over masks sampled with "
         f"{results['energy']['basis']}.",

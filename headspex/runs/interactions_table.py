@@ -33,7 +33,8 @@ class Interaction:
             effects of smaller groups of them. For pairs, positive is synergy and negative
             redundancy.
         coefficient: the effect in the orthonormal basis; its square is the term's energy.
-        low, high: 95 % interval of the effect, the wider the fewer terms of an order were selected.
+        low, high: 95 % interval of the effect, which allows for its selection; see
+            `headspex.engine.uncertainty.miss_rates`.
             Effect and interval come from one cross-fitted estimate (`headspex.engine.uncertainty`);
             the fitted spectrum's coefficients differ, as they are shrunk to predict best.
         selected: share of the folds whose fit keeps the term.

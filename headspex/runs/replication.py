@@ -58,8 +58,8 @@ def replication(table: Sequence[Interaction], n_players: int) -> Replication:
     if not found:
         return Replication(0, float("nan"))
     # Of a pair's interval, in errors; see `headspex.engine.uncertainty`.
-    errors = norm.isf((1 - LEVEL) * len(pairs) / comb(n_players, PAIR) / 2)
+    errors = norm.isf((1 - LEVEL) * len(found) / comb(n_players, PAIR) / 2)
     effect, half = np.array([(row.effect, (row.high - row.low) / 2) for row in found]).T
     with np.errstate(divide="ignore"):  # an interval of no width is sure of its sign
         sure = norm.cdf(errors * np.abs(effect) / half / np.sqrt(2))
-    return Replication(len(found), float(sure.mean()))
+    return Replication(len(found), float(LEVEL * sure.mean() + (1 - LEVEL) / 2))
