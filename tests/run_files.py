@@ -8,7 +8,9 @@ from headspex.scores.store import ScoreStore
 
 def files_of(run: Path) -> dict[str, bytes]:
     """All that must be the same byte for byte: the times and the layout of stores are not."""
-    differing = ("timing.json", "scores.sqlite", "slopes.sqlite", ".lock")
+    differing = (
+        "timing.json", "scores.sqlite", "slopes.sqlite", "search_gradients.sqlite", ".lock",
+    )  # fmt: skip
     found = {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in run.rglob("*")
@@ -33,7 +35,9 @@ def slopes_of(run: Path) -> dict[bytes, bytes]:
 def passes_of(run: Path) -> int:
     """How many forward passes the stores hold."""
     passes = 0
-    for name, price in (("scores", 1), ("slopes", SLOPE_PASSES)):
+    for name, price in (
+        ("scores", 1), ("slopes", SLOPE_PASSES), ("search_gradients", SLOPE_PASSES)
+    ):  # fmt: skip
         path = run / f"{name}.sqlite"
         if path.exists():
             with ScoreStore(path) as store:

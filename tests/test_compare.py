@@ -12,7 +12,7 @@ from made_plans import made_plan
 from headspex.budget.allocation import Allocation
 from headspex.budget.sample import draw_sample
 from headspex.cli.main import main
-from headspex.comparison.fits import fit_all, fit_own_masks, search_parts
+from headspex.comparison.fits import Fit, fit_all, fit_own_masks, search_parts
 from headspex.comparison.orders import ORDERS
 from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
@@ -277,7 +277,9 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
 ) -> None:
     monkeypatch.setattr("headspex.engine.methods.baselines.PAIR_BYTES", 1e3)
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
-    fits, left_out = fit_all([_search(40), _search(80)], [80, 160], Settings(), known=known)
+    fits, left_out = fit_all(
+        [_search(40), _search(80)], [80, 160], Settings(), ours=[Fit(known, 80, 160)]
+    )
     assert set(left_out) == {"lasso-pairs"}
     assert "all pairs of 6 players on 80 masks need" in left_out["lasso-pairs"]
     assert set(fits) == {"proxyspex", "trees", *BASELINES} - {"lasso-pairs"}
@@ -289,7 +291,7 @@ def test_a_method_that_needs_too_much_memory_is_left_out_with_its_reason(
 def test_values_that_do_not_vary_give_every_method_the_constant() -> None:
     flat = observe(_search(40).masks, np.ones(40))
     known = Spectrum.from_dict({(): 1.0}, n_players=6)
-    fits, _ = fit_all([flat], [40], Settings(), known=known)
+    fits, _ = fit_all([flat], [40], Settings(), ours=[Fit(known, 40, 40)])
     assert all(fit.spectrum.terms == ((),) for (fit,) in fits.values())
 
 

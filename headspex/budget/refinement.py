@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headspex.settings import Settings
 from headspex.tasks import Task
 from headspex.tasks.scoring import DISTANCE, DISTANCES
 
@@ -36,3 +37,12 @@ def refined_by(task: Task, aim: str, *, rescale: bool, n_players: int) -> str:
     if not task.kind.sloped:
         return VALUES
     return SLOPES if n_players <= MOST_WALKED else GATES
+
+
+def takes_gradients(task: Task, metric: str, settings: Settings, *, n_players: int) -> bool:
+    """Whether a search takes gradients of its metric, which gates could be learned by.
+
+    The paper's protocol has masks alone.
+    """
+    by = refined_by(task, metric, rescale=settings.rescale, n_players=n_players)
+    return by == GATES and settings.protocol != "paper"

@@ -14,9 +14,11 @@ from threadpoolctl import threadpool_limits
 from headspex.budget.allocation import Allocation
 from headspex.budget.sample import Sample, draw_sample
 from headspex.comparison.fits import (
+    Fit,
     faithfulness_points,
     fit_all,
     fit_own_masks,
+    fits_with_gradients,
     predictions,
     search_parts,
 )
@@ -31,6 +33,7 @@ from headspex.errors import UsageError, argument
 from headspex.estimates.costs import said_of
 from headspex.runs.curve import CurvePoint
 from headspex.runs.findings import fresh_values, random_schedules, search_scores
+from headspex.runs.gradient import mean_gradient
 from headspex.runs.lock import locked
 from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import judged_run
@@ -78,7 +81,9 @@ def compare(
     setup = setup_of_run(path, content["identity"])
     settings, plan, metric = setup.settings, setup.plan, setup.metric
     results = content["results"]
-    sample = draw_sample(plan, _allocation(path, results), seed=settings.seed)
+    spent = _allocation(path, results)
+    # Other methods take no gradients. They get as many passes, all for masks.
+    sample = draw_sample(plan, spent.without_gradients, seed=settings.seed)
     passes = search_parts(sample, budgets)
     budget = order_budget
     if budget is None:
@@ -87,7 +92,7 @@ def compare(
         raise UsageError(f"{argument('order_budget')} must be at least 1, but is {budget}")
     chosen = _chosen(orders)
     counts = [ORDERS[name].passes(plan.n_players, plan.n_search, budget) for name in chosen]
-    counts.append(plan.n_compared * len(plan.sizes) * len(METHODS))
+    counts += [plan.n_compared * len(plan.sizes) * len(METHODS), spent.gradient_passes]
     _say_cost(sum(counts), results["passes_total"], folder.timing)
     known = Spectrum.from_json(read_text(folder.spectrum))
     fill = fill_of_run(folder.path / "masks", settings.ablation)
@@ -105,7 +110,15 @@ def compare(
                 judge, sample, budget=spex_budget, metric=metric, seed=settings.seed
             )
         searches = [sample.observed(scores[:count]) for count in passes]
-        fits, left_out = fit_all(searches, passes, settings, known=known)
+        ours = [Fit(known, spent.n_masks, passes[-1])]
+        if spent.n_gradients:
+            kept = {**setup.scored_by(fill), "gates_of": metric}
+            with ScoreStore(folder.search_gradients, kept) as taken:
+                ours += fits_with_gradients(
+                    sample, scores, passes[:-1],
+                    lambda rows: mean_gradient(setup, judge, sample, rows, store=taken), settings,
+                )  # fmt: skip
+        fits, left_out = fit_all(searches, passes, settings, ours=ours)
         if spex is not None:
             fits["spex"] = [spex]
         steering, known_steering = fits, known

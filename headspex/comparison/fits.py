@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,16 +10,19 @@ import numpy as np
 from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 
+from headspex.budget.allocation import gradients_within
 from headspex.budget.plan import FEWEST_MASKS
 from headspex.budget.sample import Sample
 from headspex.comparison.methods import METHODS, OURS
 from headspex.engine.faithfulness import Measured, faithfulness
+from headspex.engine.fit import fit_spectrum
 from headspex.engine.methods.cross_validation import fit_or_constant
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.spex import fit_spex, smallest_budget, spex_design
 from headspex.errors import UsageError, argument
 from headspex.runs.curve import FaithfulnessPoint
+from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
 from headspex.settings import Settings
 
@@ -67,7 +70,7 @@ def fit_all(
     passes: Sequence[int],
     settings: Settings,
     *,
-    known: Spectrum | None = None,
+    ours: Sequence[Fit] = (),
 ) -> tuple[dict[str, list[Fit]], dict[str, str]]:
     """Fit every method that accepts arbitrary masks to every search.
 
@@ -75,31 +78,61 @@ def fit_all(
         searches: in order of size; methods that only rank heads are fitted to the last alone.
         passes: forward passes of each search.
         settings: of the run.
-        known: the spectrum that `OURS` fitted to the last; None fits it.
+        ours: fits of `OURS` to as many passes as some of the searches.
 
     Returns:
         The fits, and for each method left out the reason.
     """
-    paid = {len(data): count for data, count in zip(searches, passes, strict=True)}
+    given = list(zip(searches, passes, strict=True))
     fits: dict[str, list[Fit]] = {}
     left_out: dict[str, str] = {}
     for name, method in METHODS.items():
         if method.fit is None:
             continue
         fit = partial(method.fit, seed=settings.seed, threads=settings.threads)
-        spectra = {} if known is None or name != OURS else {len(searches[-1]): known}
+        found = {one.passes: one for one in ours} if name == OURS else {}
         try:
             # BLAS sums in an order that depends on its thread count, which the environment sets.
             # Largest search first: a method that refuses it does so before time is spent.
             with threadpool_limits(1):
-                for data in searches[::-1] if method.predicts else searches[-1:]:
-                    if len(data) not in spectra:
-                        spectra[len(data)] = fit_or_constant(fit, data)
+                for data, count in given[::-1] if method.predicts else given[-1:]:
+                    if count not in found:
+                        found[count] = Fit(fit_or_constant(fit, data), len(data), count)
         except UsageError as error:
             left_out[name] = str(error)
         else:
-            fits[name] = [Fit(spectra[size], size, paid[size]) for size in sorted(spectra)]
+            fits[name] = [found[count] for count in sorted(found)]
     return fits, left_out
+
+
+def fits_with_gradients(
+    sample: Sample,
+    scores: Float[np.ndarray, " passes"],
+    passes: Sequence[int],
+    gradient_of: Callable[[int], Float[np.ndarray, " players"] | None],
+    settings: Settings,
+) -> list[Fit]:
+    """What `OURS` fits to searches that take gradients, which leaves them fewer masks.
+
+    Args:
+        sample: masks and questions of a search that took none.
+        scores: of its passes.
+        passes: of each search, with those of its gradients.
+        gradient_of: the mean of so many gradients.
+        settings: of the run.
+    """
+    found = []
+    for count in passes:
+        rows = gradients_within(count - sample.n_known)
+        gradient = gradient_of(rows)
+        masks = int(np.searchsorted(sample.ends, count - SLOPE_PASSES * rows, side="right"))
+        data = sample.observed(scores[: sample.ends[masks - 1]])
+        spectrum = fit_spectrum(
+            data.masks, data.values, keep=data.keep, weights=data.weights, gradient=gradient,
+            seed=settings.seed, threads=settings.threads,
+        )  # fmt: skip
+        found.append(Fit(spectrum, len(data), count))
+    return found
 
 
 def fit_own_masks(judge: Judge, sample: Sample, *, budget: int, metric: str, seed: int) -> Fit:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from headspex.engine.characters import Keep, keep_vector
+from headspex.engine.methods.gradient import after_gradient
 from headspex.engine.methods.select import fit_methods, select_spectrum
 from headspex.engine.observations import as_vector, connected_blocks, observe
 from headspex.engine.sampling import draw_masks
@@ -14,7 +15,7 @@ from headspex.engine.scaling import in_own_unit
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.spex.spex import fit_spex, spex_design
 from headspex.errors import UsageError
-from headspex.support.arrays import as_array
+from headspex.support.arrays import as_array, as_numbers
 from headspex.support.validation import whole, whole_seed, whole_threads
 
 # It may return anything that `fit_spectrum` takes as values.
@@ -30,6 +31,7 @@ def fit_spectrum(
     keep: Keep = 0.5,
     weights: Float[np.ndarray, " masks"] | Any | None = None,
     groups: np.ndarray | Any | None = None,
+    gradient: Float[np.ndarray, " players"] | Any | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> Spectrum:
@@ -54,17 +56,24 @@ def fit_spectrum(
         weights: how much each value counts: the inverse of its noise variance, up to a factor
             (a mean over k questions has weight k).
         groups: labels; masks of one group, and equal masks, are never on both sides of a fold.
+        gradient: one number per player, in any unit: roughly how the value changes when it is
+            switched on, such as the mean derivative by its gate under masks like these. Every
+            method then explains what the gradient, times a fitted coefficient, leaves.
         seed: fixes folds and subsamples; the same input gives the same spectrum bit for bit.
         threads: of xgboost; fixed, so that sums have the same order on every machine.
 
     Raises:
         UsageError: no masks, shapes that do not match, NaN, values beyond 1e305, weights not
-            positive or too far apart, keep outside (0, 1), an invalid seed or thread count.
+            positive or too far apart, keep outside (0, 1), a gradient of another length or not
+            finite, an invalid seed or thread count.
     """
     seed, threads = whole_seed(seed), whole_threads(threads)
     data = observe(masks, values, keep=keep, weights=weights)
     blocks = connected_blocks(data.masks, groups)
     methods = fit_methods(seed, threads)
+    if gradient is not None:
+        known = _as_gradient(gradient, data.n_players)
+        methods = {name: after_gradient(method, known) for name, method in methods.items()}
     return in_own_unit(data, lambda scaled: select_spectrum(scaled, blocks, methods, seed=seed))
 
 
@@ -110,6 +119,17 @@ def explain(
     masks = draw_masks(budget, n_players, keep=keep, seed=seed)
     values = scored(value_function, masks)
     return fit_spectrum(masks, values, keep=keep, seed=seed, threads=threads)
+
+
+def _as_gradient(given: Any, n_players: int) -> Float[np.ndarray, " players"]:
+    gradient = as_numbers(given, "gradient")
+    if gradient.shape != (n_players,) or not np.isfinite(gradient).all():
+        raise UsageError(
+            f"gradient must be one finite number for each of the {n_players} players, but has "
+            f"shape {gradient.shape} and {int((~np.isfinite(gradient)).sum())} that are not finite"
+        )
+    largest = np.abs(gradient).max()
+    return np.asarray(gradient / largest if largest else gradient)
 
 
 def scored(

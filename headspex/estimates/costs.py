@@ -151,20 +151,27 @@ def expected(
     settings: Settings,
     costs: Callable[[], MaskCosts],
     defaults: Defaults = ANSWERS,
+    *,
+    gradients: bool = False,
 ) -> Allocation:
     """How a search will be spent, as far as it is known without its pilot."""
     keep = None if settings.keep == "auto" else settings.keep
     asked = settings.questions_per_mask
     per_mask = {"auto": None, "all": plan.n_search}[asked] if isinstance(asked, str) else asked
     if keep is not None and per_mask is not None:
-        return spend(plan, keep, per_mask)
+        return spend(plan, keep, per_mask, gradients=gradients)
     n_keeps = len(KEEPS) if keep is None else 1
     n_pilot = pilot_size(plan, n_keeps)
     if n_pilot == 0:
-        return spend(plan, keep or defaults.keep, per_mask or defaults.per_mask)
+        return spend(
+            plan, keep or defaults.keep, per_mask or defaults.per_mask, gradients=gradients
+        )
     spent = n_keeps * n_pilot * min(QUESTIONS, plan.n_search)
     per_mask = per_mask or best_count(costs(), TYPICAL)
-    return spend(plan, keep or TYPICAL.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent)
+    return spend(
+        plan, keep or TYPICAL.keep, per_mask, n_pilot=n_pilot, pilot_passes=spent,
+        gradients=gradients,
+    )  # fmt: skip
 
 
 def stages_of(
@@ -194,8 +201,12 @@ def stages_of(
         Stage("load the model", 0, rates.start),
         Stage("what no mask changes", 0, rates.once),
         Stage("pilot", spent.pilot_passes, spent.pilot_passes * rates.search),
-        Stage("search", n := spent.passes - spent.pilot_passes, n * rates.search),
-    ]
+        Stage(
+            "search", n := spent.passes - spent.pilot_passes - spent.gradient_passes,
+            n * rates.search,
+        ),
+        Stage("gradients", spent.gradient_passes, spent.gradient_passes * rates.slope),
+    ]  # fmt: skip
     if plan.look_step:
         every = max(plan.look_step, BLOCK)
         looks = range(every, spent.passes, every)

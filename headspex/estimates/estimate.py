@@ -15,7 +15,7 @@ import numpy as np
 
 from headspex.budget.allocation import Allocation
 from headspex.budget.plan import Plan, least_budgets, make_plan
-from headspex.budget.refinement import GATES, SLOPES
+from headspex.budget.refinement import GATES, SLOPES, takes_gradients
 from headspex.errors import NoGradientError, RoomError, UsageError, argument
 from headspex.estimates.arithmetic import Arithmetic, memory_of, product_seconds
 from headspex.estimates.costs import (
@@ -196,7 +196,13 @@ class Meter:
         return replace(found, shorter=self._shorter(found, rates))
 
     def _expected(self, plan: Plan, settings: Settings) -> Allocation:
-        return expected(plan, settings, lambda: self._work.masks, self._setup.defaults)
+        setup = self._setup
+        return expected(
+            plan, settings, lambda: self._work.masks, setup.defaults,
+            gradients=takes_gradients(
+                setup.task, setup.metric, settings, n_players=plan.n_players
+            ),
+        )  # fmt: skip
 
     def _stages(self, plan: Plan, settings: Settings, rates: Rates) -> tuple[Stage, ...]:
         spent = self._spent
@@ -244,12 +250,12 @@ class Meter:
 
     def _parts(self, rates: Rates) -> dict[str, float]:
         """Seconds of what is worth blocks of its own, named as in `Rates`."""
-        stages = self._stages(self._plan, self._settings, rates)
-        walk = sum(stage.seconds for stage in stages if stage.name == "refine the schedule")
-        search = sum(stage.seconds for stage in stages if stage.passes) - walk
-        if self._plan.gradient_passes(self._setup.refined_by):
-            return {"search": search, "walk": walk / 2, "slope": walk / 2}
-        return {"search": search, "walk": walk}
+        found = self._stages(self._plan, self._settings, rates)
+        seconds = {stage.name: stage.seconds for stage in found if stage.passes}
+        walk, slope = seconds.pop("refine the schedule", 0.0), seconds.pop("gradients", 0.0)
+        if self._settings.refine and self._plan.gradient_passes(self._setup.refined_by):
+            walk, slope = walk / 2, slope + walk / 2
+        return {"search": sum(seconds.values()), "walk": walk, "slope": slope}
 
     def _rates(self, search: float, *, measured: bool = True) -> Rates:
         """All from the pace of the search, by arithmetic."""

@@ -22,8 +22,10 @@ from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
 from headspex.errors import NoGradientError, RoomError
+from headspex.runs.ability import is_at_chance
 from headspex.runs.circuits import Circuits
 from headspex.runs.curve import CurvePoint, whole_model
+from headspex.runs.gradient import mean_gradient
 from headspex.runs.interactions_table import Interaction, interaction_table
 from headspex.runs.judging import judged_schedules
 from headspex.runs.learning import learned
@@ -37,10 +39,8 @@ from headspex.settings import Settings
 from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
-from headspex.tasks import Task, free_loss, interval
+from headspex.tasks import free_loss
 from headspex.tasks.scoring import unit_of
-
-HARDLY = 0.7  # of paired prompts answered right; with fewer a model hardly does the task
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +143,12 @@ class Findings:
 
 
 def find(
-    setup: Setup, judge: Judge, allocation: Allocation, *, slopes: ScoreStore | None = None
+    setup: Setup,
+    judge: Judge,
+    allocation: Allocation,
+    *,
+    slopes: ScoreStore | None = None,
+    gradients: ScoreStore | None = None,
 ) -> Findings:
     """Search, fit, and judge the fit.
 
@@ -151,18 +156,20 @@ def find(
         setup: of the run.
         judge: scores masks.
         allocation: how the search spends its budget.
-        slopes: store for slopes of the score; None takes none.
+        slopes: store for slopes that refine the schedule; None takes none.
+        gradients: store for gradients of the search; None takes none.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
     task, metric, aim = setup.task, setup.metric, setup.objective.aim
     sample = draw_sample(plan, allocation, seed=settings.seed)
-    at_chance = _at_chance(judge, sample.heldout, task)
+    at_chance = is_at_chance(judge, sample.heldout, task)
     with setup.timed("search"):
         found = search_scores(judge, sample, dict.fromkeys([metric, aim]))
         scores, by_aim = found[metric], found[aim]
         data = sample.observed(scores)
+    gradient = mean_gradient(setup, judge, sample, allocation.n_gradients, store=gradients)
     with setup.timed("fit the spectrum"):
-        spectrum, lasso = _fitted(data, keep, settings)
+        spectrum, lasso = _fitted(data, keep, settings, gradient)
     with setup.timed("intervals of the interactions"):
         bounds = intervals(
             data.masks, data.values, spectrum.terms, keep=keep, weights=data.weights,
@@ -252,10 +259,15 @@ def _refined(
     )  # fmt: skip
 
 
-def _fitted(data: Observations, keep: float, settings: Settings) -> tuple[Spectrum, Spectrum]:
+def _fitted(
+    data: Observations,
+    keep: float,
+    settings: Settings,
+    gradient: Float[np.ndarray, " players"] | None = None,
+) -> tuple[Spectrum, Spectrum]:
     """Our spectrum, and the LASSO's."""
     spectrum = fit_spectrum(
-        data.masks, data.values, keep=keep, weights=data.weights,
+        data.masks, data.values, keep=keep, weights=data.weights, gradient=gradient,
         seed=settings.seed, threads=settings.threads,
     )  # fmt: skip
     # BLAS sums in an order that depends on its thread count, which the environment sets.
@@ -309,33 +321,3 @@ def random_schedules(n_players: int, *, seed: int) -> list[Schedule]:
     """The schedules of the baseline `random`, which is their mean score."""
     rng = stream(seed, "random schedules")
     return [random_schedule(n_players, rng=rng) for _ in range(RANDOM_SCHEDULES)]
-
-
-def _at_chance(judge: Judge, heldout: np.ndarray, task: Task) -> bool:
-    """Whether the whole model is not shown to beat guessing; warns before the search."""
-    own, chance = task.metric, task.chance
-    whole = np.ones((1, len(judge.players)), dtype=bool)
-    if task.kind.paired:
-        _say_if_hardly_done(judge.ask_all(whole, heldout, metrics=["accuracy"], what="whole model"))
-    if chance is None:
-        return False
-    correct = judge.ask_all(whole, heldout, metrics=[own], what="whole model")[own]
-    score, (low, _) = float(correct.mean()), interval(own, correct[0])
-    at_chance = low <= chance
-    if at_chance:
-        print(
-            f"headspex: the model does not do this task: score {score:.2f}, chance "
-            f"{chance:.2f}; the search continues, but will describe noise",
-            file=sys.stderr,
-        )
-    return at_chance
-
-
-def _say_if_hardly_done(scores: Mapping[str, np.ndarray]) -> None:
-    """Warn if the whole model answers few paired prompts right."""
-    if (share := float(scores["accuracy"].mean())) < HARDLY:
-        print(
-            f"headspex: the model answers {share:.0%} of the prompts right, so it hardly does this "
-            "task; the search continues, but may describe something else",
-            file=sys.stderr,
-        )

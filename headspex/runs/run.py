@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
-from headspex.budget.refinement import GATES, SLOPES, VALUES
+from headspex.budget.refinement import GATES, SLOPES, VALUES, takes_gradients
 from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
 from headspex.runs.finished_run import FinishedRun
@@ -41,7 +41,8 @@ class OpenRun:
     Attributes:
         folder: the folder.
         judge: scores masks, and stores the scores there.
-        slopes: store for slopes of the score; None if the run takes none.
+        slopes: store for slopes that refine the schedule; None if the run takes none.
+        gradients: store for gradients of the search; None if it takes none.
         fill: file of mean ablation's means, as mask files refer to it.
         earlier: how an extended run had spent its smaller budget.
     """
@@ -49,6 +50,7 @@ class OpenRun:
     folder: RunFolder
     judge: Judge
     slopes: ScoreStore | None
+    gradients: ScoreStore | None
     fill: dict[str, str] | None
     earlier: dict[str, Any] | None
 
@@ -75,8 +77,11 @@ def run(
             opened.judge,
             allocation_of(setup, opened),
             record=lambda found: folder.allocate(setup.identity, found.to_dict()),
+            gradients=opened.gradients,
         )
-        findings = find(setup, opened.judge, spent, slopes=opened.slopes)
+        findings = find(
+            setup, opened.judge, spent, slopes=opened.slopes, gradients=opened.gradients
+        )
         with setup.timed("write the results"):
             files = write_results(folder, setup, findings, opened.fill)
             results = results_of(setup, findings)
@@ -118,14 +123,19 @@ def open_run(setup: Setup, out: Path, pool: Pool) -> Iterator[OpenRun]:
             workers = ray_workers(setup, fill, pool)
         scored_by = setup.scored_by(fill)
         with ExitStack() as stack:
-            store, slopes = stack.enter_context(ScoreStore(folder.scores, scored_by)), None
+            store = stack.enter_context(ScoreStore(folder.scores, scored_by))
+            slopes, gradients = None, None
             if rounds and setup.refined_by != VALUES:
                 of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
                 sloped = ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})
                 slopes = stack.enter_context(sloped)
+            n_players = len(setup.players)
+            if takes_gradients(setup.task, setup.metric, setup.settings, n_players=n_players):
+                kept = ScoreStore(folder.search_gradients, {**scored_by, "gates_of": setup.metric})
+                gradients = stack.enter_context(kept)
             measuring = stack.enter_context(workers)
             judge = setup.judge(store, fill=fill, workers=measuring)
-            yield OpenRun(folder, judge, slopes, fill_entry, earlier)
+            yield OpenRun(folder, judge, slopes, gradients, fill_entry, earlier)
 
 
 def allocation_of(setup: Setup, opened: OpenRun) -> Allocation:
@@ -141,6 +151,7 @@ def allocation_of(setup: Setup, opened: OpenRun) -> Allocation:
             chance=setup.task.chance,
             costs=setup.costs,
             own=setup.task.metric,
+            gradients=opened.gradients is not None,
             defaults=setup.defaults,
         )
     if opened.earlier and (warning := chosen.said_of(Allocation.from_dict(opened.earlier))):

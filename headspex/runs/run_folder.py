@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "slopes.sqlite"
 
     @property
+    def search_gradients(self) -> Path:
+        """Gradients of the score under masks of the search, where it took them."""
+        return self.path / "search_gradients.sqlite"
+
+    @property
     def spectrum(self) -> Path:
         """The fitted spectrum."""
         return self.path / "spectrum.json"

@@ -115,7 +115,8 @@ ALLOCATION = record(
             )
         ),
         "ended": TRUTH,
-    }
+    },
+    later={"n_gradients": _COUNT},
 )
 
 RESULTS = record(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import norm
 
 from headspex.budget.allocation import Allocation, Look
@@ -22,16 +23,23 @@ from headspex.budget.sample import Sample, draw_sample
 from headspex.engine.faithfulness import Faithfulness, faithfulness
 from headspex.engine.fit import fit_spectrum
 from headspex.runs.findings import search_scores
+from headspex.runs.gradient import mean_gradient
 from headspex.scores.block import BLOCK
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
+from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 
 MISSES = 0.05  # probability that the bounds of any look of a search fail
 
 
 def searched(
-    setup: Setup, judge: Judge, allocation: Allocation, *, record: Callable[[Allocation], None]
+    setup: Setup,
+    judge: Judge,
+    allocation: Allocation,
+    *,
+    record: Callable[[Allocation], None],
+    gradients: ScoreStore | None = None,
 ) -> Allocation:
     """Search, look by look; returns the allocation with which the search ended.
 
@@ -40,6 +48,7 @@ def searched(
         judge: scores masks.
         allocation: of the whole budget, or the last one recorded.
         record: stores an allocation before the run continues.
+        gradients: store for gradients of the search; None if it takes none.
     """
     plan, settings = setup.plan, setup.settings
     if not plan.look_step or allocation.ended:
@@ -52,7 +61,8 @@ def searched(
             continue
         found = search_scores(judge, sample, [setup.metric], passes=scored)
         scores = found[setup.metric][:passes]
-        look = _look(setup, judge, sample, scores, number=len(allocation.looks) + 1)
+        gradient = mean_gradient(setup, judge, sample, allocation.n_gradients, store=gradients)
+        look = _look(setup, judge, sample, scores, gradient, number=len(allocation.looks) + 1)
         allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness
         if enough is not None and look.low is not None and look.low > enough:
@@ -107,12 +117,20 @@ def widened(found: Faithfulness, level: float) -> Faithfulness:
     return replace(found, low=1 - left * (most / left) ** by, high=1 - left * (least / left) ** by)
 
 
-def _look(setup: Setup, judge: Judge, sample: Sample, scores: np.ndarray, *, number: int) -> Look:
+def _look(
+    setup: Setup,
+    judge: Judge,
+    sample: Sample,
+    scores: Float[np.ndarray, " passes"],
+    gradient: Float[np.ndarray, " players"] | None,
+    *,
+    number: int,
+) -> Look:
     settings = setup.settings
     data = sample.observed(scores)
     with setup.timed("looks"):
         spectrum = fit_spectrum(
-            data.masks, data.values, keep=sample.keep, weights=data.weights,
+            data.masks, data.values, keep=sample.keep, weights=data.weights, gradient=gradient,
             seed=settings.seed, threads=settings.threads,
         )  # fmt: skip
     answers = judge.ask(

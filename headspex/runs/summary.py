@@ -8,6 +8,7 @@ from headspex.runs.circuits import said_of_circuits
 from headspex.runs.curve import MIB, CurvePoint, of_method
 from headspex.runs.interactions_table import Interaction
 from headspex.runs.replication import replication
+from headspex.scores.block import SLOPE_PASSES
 from headspex.tasks.scoring import DISTANCE, KL, title_of
 from headspex.units import plural
 
@@ -134,7 +135,10 @@ def spent(results: dict[str, Any]) -> list[str]:
     parts = [f"{results['passes_total']:,} forward passes"]
     if pilot := allocation["pilot_passes"]:
         parts.append(f"{pilot:,} of them pilot")
-    parts.append(f"{results['passes'] - pilot:,} of them search")
+    gradients = SLOPE_PASSES * allocation.get("n_gradients", 0)
+    parts.append(f"{results['passes'] - pilot - gradients:,} of them search")
+    if gradients:
+        parts.append(f"{gradients:,} of them gradients of the search")
     if walked := results.get("refine_passes"):
         parts.append(f"{walked:,} of them refinement")
     return [*allocation["reasons"], ", ".join(parts)]

@@ -1,0 +1,43 @@
+"""A fit that begins with a gradient: what players' gates would change, roughly and beforehand.
+
+The gradient of a score by all players' gates costs three passes, and tells as much of single
+players as hundreds of values. It is biased, as no gate goes all the way, and says nothing of
+interactions. So it enters as a regressor (a control variate with a fitted coefficient), and the fit
+explains what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from headspex.engine.methods.cross_validation import Method
+from headspex.engine.observations import Observations
+from headspex.engine.spectrum import Spectrum
+
+
+def after_gradient(fit: Method, gradient: Float[np.ndarray, " players"]) -> Method:
+    """The sum of a gradient's linear spectrum, times its regression coefficient, and of a fit.
+
+    Args:
+        fit: explains what the gradient leaves.
+        gradient: change of the value when a player is switched on, in any unit.
+    """
+
+    def fitted(data: Observations) -> Spectrum:
+        # m_i = p_i - scale_i * character_i
+        effects = -gradient * np.sqrt(data.keep * (1 - data.keep))
+        told = data.characters() @ effects
+        apart = told - np.average(told, weights=data.weights)
+        square = float(np.average(apart**2, weights=data.weights))
+        if square == 0:
+            return fit(data)
+        slope = float(np.average(apart * data.values, weights=data.weights)) / square
+        rest = fit(replace(data, values=data.values - slope * told))
+        terms = {(player,): effect for player, effect in enumerate(effects.tolist())}
+        line = Spectrum.from_dict(terms, n_players=data.n_players, keep=data.keep)
+        return Spectrum.weighted_sum([(1.0, rest), (slope, line)])
+
+    return fitted
