@@ -89,7 +89,7 @@ def test_commands_of_the_pages_run_one_after_the_other(
 ) -> None:
     # The default budgets take minutes; these are the least that has a pilot and a curve.
     few = Defaults(Passes(170), Passes(60), keep=0.6, per_mask=2)
-    monkeypatch.setattr("headspex.setup.defaults_of", lambda task: few)
+    monkeypatch.setattr("headspex.setup.defaults_of", lambda task, by: few)
     monkeypatch.chdir(tmp_path)
     tiny = Path(headspex.__file__).parent / "tiny"
     names = ("*.json", "*.safetensors")

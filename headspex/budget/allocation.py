@@ -187,7 +187,7 @@ def spend(
 ) -> Allocation:
     """The allocation of the budget at this keep and number of questions."""
     left = plan.search_budget - pilot_passes
-    n_gradients = gradients_within(left) if gradients else 0
+    n_gradients = gradients_within(left, min(per_mask, plan.n_search)) if gradients else 0
     left -= SLOPE_PASSES * n_gradients
     per_mask = max(1, min(per_mask, plan.n_search, left // FEWEST_MASKS))
     room = plan.most_masks - n_pilot
@@ -201,12 +201,15 @@ def spend(
     )  # fmt: skip
 
 
-def gradients_within(passes: int) -> int:
-    """Gradients of a search of so many passes after its pilot, in whole blocks of the store.
+def gradients_within(passes: int, per_mask: int) -> int:
+    """Gradients of a search of so many passes after its pilot; none where few masks would be left.
 
-    So those of a larger search begin with those of a smaller one.
+    They come in whole blocks of the store, so that those of a larger search begin with those of a
+    smaller one.
     """
-    return _whole_blocks(min(MOST_GRADIENTS, int(GRADIENTS * passes) // SLOPE_PASSES))
+    rows = _whole_blocks(min(MOST_GRADIENTS, int(GRADIENTS * passes) // SLOPE_PASSES))
+    left = passes - SLOPE_PASSES * rows
+    return rows if left >= FEWEST_MASKS * per_mask else 0
 
 
 def _whole_blocks(rows: int) -> int:

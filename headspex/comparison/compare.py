@@ -117,6 +117,7 @@ def compare(
                 ours += fits_with_gradients(
                     sample, scores, passes[:-1],
                     lambda rows: mean_gradient(setup, judge, sample, rows, store=taken), settings,
+                    per_mask=spent.questions_per_mask,
                 )  # fmt: skip
         fits, left_out = fit_all(searches, passes, settings, ours=ours)
         if spex is not None:

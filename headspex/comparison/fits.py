@@ -111,6 +111,8 @@ def fits_with_gradients(
     passes: Sequence[int],
     gradient_of: Callable[[int], Float[np.ndarray, " players"] | None],
     settings: Settings,
+    *,
+    per_mask: int,
 ) -> list[Fit]:
     """What `OURS` fits to searches that take gradients, which leaves them fewer masks.
 
@@ -120,10 +122,11 @@ def fits_with_gradients(
         passes: of each search, with those of its gradients.
         gradient_of: the mean of so many gradients.
         settings: of the run.
+        per_mask: questions of each mask.
     """
     found = []
     for count in passes:
-        rows = gradients_within(count - sample.n_known)
+        rows = gradients_within(count - sample.n_known, per_mask)
         gradient = gradient_of(rows)
         masks = int(np.searchsorted(sample.ends, count - SLOPE_PASSES * rows, side="right"))
         data = sample.observed(scores[: sample.ends[masks - 1]])

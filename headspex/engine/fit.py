@@ -58,7 +58,8 @@ def fit_spectrum(
         groups: labels; masks of one group, and equal masks, are never on both sides of a fold.
         gradient: one number per player, in any unit: roughly how the value changes when it is
             switched on, such as the mean derivative by its gate under masks like these. Every
-            method then explains what the gradient, times a fitted coefficient, leaves.
+            method then explains what the gradient, times a fitted coefficient, leaves; trees
+            compete without it too.
         seed: fixes folds and subsamples; the same input gives the same spectrum bit for bit.
         threads: of xgboost; fixed, so that sums have the same order on every machine.
 
@@ -73,7 +74,10 @@ def fit_spectrum(
     methods = fit_methods(seed, threads)
     if gradient is not None:
         known = _as_gradient(gradient, data.n_players)
-        methods = {name: after_gradient(method, known) for name, method in methods.items()}
+        after = {name: after_gradient(method, known) for name, method in methods.items()}
+        # Of many masks, trees that did not begin with it add to those that did: on SmolLM2's
+        # indirect objects R² rose by .02, .02 and .01 (4,000 and twice 8,000 passes), else not.
+        methods = {**after, "plain trees": methods["trees"]}
     return in_own_unit(data, lambda scaled: select_spectrum(scaled, blocks, methods, seed=seed))
 
 

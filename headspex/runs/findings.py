@@ -25,7 +25,6 @@ from headspex.errors import NoGradientError, RoomError
 from headspex.runs.ability import is_at_chance
 from headspex.runs.circuits import Circuits
 from headspex.runs.curve import CurvePoint, whole_model
-from headspex.runs.gradient import mean_gradient
 from headspex.runs.interactions_table import Interaction, interaction_table
 from headspex.runs.judging import judged_schedules
 from headspex.runs.learning import learned
@@ -148,7 +147,7 @@ def find(
     allocation: Allocation,
     *,
     slopes: ScoreStore | None = None,
-    gradients: ScoreStore | None = None,
+    gradient: Float[np.ndarray, " players"] | None = None,
 ) -> Findings:
     """Search, fit, and judge the fit.
 
@@ -157,7 +156,7 @@ def find(
         judge: scores masks.
         allocation: how the search spends its budget.
         slopes: store for slopes that refine the schedule; None takes none.
-        gradients: store for gradients of the search; None takes none.
+        gradient: that the fit of the metric begins with; None: there is none.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
     task, metric, aim = setup.task, setup.metric, setup.objective.aim
@@ -167,7 +166,6 @@ def find(
         found = search_scores(judge, sample, dict.fromkeys([metric, aim]))
         scores, by_aim = found[metric], found[aim]
         data = sample.observed(scores)
-    gradient = mean_gradient(setup, judge, sample, allocation.n_gradients, store=gradients)
     with setup.timed("fit the spectrum"):
         spectrum, lasso = _fitted(data, keep, settings, gradient)
     with setup.timed("intervals of the interactions"):

@@ -16,9 +16,11 @@ from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
 from headspex.budget.refinement import GATES, SLOPES, VALUES, takes_gradients
+from headspex.budget.sample import draw_sample
 from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
 from headspex.runs.finished_run import FinishedRun
+from headspex.runs.gradient import mean_gradient
 from headspex.runs.lock import locked
 from headspex.runs.ray_pool import Pool, ray_workers
 from headspex.runs.results import results_of, write_results
@@ -72,16 +74,22 @@ def run(
     """
     with open_run(setup, out, pool) as opened:
         folder = opened.folder
+        allocation = allocation_of(setup, opened)
+        gradient = mean_gradient(
+            setup,
+            opened.judge,
+            draw_sample(setup.plan, allocation, seed=setup.settings.seed),
+            allocation.n_gradients,
+            store=opened.gradients,
+        )
         spent = searched(
             setup,
             opened.judge,
-            allocation_of(setup, opened),
+            allocation,
             record=lambda found: folder.allocate(setup.identity, found.to_dict()),
-            gradients=opened.gradients,
+            gradient=gradient,
         )
-        findings = find(
-            setup, opened.judge, spent, slopes=opened.slopes, gradients=opened.gradients
-        )
+        findings = find(setup, opened.judge, spent, slopes=opened.slopes, gradient=gradient)
         with setup.timed("write the results"):
             files = write_results(folder, setup, findings, opened.fill)
             results = results_of(setup, findings)

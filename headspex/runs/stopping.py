@@ -23,11 +23,9 @@ from headspex.budget.sample import Sample, draw_sample
 from headspex.engine.faithfulness import Faithfulness, faithfulness
 from headspex.engine.fit import fit_spectrum
 from headspex.runs.findings import search_scores
-from headspex.runs.gradient import mean_gradient
 from headspex.scores.block import BLOCK
 from headspex.scores.judge import Judge
 from headspex.scores.spread import sampled_values
-from headspex.scores.store import ScoreStore
 from headspex.setup import Setup
 
 MISSES = 0.05  # probability that the bounds of any look of a search fail
@@ -39,7 +37,7 @@ def searched(
     allocation: Allocation,
     *,
     record: Callable[[Allocation], None],
-    gradients: ScoreStore | None = None,
+    gradient: Float[np.ndarray, " players"] | None = None,
 ) -> Allocation:
     """Search, look by look; returns the allocation with which the search ended.
 
@@ -48,7 +46,7 @@ def searched(
         judge: scores masks.
         allocation: of the whole budget, or the last one recorded.
         record: stores an allocation before the run continues.
-        gradients: store for gradients of the search; None if it takes none.
+        gradient: that fits begin with; None: there is none.
     """
     plan, settings = setup.plan, setup.settings
     if not plan.look_step or allocation.ended:
@@ -61,7 +59,6 @@ def searched(
             continue
         found = search_scores(judge, sample, [setup.metric], passes=scored)
         scores = found[setup.metric][:passes]
-        gradient = mean_gradient(setup, judge, sample, allocation.n_gradients, store=gradients)
         look = _look(setup, judge, sample, scores, gradient, number=len(allocation.looks) + 1)
         allocation = replace(allocation, looks=(*allocation.looks, look))
         enough = settings.stop_at_faithfulness

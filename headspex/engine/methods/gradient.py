@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from headspex.engine.methods.cross_validation import Method
+from headspex.engine.methods.cross_validation import Method, fit_or_constant
 from headspex.engine.observations import Observations
 from headspex.engine.spectrum import Spectrum
 
@@ -27,15 +27,15 @@ def after_gradient(fit: Method, gradient: Float[np.ndarray, " players"]) -> Meth
     """
 
     def fitted(data: Observations) -> Spectrum:
-        # m_i = p_i - scale_i * character_i
-        effects = -gradient * np.sqrt(data.keep * (1 - data.keep))
-        told = data.characters() @ effects
+        told = (data.masks - data.keep) @ gradient
         apart = told - np.average(told, weights=data.weights)
         square = float(np.average(apart**2, weights=data.weights))
         if square == 0:
             return fit(data)
         slope = float(np.average(apart * data.values, weights=data.weights)) / square
-        rest = fit(replace(data, values=data.values - slope * told))
+        rest = fit_or_constant(fit, replace(data, values=data.values - slope * told))
+        # A mask's entry less its mean is minus its character, times the character's scale.
+        effects = -gradient * np.sqrt(data.keep * (1 - data.keep))
         terms = {(player,): effect for player, effect in enumerate(effects.tolist())}
         line = Spectrum.from_dict(terms, n_players=data.n_players, keep=data.keep)
         return Spectrum.weighted_sum([(1.0, rest), (slope, line)])
