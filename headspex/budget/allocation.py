@@ -20,9 +20,10 @@ from headspex.settings import Settings
 NEARLY = 0.75  # of the largest variance; differences above this are within the pilot's error
 WORKING = 0.25  # least score of a usable keep, as a share of the way from chance to the best
 UNEXPLAINED = 0.1  # share of the masks' variance that a useful spectrum leaves unexplained
-# Of what the pilot leaves, gradients take this share, up to so many. On SmolLM2's logit difference
-# on 22 indirect objects (four draws) R² from 1,000, 2,000, 4,000 and 6,000 passes was about .50,
-# .58, .64 and .66 without them, and .61, .64, .67 and .67 with 100 to 130, 200, 400 and 400.
+# Gradients take this share of what the pilot leaves, and number at most so many. On SmolLM2's logit
+# difference on 22 indirect objects (three or four draws) R² from 1,000, 2,000, 4,000 and 6,000
+# passes was about .51, .58, .64 and .66 without them, and .61, .64, .67 and .67 with 100 to 130,
+# 200, 400 and 400.
 GRADIENTS, MOST_GRADIENTS = 0.3, 384
 
 
@@ -52,7 +53,7 @@ class Allocation:
         n_masks: masks of the search.
         n_pilot: how many of them, the first ones, the pilot has scored.
         pilot_passes: of the pilot, at all keeps.
-        n_gradients: of how many answers, the first ones after the pilot, gradients are taken too.
+        n_gradients: number of answers, the first after the pilot, whose gradient is taken too.
         probes: the pilot's measurements.
         reasons: one sentence for each choice.
         looks: taken during the search.
@@ -79,7 +80,7 @@ class Allocation:
 
     @property
     def gradient_passes(self) -> int:
-        """What gradients take of them."""
+        """Passes spent on gradients."""
         return SLOPE_PASSES * self.n_gradients
 
     @property

@@ -42,7 +42,7 @@ def refined_by(task: Task, aim: str, *, rescale: bool, n_players: int) -> str:
 def takes_gradients(task: Task, metric: str, settings: Settings, *, n_players: int) -> bool:
     """Whether a search takes gradients of its metric, which gates could be learned by.
 
-    The paper's protocol has masks alone.
+    The paper's protocol scores masks alone.
     """
     by = refined_by(task, metric, rescale=settings.rescale, n_players=n_players)
     return by == GATES and settings.protocol != "paper"

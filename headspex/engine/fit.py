@@ -75,7 +75,7 @@ def fit_spectrum(
     if gradient is not None:
         known = _as_gradient(gradient, data.n_players)
         after = {name: after_gradient(method, known) for name, method in methods.items()}
-        # Of many masks, trees that did not begin with it add to those that did: on SmolLM2's
+        # With many masks, trees that did not start from it add to those that did: on SmolLM2's
         # indirect objects R² rose by .02, .02 and .01 (4,000 and twice 8,000 passes), else not.
         methods = {**after, "plain trees": methods["trees"]}
     return in_own_unit(data, lambda scaled: select_spectrum(scaled, blocks, methods, seed=seed))
@@ -132,7 +132,7 @@ def _as_gradient(given: Any, n_players: int) -> Float[np.ndarray, " players"]:
             f"gradient must be one finite number for each of the {n_players} players, but has "
             f"shape {gradient.shape} and {int((~np.isfinite(gradient)).sum())} that are not finite"
         )
-    largest = np.abs(gradient).max()
+    largest = np.abs(gradient).max()  # only ratios count; squares of 1e300 would overflow
     return np.asarray(gradient / largest if largest else gradient)
 
 

@@ -1,4 +1,4 @@
-"""Whether the whole model does the task, said before the search."""
+"""Whether the whole model does the task, with a warning if not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HARDLY = 0.7  # of paired prompts answered right; with fewer a model hardly does
 
 
 def is_at_chance(judge: Judge, heldout: Int[np.ndarray, " heldout"], task: Task) -> bool:
-    """Whether the whole model is not shown to beat guessing; warns before the search."""
+    """Whether the whole model is not shown to beat guessing, with a warning if so."""
     own, chance = task.metric, task.chance
     whole = np.ones((1, len(judge.players)), dtype=bool)
     if task.kind.paired:

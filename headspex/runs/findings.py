@@ -156,7 +156,7 @@ def find(
         judge: scores masks.
         allocation: how the search spends its budget.
         slopes: store for slopes that refine the schedule; None takes none.
-        gradient: that the fit of the metric begins with; None: there is none.
+        gradient: the mean gradient of the metric, from which its fit starts; or None.
     """
     plan, settings, keep = setup.plan, setup.settings, allocation.keep
     task, metric, aim = setup.task, setup.metric, setup.objective.aim

@@ -21,17 +21,18 @@ def mean_gradient(
     """The change of the score when a player's gate opens, averaged over the first rows asked.
 
     Where a mask broke the ability, a row's gradient can be ten to forty times the median one. So
-    none counts for more than the median.
+    no row counts for more than the median one.
 
     Args:
         setup: of the run, whose metric it is.
         judge: takes gradients.
         sample: of the run; the rows follow those of its pilot.
-        rows: how many.
-        store: keeps the gradients; None: there are none.
+        rows: number of gradients.
+        store: keeps the gradients; None if the run takes none.
 
     Returns:
-        None without rows, or if there is no room or no gradient, which is said.
+        None if the run takes none; also, with a notice, if memory is too small or the metric has no
+        gradient.
     """
     if not rows or store is None:
         return None

@@ -43,7 +43,7 @@ class OpenRun:
     Attributes:
         folder: the folder.
         judge: scores masks, and stores the scores there.
-        slopes: store for slopes that refine the schedule; None if the run takes none.
+        slopes: store for the slopes that refine the schedule; None if the run takes none.
         gradients: store for gradients of the search; None if it takes none.
         fill: file of mean ablation's means, as mask files refer to it.
         earlier: how an extended run had spent its smaller budget.

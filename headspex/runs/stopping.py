@@ -46,7 +46,7 @@ def searched(
         judge: scores masks.
         allocation: of the whole budget, or the last one recorded.
         record: stores an allocation before the run continues.
-        gradient: that fits begin with; None: there is none.
+        gradient: the mean gradient of the metric, from which every fit starts; or None.
     """
     plan, settings = setup.plan, setup.settings
     if not plan.look_step or allocation.ended:

@@ -7,6 +7,7 @@ scikit-learn's, with settings chosen by cross-validation on the masks of each bu
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def main() -> None:
         for name, method in METHODS.items():
             with threadpool_limits(setup.settings.threads):
                 fitted = method.fit(data.characters(), (data.values - centre) / spread)
-            first = (sample.keep - sample.fresh) / np.sqrt(sample.keep * (1 - sample.keep))
-            predicted = centre + spread * fitted.predict(first.astype(np.float32))
+            unseen = replace(data, masks=sample.fresh).characters()
+            predicted = centre + spread * fitted.predict(unseen)
             print(f"{passes:6,} {name:15} {faithfulness(fresh, predicted)}", flush=True)
 
 

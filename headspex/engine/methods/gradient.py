@@ -1,9 +1,8 @@
-"""A fit that begins with a gradient: what players' gates would change, roughly and beforehand.
+"""A fit that starts from a gradient, a rough estimate of what each player does.
 
 The gradient of a score by all players' gates costs three passes, and tells as much of single
 players as hundreds of values. It is biased, as no gate goes all the way, and says nothing of
-interactions. So it enters as a regressor (a control variate with a fitted coefficient), and the fit
-explains what is left.
+interactions. So it enters as a regressor with a fitted coefficient, and the fit explains the rest.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ def after_gradient(fit: Method, gradient: Float[np.ndarray, " players"]) -> Meth
     """
 
     def fitted(data: Observations) -> Spectrum:
-        told = (data.masks - data.keep) @ gradient
-        apart = told - np.average(told, weights=data.weights)
-        square = float(np.average(apart**2, weights=data.weights))
+        rough = (data.masks - data.keep) @ gradient
+        centred = rough - np.average(rough, weights=data.weights)
+        square = float(np.average(centred**2, weights=data.weights))
         if square == 0:
             return fit(data)
-        slope = float(np.average(apart * data.values, weights=data.weights)) / square
-        rest = fit_or_constant(fit, replace(data, values=data.values - slope * told))
+        slope = float(np.average(centred * data.values, weights=data.weights)) / square
+        rest = fit_or_constant(fit, replace(data, values=data.values - slope * rough))
         # A mask's entry less its mean is minus its character, times the character's scale.
         effects = -gradient * np.sqrt(data.keep * (1 - data.keep))
         terms = {(player,): effect for player, effect in enumerate(effects.tolist())}
