@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headspex.budget.defaults import ANSWERS, PAIRS, TEXTS, Passes, defaults_of
+from headspex.budget.defaults import ANSWERS, GATED_TEXTS, PAIRS, TEXTS, Passes, defaults_of
 from headspex.budget.refinement import GATES, SLOPES, VALUES, refined_by
 from headspex.setup import Setup
 from headspex.tasks import load_task
@@ -34,10 +34,10 @@ def test_a_text_has_budgets_of_its_own_and_gates_those_of_gates(tmp_path: Path) 
     path = tmp_path / "text.txt"
     path.write_text("Once upon a time there was a small house by the sea. " * 400)
     text = load_task(f"text:{path}")
-    for heads, by, defaults in ((40, SLOPES, TEXTS), (270, GATES, PAIRS)):
+    for heads, by, defaults in ((40, SLOPES, TEXTS), (270, GATES, GATED_TEXTS)):
         assert refined_by(text, "logprob", rescale=False, n_players=heads) == by
         assert defaults_of(text, by=by) is defaults
-    assert PAIRS.search.of(270) < TEXTS.search.of(270)
+    assert GATED_TEXTS.search.of(270) < TEXTS.search.of(270)
 
 
 def test_no_more_than_48_heads_take_for_a_model_of_a_thousand() -> None:

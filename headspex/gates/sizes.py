@@ -25,12 +25,14 @@ class GateSizes:
         steps: of `ROWS` questions each.
         questions: at every size, for exchanges and for the choice.
         alone: of every player that is tried alone.
+        checks: passes of choices and exchanges, at most.
         passes: in all, at most.
     """
 
     steps: int
     questions: int
     alone: int
+    checks: int
     passes: int
 
 
@@ -46,12 +48,12 @@ def gate_sizes(
         slope_passes: cost of one question's gradient.
     """
     if not sizes:
-        return GateSizes(0, 0, 0, 0)
+        return GateSizes(0, 0, 0, 0, 0)
     step = ROWS * slope_passes
     budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
     masks = len(sizes) * (MASKS + 1) + 1  # with the spectrum's own proposal, and that of costs
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
     alone = min(n_questions, max(FEWEST_QUESTIONS, questions // 2))
-    checked = masks * questions + ALONE * sizes[0] * alone
-    steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checked) // step))
-    return GateSizes(steps, questions, alone, steps * step + checked)
+    checks = masks * questions + ALONE * sizes[0] * alone
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checks) // step))
+    return GateSizes(steps, questions, alone, checks, steps * step + checks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
@@ -11,7 +11,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.gates.annealing import learned_order
 from headspex.gates.exchange import exchanged
 from headspex.gates.sizes import ROWS
-from headspex.runs.refinement import Refined
+from headspex.runs.refinement import Refined, measured
 from headspex.schedules.schedule import Schedule, with_values
 from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
@@ -54,12 +54,6 @@ def learned(
         for count in (*[sizes.questions] * len(plan.sizes), sizes.alone)
     )
 
-    def measure(
-        masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
-    ) -> Float[np.ndarray, "masks questions"]:
-        numbers = sample.search[questions]
-        return judge.ask_all(masks, numbers, metrics=[metric], what="exchanges")[metric]
-
     with judge.progress(rounds * sizes.steps * ROWS * SLOPE_PASSES, "learn gates") as report:
 
         def gradient(
@@ -77,7 +71,11 @@ def learned(
             for number in range(rounds)
         ]  # fmt: skip
     proposals = [*(one.order for one in found), proposed.order]
-    better = exchanged(proposals, measure, plan.sizes, asked, alone=alone)
+    more = (rounds - 1) * len(plan.sizes) * sizes.questions
+    with judge.progress(sizes.checks + more, "exchange heads") as report:
+        better = exchanged(
+            proposals, measured(judge, sample, metric, report), plan.sizes, asked, alone=alone
+        )
     passes = SLOPE_PASSES * sum(one.rows for one in found) + better.passes
     schedule = with_values(Schedule(better.order, n_players), spectrum)
     return Refined(schedule, spectrum, passes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
 from headspex.support.seeds import stream
 from headspex.walk.gate_gradients import Slopes
-from headspex.walk.walk import Walk, walk
+from headspex.walk.walk import Measure, Walk, walk
 
 NARROW = 0.05  # least distance of a player's keep probability from 0 and 1
 
@@ -70,43 +71,62 @@ def refined(
         seed: fixes the questions and the fits.
         threads: of xgboost.
     """
-    n_questions = len(sample.search)
     walks: list[Walk] = []
+
+    def walked(number: int, spectrum: Spectrum, store: ScoreStore | None) -> Walk:
+        walking = plan.walking(by_slopes=store is not None)
+        with judge.progress(walking.passes, "walk on the model") as report:
+            by = None if store is None else _slopes(judge, sample, metric, store, report)
+            return walk(
+                spectrum, measured(judge, sample, metric, report), len(sample.search),
+                steps=plan.sizes[-1], per_candidate=walking.questions, slopes=by,
+                n_slopes=walking.slopes, rng=stream(seed, f"refine {number}"),
+            )  # fmt: skip
+
+    for number in range(rounds):
+        if walks:
+            spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
+        try:
+            walks.append(walked(number, spectrum, slopes))
+        except RoomError as error:
+            print(f"headspex: refining without slopes, as {error}", file=sys.stderr)
+            slopes = None
+            walks.append(walked(number, spectrum, slopes))
+    schedule = with_values(walks[-1].schedule, spectrum)
+    return Refined(schedule, spectrum, sum(one.passes(SLOPE_PASSES) for one in walks))
+
+
+def measured(judge: Judge, sample: Sample, metric: str, report: Callable[[int], object]) -> Measure:
+    """Scores of masks on search questions, by their places among these.
+
+    Args:
+        judge: scores masks.
+        sample: of the run.
+        metric: of the scores.
+        report: is told of finished passes.
+    """
 
     def measure(
         masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
     ) -> Float[np.ndarray, "masks questions"]:
         asked = sample.search[questions]
-        return judge.ask_all(masks, asked, metrics=[metric], what="refine")[metric]
+        return judge.ask_all(masks, asked, metrics=[metric], what=report)[metric]
 
-    def walked(number: int, spectrum: Spectrum, by: Slopes | None) -> Walk:
-        walking = plan.walking(by_slopes=by is not None)
-        return walk(
-            spectrum, measure, n_questions, steps=plan.sizes[-1],
-            per_candidate=walking.questions, slopes=by, n_slopes=walking.slopes,
-            rng=stream(seed, f"refine {number}"),
-        )  # fmt: skip
-
-    sloped = None if slopes is None else _slopes(judge, sample, metric, slopes)
-    for number in range(rounds):
-        if walks:
-            spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
-        try:
-            walks.append(walked(number, spectrum, sloped))
-        except RoomError as error:
-            print(f"headspex: refining without slopes, as {error}", file=sys.stderr)
-            sloped = None
-            walks.append(walked(number, spectrum, sloped))
-    schedule = with_values(walks[-1].schedule, spectrum)
-    return Refined(schedule, spectrum, sum(one.passes(SLOPE_PASSES) for one in walks))
+    return measure
 
 
-def _slopes(judge: Judge, sample: Sample, metric: str, store: ScoreStore) -> Slopes:
+def _slopes(
+    judge: Judge,
+    sample: Sample,
+    metric: str,
+    store: ScoreStore,
+    report: Callable[[int], object],
+) -> Slopes:
     def slopes(
         masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows players"]:
         asked = sample.search[questions]
-        return judge.slopes(masks, asked, metric=metric, store=store, what="slopes")
+        return judge.slopes(masks, asked, metric=metric, store=store, what=report)
 
     return slopes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -27,6 +27,9 @@ from headspex.tasks import EncodedQuestion, Question, Task, longest_input
 from headspex.tasks.game import are_prompts
 from headspex.tasks.scoring import DISTANCE, KL, SMOOTH
 from headspex.units import RESAMPLINGS
+
+# Names a progress bar of its own, or is told of each number of finished passes.
+Reported = str | Callable[[int], object]
 
 
 class Judge:
@@ -93,14 +96,14 @@ class Judge:
         asked: Int[np.ndarray, "masks per_mask"],
         *,
         metrics: Sequence[str],
-        what: str,
+        what: Reported,
     ) -> dict[str, Float[np.ndarray, "masks per_mask"]]:
         """Scores of each mask on its own questions, in every metric."""
         scores = self.ask_passes(Passes.of_each(masks, asked), metrics=metrics, what=what)
         return {name: found.reshape(asked.shape) for name, found in scores.items()}
 
     def ask_passes(
-        self, passes: Passes, *, metrics: Sequence[str], what: str
+        self, passes: Passes, *, metrics: Sequence[str], what: Reported
     ) -> dict[str, Float[np.ndarray, " passes"]]:
         """Scores of passes, in every metric."""
         values = self.measure(passes, total=len(passes.questions), what=what)
@@ -127,17 +130,22 @@ class Judge:
         return whole_scores
 
     def measure(
-        self, blocks: Sequence[Block], *, total: int, what: str
+        self, blocks: Sequence[Block], *, total: int, what: Reported
     ) -> Float[np.ndarray, "passes width"]:
         """The model's values for each pass, measured where they are not stored.
 
         Args:
             blocks: (mask, question) pairs.
             total: passes in all blocks.
-            what: for the progress bar.
+            what: names a progress bar, or is told of each block's passes.
         """
-        with self.progress(total, what) as report:
+        with self._reporting(total, what) as report:
             return evaluate(self._workers, blocks, store=self._store, progress=report)
+
+    def _reporting(
+        self, total: int, what: Reported
+    ) -> AbstractContextManager[Callable[[int], object]]:
+        return self.progress(total, what) if isinstance(what, str) else nullcontext(what)
 
     def ask_all(
         self,
@@ -145,7 +153,7 @@ class Judge:
         questions: Int[np.ndarray, " questions"],
         *,
         metrics: Sequence[str],
-        what: str,
+        what: Reported,
     ) -> dict[str, Float[np.ndarray, "masks questions"]]:
         """Scores of each mask on the same questions, in every metric."""
         asked = np.tile(questions, (len(masks), 1))
@@ -158,7 +166,7 @@ class Judge:
         *,
         metric: str,
         store: ScoreStore,
-        what: str,
+        what: Reported,
     ) -> Float[np.ndarray, "rows players"]:
         """First-order change of a score when each player is switched off.
 
@@ -166,11 +174,11 @@ class Judge:
             masks, questions: row i is `questions[i]` under `masks[i]`.
             metric: of the score.
             store: a store for slopes only.
-            what: for the progress bar, where a slope counts as `SLOPE_PASSES`.
+            what: as in `measure`; a slope counts as `SLOPE_PASSES`.
         """
 
         levels = np.where(masks, 255, 0).astype(np.uint8)
-        with self.progress(SLOPE_PASSES * len(questions), what) as report:
+        with self._reporting(SLOPE_PASSES * len(questions), what) as report:
             return -self.stored_gradients(
                 levels, questions, metric=metric, store=store, progress=report
             )

@@ -49,7 +49,8 @@ def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
     """The schedule of a run whose search and refinement take `passes` together."""
     study = Study(
         options.model, options.task, threads=options.threads, seed=seed,
-        objective=options.objective, budget=int(options.passes / (1 + SHARE)),
+        objective=options.objective, passage=options.passage,
+        budget=int(options.passes / (1 + SHARE)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         found = study.run(folder)
@@ -131,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--task", default="ioi")
+    parser.add_argument("--passage", type=int, help="characters of a text's passages")
     parser.add_argument("--objective", choices=list(AIMS), default="match")
     parser.add_argument("--passes", type=int, default=12_000)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -159,7 +161,7 @@ def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[s
     seed = int(str(cell[3]))
     study = Study(
         options.model, options.task, threads=options.threads, verify_budget=ENOUGH,
-        objective=options.objective,
+        objective=options.objective, passage=options.passage,
     )  # fmt: skip
     aim = AIMS[options.objective] or study.metric
     scored_by = study.scored_by(None)
