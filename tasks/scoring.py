@@ -47,7 +47,15 @@ def kl_scores(values: LogLikelihoods, encoded: Sequence[EncodedQuestion]) -> Sco
     """Minus the KL divergence from the whole model's next tokens, in nats.
 
     It is the last number measured of each question; the mean over the positions that are scored.
+
+    Raises:
+        UsageError: it was not measured.
     """
+    if not all(one.kl for one in encoded):
+        raise UsageError(
+            "the KL divergence is measured where a run aims at it; ask for objective match or "
+            "metric kl"
+        )
     last = np.array([one.width - 1 for one in encoded])
     return np.asarray(-values[np.arange(len(values)), last], dtype=np.float64)
 

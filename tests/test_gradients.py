@@ -23,6 +23,7 @@ from headspex.scores.store import ScoreStore
 from headspex.study import Study
 from headspex.tasks import Question, Task, game
 from headspex.tasks.prompts import EncodedQuestion
+from headspex.tasks.scoring import kl_scores
 
 QUESTIONS = [
     EncodedQuestion((1, 5, 9, 30, 7), ((11,), (12,), (13, 14))),
@@ -90,6 +91,15 @@ def some_gates(seed: int, count: int = 3) -> np.ndarray:
     rng = np.random.default_rng(seed)
     gates = rng.random((count, 3, 5))
     return np.where(rng.random(gates.shape) < 0.5, (gates < 0.6).astype(float), gates)
+
+
+def test_the_kl_divergence_is_not_read_where_it_was_not_measured() -> None:
+    measured = [replace(one, kl=True) for one in QUESTIONS]
+    values = np.zeros((len(QUESTIONS), max(one.width for one in measured)))
+    assert kl_scores(values, measured).shape == (len(QUESTIONS),)
+    for asked in (QUESTIONS, [*measured[:-1], QUESTIONS[-1]]):
+        with pytest.raises(UsageError, match="ask for objective match or metric kl"):
+            kl_scores(values, asked)
 
 
 @pytest.mark.parametrize("path", ["fast", "bridge"])

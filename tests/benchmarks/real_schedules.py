@@ -97,14 +97,18 @@ def _fitted(name: str, data: Observations, options: argparse.Namespace, seed: in
     return fit(data, seed=seed, threads=options.threads)
 
 
-def judged(judge: Judge, heldout: np.ndarray, several: list[Schedule], metric: str) -> pd.DataFrame:
-    """Held-out scores of each size and prompt; the mean of several schedules."""
+def judged(
+    judge: Judge, heldout: np.ndarray, several: list[Schedule], metric: str, aim: str
+) -> pd.DataFrame:
+    """Held-out scores of each size and prompt, means over schedules; KL where it is aimed at."""
     n = len(judge.players)
     sizes = [n * tenth // 10 for tenth in range(1, 10)]
     rows = []
     for one in several:
-        found = judge.ask_all(one.masks(sizes), heldout, metrics=["kl", metric], what="judge")
-        rows.append(np.stack([-found["kl"], found[metric]]))
+        asked = {aim, metric}
+        found = judge.ask_all(one.masks(sizes), heldout, metrics=sorted(asked), what="judge")
+        far = -found["kl"] if "kl" in asked else np.full_like(found[metric], np.nan)
+        rows.append(np.stack([far, found[metric]]))
     kl, own = np.mean(rows, axis=0)
     size, prompt = np.meshgrid(sizes, np.arange(len(heldout)), indexing="ij")
     columns = {"removed": size, "prompt": prompt, "kl": kl, "own": own}
@@ -115,6 +119,8 @@ def print_tables(table: pd.DataFrame, csv: Path) -> None:
     """Means over prompts and seeds, the higher the better; differences clustered by prompt."""
     sizes = sorted(table["removed"].unique().tolist())
     for column, title in (("kl", "minus KL divergence"), ("own", "the task's own metric")):
+        if table[column].isna().all():
+            continue
         sign = -1.0 if column == "kl" else 1.0
         scores, ours = dict[str, np.ndarray](), dict[str, np.ndarray]()
         clusters = dict[str, tuple[np.ndarray, ...]]()
@@ -169,11 +175,11 @@ def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[s
     search, heldout = np.arange(searched), searched + np.arange(judged_on)
 
     def keep(name: str, several: list[Schedule], judge: Judge) -> None:
-        rows = judged(judge, heldout, several, study.metric)
+        rows = judged(judge, heldout, several, study.metric, aim)
         for key, value in zip(KEYS, (*cell, name), strict=True):
             rows.insert(KEYS.index(key), key, value)
         rows.to_csv(options.csv, mode="a", header=not options.csv.exists(), index=False)
-        means = rows.groupby("removed")["kl"].mean()
+        means = rows.groupby("removed")["kl" if aim == "kl" else "own"].mean()
         print(*cell, name, " ".join(f"{x:.3f}" for x in means), flush=True)
 
     with tempfile.TemporaryDirectory() as made:
