@@ -1,14 +1,14 @@
 """The budgets of a run that names none.
 
 A right or wrong answer says little about its mask, and a log-probability much: a spectrum of `mini`
-takes tens of thousands of answers, one of logit differences a few passes a head. A first result
+takes tens of thousands of answers, one of logit differences two dozen passes a head. A first result
 should take minutes, so the budget for answers stops growing at 48 heads; `--budget`,
 `--verify-budget` and `--minutes` ask for more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headspex.budget.refinement import GATES
 from headspex.tasks import Task
@@ -54,7 +54,7 @@ PAIRS = Defaults(Passes(24, least=2_400), Passes(12, least=3_240), keep=0.8, per
 # Stories260k's 40 heads: R² was .95 from 365 passes; the walk takes a quarter of the search's.
 TEXTS = Defaults(Passes(30, least=8_192), Passes(12, least=3_277), keep=0.6, per_mask=2)
 # A pass of a text is longer, and gates take several times as many as the search. Not tuned.
-GATED_TEXTS = Defaults(Passes(8, least=2_400), Passes(12, least=3_240), keep=0.8, per_mask=1)
+GATED_TEXTS = replace(PAIRS, search=Passes(8, least=2_400))
 
 
 def defaults_of(task: Task, *, by: str) -> Defaults:

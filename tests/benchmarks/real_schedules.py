@@ -103,9 +103,8 @@ def judged(
     """Held-out scores of each size and prompt, means over schedules; KL where it is aimed at."""
     n = len(judge.players)
     sizes = [n * tenth // 10 for tenth in range(1, 10)]
-    rows = []
+    rows, asked = [], {aim, metric}
     for one in several:
-        asked = {aim, metric}
         found = judge.ask_all(one.masks(sizes), heldout, metrics=sorted(asked), what="judge")
         far = -found["kl"] if "kl" in asked else np.full_like(found[metric], np.nan)
         rows.append(np.stack([far, found[metric]]))
