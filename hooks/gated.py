@@ -4,7 +4,8 @@ With gate g a part's output becomes g * output + (1 - g) * fill (Michel, Levy & 
 1 keeps it, 0 ablates it.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,10 +30,15 @@ class GatedModel:
     Args:
         bridge: a TransformerBridge; without a decoder it runs, with its own hooks.
         decoder: its model in parts, if that may replace it.
+        more: hooks on the bridge besides, such as those that change its backward pass; with any,
+            the decoder does not replace it.
     """
 
-    def __init__(self, bridge: Any, decoder: Decoder | None) -> None:
-        self._bridge, self._decoder = bridge, decoder
+    def __init__(
+        self, bridge: Any, decoder: Decoder | None, more: Sequence[tuple[str, Hook]] = ()
+    ) -> None:
+        self._bridge, self._more = bridge, more
+        self._decoder = None if more else decoder
         self.device: torch.device = bridge.original_model.device
         self.n_ctx = int(bridge.original_model.config.max_position_embeddings)
 
@@ -56,7 +62,7 @@ class GatedModel:
         places = None if places is None else places.to(self.device)
         if self._decoder is not None:
             return _by_parts(self._decoder, tokens, gates, places, fill)
-        return _by_hooks(self._bridge, tokens, gates, places, fill)
+        return _by_hooks(self._bridge, tokens, gates, places, fill, self._more)
 
     @torch.no_grad()
     def outputs(self, tokens: Int[Tensor, "rows pos"], parts: Parts) -> Fill:
@@ -93,8 +99,9 @@ def _by_hooks(
     gates: Gates | None,
     places: Int[Tensor, "rows places"] | None,
     fill: Fill | None,
+    more: Sequence[tuple[str, Hook]],
 ) -> Logits:
-    hooks: list[tuple[str, Hook]] = []
+    hooks = list(more)
     for layer in range(0 if gates is None else gates.shape[1]):
         assert gates is not None
         heads, mlp = _blends(gates[:, layer], fill, layer)
@@ -105,7 +112,9 @@ def _by_hooks(
         at = places[..., None].expand(-1, -1, int(bridge.cfg.d_model))
         # The vocabulary is large: unembed only the positions that are read.
         hooks.append(("unembed.hook_in", _hook(lambda x: x.gather(1, at.to(x.device)))))
-    with bridge.hooks(fwd_hooks=hooks):
+    with warnings.catch_warnings(), bridge.hooks(fwd_hooks=hooks):
+        # Its norms say that, edited, they may round differently.
+        warnings.filterwarnings("ignore", message="A forward hook edited hook_scale")
         logits: Tensor = bridge(tokens)
     return logits
 

@@ -6,7 +6,10 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import torch
 from jaxtyping import Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import UsageError
 from headspex.tasks.prompts import EncodedQuestion
@@ -75,6 +78,18 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
     return tuple(
         Pass(tokens, tuple(found), kl, corrupted.get(tokens)) for tokens, found in reads.items()
     )
+
+
+def padded_inputs(
+    questions: Sequence[EncodedQuestion], n_ctx: int
+) -> tuple[Int[Tensor, "inputs pos"], Int[Tensor, " inputs"]]:
+    """The tokens of all questions' inputs, padded on the right, and their lengths.
+
+    Raises:
+        UsageError: as `passes`.
+    """
+    rows = [torch.tensor(one.tokens) for each in questions for one in passes(each, n_ctx)]
+    return pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
 
 
 @dataclass(frozen=True, eq=False)

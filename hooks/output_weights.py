@@ -1,7 +1,7 @@
 """The weights with which heads and MLPs write to the residual stream, by name."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,18 +94,34 @@ def quantised_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def output_norms(bridge: Any) -> Float[np.ndarray, "layers switches"]:
     """Frobenius norms of each head's columns of its projection and, last, of the layer's MLP's."""
-    plain, n_heads = bridge.original_model, int(bridge.cfg.n_heads)
-    state = plain_state(plain)
-    packed = quantised_modules(plain)
+    rows = []
+    for names, heads, read in _layers(bridge):
+        mlp = [read(name).norm() for name in names.mlp if "bias" not in name]
+        rows.append([*heads.square().sum(dim=(0, 2)).sqrt(), torch.stack(mlp).norm()])
+    return np.array(rows, dtype=np.float64)
 
-    def weight(name: str) -> Tensor:
+
+def column_norms(bridge: Any, order: float) -> Float[np.ndarray, "layers heads d_head"]:
+    """The norm, of some order, of each column of the projections from the heads' outputs."""
+    return np.stack(
+        [
+            torch.linalg.vector_norm(heads, ord=order, dim=0).numpy()
+            for _, heads, _ in _layers(bridge)
+        ]
+    )
+
+
+def _layers(
+    bridge: Any,
+) -> Iterator[tuple[OutputWeights, Float[Tensor, "out heads d_head"], Callable[[str], Tensor]]]:
+    """Of each layer the weights' names, the projection from its heads, and what reads the rest."""
+    plain, n_heads = bridge.original_model, int(bridge.cfg.n_heads)
+    state, packed = plain_state(plain), quantised_modules(plain)
+
+    def read(name: str) -> Tensor:
         module = packed.get(name)
         return (state[name] if module is None else plain_weight(module)).double().cpu()
 
-    rows = []
     for names in output_weights(state, type(plain).__name__, int(bridge.cfg.n_layers)):
-        out = names.columns(weight(names.heads))
-        heads = out.reshape(len(out), n_heads, -1).square().sum(dim=(0, 2)).sqrt()
-        mlp = [weight(name).norm() for name in names.mlp if "bias" not in name]
-        rows.append(np.append(heads.numpy(), float(torch.stack(mlp).norm())))
-    return np.stack(rows)
+        out = names.columns(read(names.heads))
+        yield names, out.reshape(len(out), n_heads, -1), read

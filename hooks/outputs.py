@@ -80,24 +80,19 @@ def mean_outputs(
         UsageError: shapes that do not fit, or a sequence without tokens.
     """
     tokens, lengths = torch.as_tensor(tokens), torch.as_tensor(lengths)
-    _check_lengths(tokens, lengths)
     sums: dict[str, Tensor] = {}
-    for start in range(0, len(tokens), batch_size):
-        span = int(lengths[start : start + batch_size].max())
-        real = torch.arange(span)[None] < lengths[start : start + batch_size, None].cpu()
 
-        def add(outputs: Tensor, name: str, real: Bool[Tensor, "batch pos"] = real) -> None:
-            if name not in sums:
-                shape = [int(lengths.max())] * per_position + list(outputs.shape[2:])
-                sums[name] = torch.zeros(shape, dtype=torch.float64)
-            on = real.to(outputs.device)
-            if per_position:
-                own = outputs.double() * on[(..., *[None] * (outputs.ndim - 2))]
-                sums[name][: own.shape[1]] += own.sum(0).cpu()
-            else:
-                sums[name].add_(outputs[on].double().sum(0).cpu())
+    def add(outputs: Tensor, name: str, real: Bool[Tensor, "batch pos"]) -> None:
+        if name not in sums:
+            shape = [int(lengths.max())] * per_position + list(outputs.shape[2:])
+            sums[name] = torch.zeros(shape, dtype=torch.float64)
+        if per_position:
+            own = outputs.double() * real[(..., *[None] * (outputs.ndim - 2))]
+            sums[name][: own.shape[1]] += own.sum(0).cpu()
+        else:
+            sums[name].add_(outputs[real].double().sum(0).cpu())
 
-        _run(bridge, tokens[start : start + batch_size, :span], parts, add)
+    each_output(bridge, tokens, lengths, add, parts=parts, batch_size=batch_size)
     count = lengths.sum().double().cpu()
     if per_position:
         count = (torch.arange(int(lengths.max())) < lengths[:, None].cpu()).sum(0).double()
@@ -107,6 +102,42 @@ def mean_outputs(
         own = count[(..., *[None] * (total.ndim - 1 - count.ndim))]
         means[kind] = (total / own).float()
     return Fill(**means)
+
+
+@torch.no_grad()
+def each_output(
+    bridge: Any,
+    tokens: Int[Tensor, "sequences pos"],
+    lengths: Int[Tensor, " sequences"],
+    told: Callable[[Tensor, str, Bool[Tensor, "batch pos"]], object],
+    *,
+    parts: Parts = BOTH,
+    batch_size: int = 64,
+) -> None:
+    """Run the model on some sequences, and tell every part's output on each batch.
+
+    Args:
+        bridge: a TransformerBridge.
+        tokens: padded on the right.
+        lengths: tokens of each sequence without padding.
+        told: gets outputs [batch, pos, ...], the name of their hook, and which tokens are no
+            padding.
+        parts: whose outputs are wanted.
+        batch_size: sequences per forward pass.
+
+    Raises:
+        UsageError: shapes that do not fit, or a sequence without tokens.
+    """
+    tokens, lengths = torch.as_tensor(tokens), torch.as_tensor(lengths)
+    _check_lengths(tokens, lengths)
+    for start in range(0, len(tokens), batch_size):
+        own = lengths[start : start + batch_size].cpu()
+        real = torch.arange(int(own.max()))[None] < own[:, None]
+
+        def tell(outputs: Tensor, name: str, real: Bool[Tensor, "batch pos"] = real) -> None:
+            told(outputs, name, real.to(outputs.device))
+
+        _run(bridge, tokens[start : start + batch_size, : real.shape[1]], parts, tell)
 
 
 def mean_activations(

@@ -22,6 +22,7 @@ from headspex.hooks import (
     mean_outputs,
     part_outputs,
 )  # fmt: skip
+from headspex.hooks.activations import head_statistics
 from headspex.hooks.bridging import bridge_from_model
 from headspex.hooks.decoder import Decoder
 from headspex.hooks.gated import GatedModel
@@ -247,3 +248,16 @@ def test_gates_with_means_per_position_near_the_outputs_have_the_slope_of_switch
 
 def _both(fill: Fill) -> tuple[Tensor, Tensor]:
     return fill.heads, fill.mlps
+
+
+def test_statistics_of_heads_are_those_over_all_tokens(pair: tuple[Plain, Any]) -> None:
+    plain, bridge = pair
+    questions = asked([OWN, OWN + 4, OWN, OWN + 2])
+    z = torch.cat([plain.outputs(one.context)[0] for one in questions], dim=1).double()
+    found = head_statistics(bridge, *batch(questions), batch_size=3)
+    for values, expected in (
+        (found.square, z.square().mean(1)),
+        (found.variance, z.var(1)),
+        (found.norm, z.norm(dim=-1).mean(1)),
+    ):
+        np.testing.assert_allclose(values, expected.numpy(), rtol=1e-4, atol=1e-9)

@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from headspex.comparison.activation_orders import (
+    activation_norm,
+    flap_scores,
+    magnitude,
+    places_within,
+    wanda,
+)
+from headspex.comparison.attribution_orders import attribution, gradient_importance
 from headspex.comparison.known import Known
-from headspex.comparison.orders import ORDERS, leave_one_out, magnitude, shapley_values
+from headspex.comparison.orders import ORDERS, leave_one_out, shapley_values
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
-from headspex.hooks.output_weights import output_norms
+from headspex.hooks.activations import HeadStatistics
+from headspex.hooks.output_weights import column_norms, output_norms
 from headspex.players import Players
 from headspex.scores.block import SLOPE_PASSES
 
@@ -23,6 +32,12 @@ def test_norms_are_those_of_the_columns_that_write(plain_llama: Any, llama_bridg
     expected = block.self_attn.o_proj.weight[:, 16:24].double().norm()
     assert found[1, 2] == pytest.approx(float(expected), rel=1e-6)
     assert found[1, 4] == pytest.approx(float(block.mlp.down_proj.weight.norm()), rel=1e-6)
+
+
+def test_columns_have_their_own_norms(plain_llama: Any, llama_bridge: Any) -> None:
+    weight = plain_llama.model.layers[1].self_attn.o_proj.weight[:, 16 + 5].double()
+    assert column_norms(llama_bridge, 2)[1, 2, 5] == pytest.approx(float(weight.norm()))
+    assert column_norms(llama_bridge, 1)[1, 2, 5] == pytest.approx(float(weight.abs().sum()))
 
 
 NO_STORE: Any = None
@@ -40,6 +55,18 @@ class FakeJudge:
 
     def output_norms(self) -> np.ndarray:
         return np.arange(10.0).reshape(2, 5)
+
+    def head_statistics(self, questions: np.ndarray) -> HeadStatistics:
+        assert questions.tolist() == [0, 1, 2]
+        square = np.arange(1.0, 17.0).reshape(2, 4, 2) ** 2
+        return HeadStatistics(square, square, np.arange(8.0).reshape(2, 4))
+
+    def column_norms(self, order: float) -> np.ndarray:
+        return np.where(np.arange(4)[None, :, None] == 1, 100.0, 1.0) * np.ones((2, 4, 2))
+
+    def gate_gradients(self, gates: np.ndarray, questions: np.ndarray, **_: Any) -> np.ndarray:
+        np.testing.assert_array_equal(gates, 1)
+        return np.where(questions[:, None] == 0, -4.0, 1.0) * np.arange(gates.shape[1])
 
 
 def known(unit: str = "head") -> Known:
@@ -72,6 +99,44 @@ def test_players_of_several_heads_have_the_norm_of_all_their_columns() -> None:
     np.testing.assert_allclose(
         magnitude(known("kv-group,mlp")), [1, 13**0.5, 4, 61**0.5, 113**0.5, 9]
     )
+
+
+def test_attribution_is_the_mean_gradient_and_gradient_importance_that_of_its_size() -> None:
+    np.testing.assert_allclose(attribution(known()), -2 / 3 * np.arange(8))
+    np.testing.assert_allclose(gradient_importance(known()), 2 * np.arange(8))
+
+
+def test_players_of_several_heads_have_the_norms_of_their_outputs_added_up() -> None:
+    np.testing.assert_allclose(activation_norm(known()), np.arange(8))
+    np.testing.assert_allclose(activation_norm(known("kv-group")), [1, 5, 9, 13])
+
+
+@pytest.mark.parametrize("name", ["flap", "wanda", "activation-norm"])
+def test_what_ranks_heads_is_not_asked_of_mlps(name: str) -> None:
+    with pytest.raises(UsageError, match="this run removes MLPs too"):
+        ORDERS[name].importance(known("head,mlp"))
+
+
+def test_wanda_takes_as_many_heads_from_every_layer() -> None:
+    order = np.argsort(wanda(known()))
+    # Sizes rise with the head, but the weights of head 1 are a hundred times as large.
+    assert order.tolist() == [0, 4, 2, 6, 3, 7, 1, 5]
+
+
+def test_places_within_a_layer_are_shared_by_layers_of_any_score() -> None:
+    found = places_within(np.array([3.0, 1.0, 30.0, 40.0, 20.0]), np.array([0, 0, 1, 1, 1]))
+    assert np.floor(found).tolist() == [1, 0, 1, 2, 0]
+    assert np.argsort(found).tolist() == [1, 4, 0, 2, 3]
+
+
+def test_flap_standardises_fluctuations_within_a_layer() -> None:
+    rng = np.random.default_rng(4)
+    variance, norms = rng.random((2, 3, 4)), rng.random((2, 3, 4))
+    found = flap_scores(HeadStatistics(variance, variance, variance[..., 0]), norms)
+    for layer in range(2):
+        raw = [(variance[layer].ravel()[j] * norms[layer].ravel()[j] ** 2) ** 2 for j in range(12)]
+        standard = (np.array(raw) - np.mean(raw)) / np.std(raw, ddof=1)
+        np.testing.assert_allclose(found[layer], standard.reshape(3, 4).mean(axis=1))
 
 
 class SumJudge:
@@ -132,7 +197,8 @@ def test_too_few_passes_are_refused(name: str) -> None:
 def test_every_order_says_what_it_costs() -> None:
     costs = {name: order.passes(48, 100, 4_000) for name, order in ORDERS.items()}
     assert costs == {
-        "shapley": 0, "gradient": 300, "integrated-gradients": 3_000, "gradients-at-masks": 3_999,
+        "shapley": 0, "gradient": 300, "attribution": 300, "gim": 300, "flap": 100, "wanda": 100,
+        "activation-norm": 100, "integrated-gradients": 3_000, "gradients-at-masks": 3_999,
         "gates": 3_990, "causal-gating": 3_990, "uniform-gates": 3_990, "leave-one-out": 49 * 81,
         "few-off": 4_000, "magnitude": 0,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Importances by gates: what others learn or integrate, at equal passes.
+"""Importances by learned gates, at equal passes.
 
 Written from the papers' formulas; adding one is adding a function, and its entry in
 `headspex.comparison.orders`.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, Real, UInt8
+from jaxtyping import Float
 from scipy.special import expit, logit
 
 from headspex.comparison.known import Known
 from headspex.errors import UsageError
 from headspex.gates.annealing import learned_order
-from headspex.gates.ascent import Ascent, Gradient
-from headspex.gates.hard_concrete import LEVELS
+from headspex.gates.ascent import Ascent, mean_at
+from headspex.gates.hard_concrete import levels_of
 from headspex.gates.sizes import FEWEST_STEPS, MOST_STEPS, ROWS
 from headspex.scores.block import SLOPE_PASSES
 from headspex.support.seeds import stream
@@ -25,7 +25,6 @@ Importance = Float[np.ndarray, " players"]
 
 MOST_ROWS = MOST_STEPS * ROWS  # questions of all steps
 BATCH = 10  # questions of a step of causal head gating and of uniform gradient sampling
-POINTS = 10  # of an integral over gates
 CHG_RATE, CHG_BOUND = 1.0, 4.0
 UGS_RATE, UGS_PRICE, UGS_START = 0.05, 0.01, 2.0  # the price in units of the score
 
@@ -80,7 +79,7 @@ def causal_head_gating(known: Known) -> Importance:
             )
             for _ in range(steps):
                 gates = expit(climb.logits)
-                found = _at(gradient, gates, climb.ask()) * gates * (1 - gates)
+                found = mean_at(gradient, gates, climb.ask()) * gates * (1 - gates)
                 found += known.unit * pressure * (np.abs(climb.logits) < CHG_BOUND) / len(gates)
                 climb.step(found)
             return climb.logits
@@ -107,46 +106,10 @@ def uniform_gates(known: Known) -> Importance:
             width = share * (1 - share)
             gates = (share - rng.random((BATCH, known.n_players))) / width + 0.5
             between = (gates > 0) & (gates < 1)
-            found = gradient(_levels(gates), climb.ask()) * between
+            found = gradient(levels_of(gates), climb.ask()) * between
             # d gate / d share is 1 / width, which the method cancels.
             climb.step((found.mean(axis=0) - UGS_PRICE * known.unit) * width)
     return climb.logits
-
-
-def integrated_gradients(known: Known) -> Importance:
-    """Mean of d score / d gate with all gates equal, from `1 / POINTS` to 1.
-
-    Sundararajan et al. 2017, arXiv 1703.01365, along the gates.
-    """
-    questions = min(len(known.search), known.budget // (POINTS * SLOPE_PASSES))
-    _needs(questions, POINTS * SLOPE_PASSES, known.budget)
-    total = np.zeros(known.n_players)
-    with known.slopes(POINTS * questions, "integrated gradients") as gradient:
-        for point in range(1, POINTS + 1):
-            gates = np.full(known.n_players, point / POINTS)
-            total += _at(gradient, gates, np.arange(questions))
-    return total / POINTS
-
-
-def gradients_at_masks(known: Known) -> Importance:
-    """Mean of d score / d gate at masks like the run's."""
-    rows = known.budget // SLOPE_PASSES
-    _needs(rows, SLOPE_PASSES, known.budget)
-    rng = stream(known.seed, "gradients at masks")
-    masks = rng.random((rows, known.n_players)) < known.spectrum.keep
-    with known.slopes(rows, "gradients at masks") as gradient:
-        found = gradient(_levels(masks), rng.integers(len(known.search), size=rows))
-    return np.asarray(found.mean(axis=0))
-
-
-def _levels(gates: Real[np.ndarray, "*rows players"]) -> UInt8[np.ndarray, "*rows players"]:
-    return np.asarray(np.rint(LEVELS * np.clip(gates, 0.0, 1.0)), dtype=np.uint8)
-
-
-def _at(gradient: Gradient, gates: Importance, questions: Int[np.ndarray, " rows"]) -> Importance:
-    return np.asarray(
-        gradient(np.tile(_levels(gates), (len(questions), 1)), questions).mean(axis=0)
-    )
 
 
 def _places(order: Sequence[int]) -> Importance:
@@ -154,10 +117,3 @@ def _places(order: Sequence[int]) -> Importance:
     places = np.empty(len(order))
     places[list(order)] = np.arange(len(order))
     return places
-
-
-def _needs(units: int, each: int, budget: int) -> None:
-    if not units:
-        raise UsageError(
-            f"it needs {each} passes, but the run's search and refinement took {budget}"
-        )

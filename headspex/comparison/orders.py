@@ -12,14 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from headspex.comparison.activation_orders import activation_norm, flap, magnitude, wanda
+from headspex.comparison.attribution_orders import (
+    POINTS,
+    attribution,
+    gim,
+    gradient_importance,
+    gradients_at_masks,
+    integrated_gradients,
+)
 from headspex.comparison.gate_orders import (
     BATCH,
-    POINTS,
     affordable_steps,
     annealed_gates,
     causal_head_gating,
-    gradients_at_masks,
-    integrated_gradients,
     uniform_gates,
 )
 from headspex.comparison.known import Known
@@ -54,19 +60,6 @@ class Order:
 def shapley_values(known: Known) -> Float[np.ndarray, " players"]:
     """Shapley values of the run's spectrum."""
     return _shapley(known.spectrum)
-
-
-def gradient_importance(known: Known) -> Float[np.ndarray, " players"]:
-    """Mean |d log p(right answer) / d gate|, summed over the gates of a player's heads.
-
-    Of a metric of one's own the gradient is that of the metric.
-
-    Raises:
-        NoGradientError: the score has none.
-    """
-    whole = np.ones((len(known.search), len(known.judge.players)))
-    found = known.judge.gate_gradients(whole, known.search, metric=known.smooth)
-    return np.asarray(np.abs(found).mean(axis=0))
 
 
 def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
@@ -111,15 +104,19 @@ def few_off(known: Known) -> Float[np.ndarray, " players"]:
     return _shapley(fitted)
 
 
-def magnitude(known: Known) -> Float[np.ndarray, " players"]:
-    """Norm of a player's output weights."""
-    squares = np.square(known.judge.output_norms())
-    return np.asarray(np.sqrt(known.judge.players.sums(squares[None])[0]))
-
-
 def _shapley(spectrum: Spectrum) -> Float[np.ndarray, " players"]:
     values = spectrum.interactions("shapley", order=1)
     return np.array([values.get((i,), 0.0) for i in range(spectrum.n_players)])
+
+
+def _one_pass(players: int, questions: int, budget: int) -> int:
+    """Passes of the whole model on the questions it may be asked."""
+    return min(questions, budget)
+
+
+def _one_gradient(players: int, questions: int, budget: int) -> int:
+    """Passes of a gradient of every question."""
+    return SLOPE_PASSES * questions
 
 
 def _steps(rows: int) -> Callable[[int, int, int], int]:
@@ -133,7 +130,9 @@ def _steps(rows: int) -> Callable[[int, int, int], int]:
 
 ORDERS: dict[str, Order] = {
     "shapley": Order("Shapley values", shapley_values, lambda n, q, b: 0),
-    "gradient": Order("gradient importance", gradient_importance, lambda n, q, b: SLOPE_PASSES * q),
+    "gradient": Order("gradient importance", gradient_importance, _one_gradient),
+    "attribution": Order("attribution patching", attribution, _one_gradient),
+    "gim": Order("GIM", gim, _one_gradient),
     "integrated-gradients": Order(
         "integrated gradients", integrated_gradients,
         lambda n, q, b: POINTS * SLOPE_PASSES * min(q, b // (POINTS * SLOPE_PASSES)),
@@ -149,5 +148,8 @@ ORDERS: dict[str, Order] = {
         "leave-one-out", leave_one_out, lambda n, q, b: (n + 1) * min(q, b // (n + 1))
     ),
     "few-off": Order("compressed sensing", few_off, lambda n, q, b: b),
+    "flap": Order("FLAP", flap, _one_pass),
+    "wanda": Order("Wanda", wanda, _one_pass),
+    "activation-norm": Order("norm of activations", activation_norm, _one_pass),
     "magnitude": Order("magnitude of weights", magnitude, lambda n, q, b: 0),
 }  # fmt: skip

@@ -8,7 +8,7 @@ attention heads by them.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Real, UInt8
 from scipy.special import expit, logit
 
 TEMPERATURE = 2 / 3
@@ -22,11 +22,16 @@ Levels = UInt8[np.ndarray, "rows players"]  # gates in 255ths: what is asked can
 LEVELS = 255
 
 
+def levels_of(gates: Real[np.ndarray, "*rows players"]) -> UInt8[np.ndarray, "*rows players"]:
+    """Gates in 255ths; beyond 0 and 1 they are cut off."""
+    return np.asarray(np.rint(LEVELS * np.clip(gates, 0.0, 1.0)), dtype=np.uint8)
+
+
 def drawn(logits: Logits, rows: int, *, rng: np.random.Generator) -> Levels:
     """Independent gates for each row, in 255ths."""
     noise = logit(_EDGE + (1 - 2 * _EDGE) * rng.random((rows, len(logits))))
     stretched = LOW + (HIGH - LOW) * expit((noise + logits) / TEMPERATURE)
-    return np.asarray(np.rint(LEVELS * np.clip(stretched, 0.0, 1.0)), dtype=np.uint8)
+    return levels_of(stretched)
 
 
 def mean_slope(logits: Logits) -> Logits:

@@ -38,19 +38,13 @@ def mean_fill(
     Raises:
         UsageError: means per position of inputs of several lengths.
     """
-    import torch
-
     from headspex.hooks.fill import check_one_length
-    from headspex.hooks.inputs import passes
+    from headspex.hooks.inputs import padded_inputs
 
     per_position = ablation == "mean-position"
     if per_position:
         check_one_length(encoded, model.n_ctx)
-    rows = [one.tokens for question in encoded for one in passes(question, model.n_ctx)]
-    lengths = torch.tensor([len(row) for row in rows])
-    tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for line, row in zip(tokens, rows, strict=True):
-        line[: len(row)] = torch.tensor(row)
+    tokens, lengths = padded_inputs(encoded, model.n_ctx)
     found = mean_outputs(
         model.bridge, tokens, lengths, parts=_parts_of(unit), per_position=per_position
     )

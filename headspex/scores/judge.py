@@ -14,10 +14,14 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from headspex.errors import NoGradientError, UsageError
 from headspex.hooks import Fill, LoadedModel
+from headspex.hooks.activations import HeadStatistics, head_statistics
 from headspex.hooks.fill import Parts, check_one_length
 from headspex.hooks.gated import GatedModel
+from headspex.hooks.gim import gim_hooks
 from headspex.hooks.gradients import GateGradients
+from headspex.hooks.inputs import padded_inputs
 from headspex.hooks.measuring import measure, prepare
+from headspex.hooks.output_weights import column_norms, output_norms
 from headspex.players import Players
 from headspex.scores.block import SLOPE_BLOCK, SLOPE_PASSES, Block
 from headspex.scores.evaluate import InProcess, ModelWorkers, Passes, Workers, evaluate
@@ -227,6 +231,7 @@ class Judge:
         questions: Int[np.ndarray, " rows"],
         *,
         metric: str,
+        gim: bool = False,
     ) -> Float[np.ndarray, "rows players"]:
         """d score / d gate, summed over a player's parts; row i is `questions[i]` under `gates[i]`.
 
@@ -234,6 +239,7 @@ class Judge:
             gates: 1 keeps a player, 0 ablates it; see `headspex.hooks.gated`.
             questions: by their position in the judge.
             metric: of the score.
+            gim: by the backward pass of `headspex.hooks.gim`.
 
         Raises:
             NoGradientError: the metric has none.
@@ -244,7 +250,7 @@ class Judge:
                 f"gradients need a smooth metric ({', '.join(SMOOTH)}), but this one is {metric}; "
                 "choose another"
             )
-        found = self._gradients.of(
+        found = (self._gim_gradients if gim else self._gradients).of(
             # Next tokens of the whole model are compared with only where they count.
             [self._gated_question(number, metric) for number in questions.tolist()],
             self.players.gates(np.asarray(gates, dtype=np.float64)),
@@ -275,19 +281,31 @@ class Judge:
 
     @cached_property
     def _gradients(self) -> GateGradients:
-        prepared, units = self._prepared, self.players.units
-        resampled = None
+        prepared = self._prepared
+        return self._gradients_of(GatedModel(prepared.bridge, prepared.decoder))
+
+    @cached_property
+    def _gim_gradients(self) -> GateGradients:
+        bridge = self._model.bridge
+        return self._gradients_of(GatedModel(bridge, None, gim_hooks(bridge)))
+
+    def _gradients_of(self, model: GatedModel) -> GateGradients:
+        units, resampled = self.players.units, None
         if self._ablation["ablation"] in RESAMPLINGS:
             resampled = Parts(heads=bool(set(units) - {"mlp"}), mlps="mlp" in units)
-        return GateGradients(
-            GatedModel(prepared.bridge, prepared.decoder),
-            fill=Fill.of(self._ablation["fill"]), resampled=resampled,
-        )  # fmt: skip
+        return GateGradients(model, fill=Fill.of(self._ablation["fill"]), resampled=resampled)
+
+    def head_statistics(self, questions: Int[np.ndarray, " questions"]) -> HeadStatistics:
+        """Of the whole model, over the tokens of these questions; see `HeadStatistics`."""
+        asked = [self._encoded[number] for number in questions]
+        return head_statistics(self._model.bridge, *padded_inputs(asked, self._model.n_ctx))
+
+    def column_norms(self, order: float) -> Float[np.ndarray, "layers heads d_head"]:
+        """As `headspex.hooks.output_weights.column_norms`."""
+        return column_norms(self._model.bridge, order)
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
         """As `headspex.hooks.output_weights.output_norms`."""
-        from headspex.hooks.output_weights import output_norms
-
         return output_norms(self._model.bridge)
 
 
