@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from headspex.budget.allocation import Allocation
 from headspex.budget.sample import draw_sample
 from headspex.cli.main import main
 from headspex.comparison.fits import Fit, fit_all, fit_own_masks, search_parts
+from headspex.comparison.known import Known, places
 from headspex.comparison.orders import ORDERS
 from headspex.engine.methods.baselines import BASELINES
 from headspex.engine.observations import observe
@@ -155,8 +157,10 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
     assert any(
         line.endswith(
             "order: mean on less mean off; best mask of the search; random, mean; Shapley values; "
-            "gradient importance; integrated gradients; gradients at random masks; learned gates; "
-            "causal head gating; uniform gradient sampling; leave-one-out; compressed sensing; "
+            "gradient importance; attribution patching; GIM; integrated gradients; "
+            "gradients at random masks; learned gates; causal head gating; "
+            "uniform gradient sampling; leave-one-out; LASSO on heads, refined; "
+            "no spectrum, refined; compressed sensing; FLAP; Wanda; norm of activations; "
             "magnitude of weights"
         )
         for line in lines
@@ -164,6 +168,35 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
     assert lines[-1] == (
         f"The numbers are in {run / 'compare'}, the figure is {run / 'figures/faithfulness.svg'}"
     )
+
+
+def test_the_refinement_from_our_own_spectrum_is_that_of_the_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(known: Known) -> np.ndarray:
+        assert known.refined is not None
+        return places(known.refined(known.spectrum).order)
+
+    order = replace(ORDERS["refined-alone"], importance=again)
+    monkeypatch.setitem(ORDERS, "refined-alone", order)
+    words = ["--orders", "refined-alone", "--to", str(tmp_path / "to")]
+    assert main(["compare", str(run), *words]) == 0
+    (found,) = (
+        one
+        for one in json.loads((tmp_path / "to/compare.json").read_text())["methods"]
+        if one["method"] == "refined-alone"
+    )
+    differences = [one["difference"] for one in found["accuracy_less_proxyspex_at"]]
+    assert differences == [0] * 7
+
+
+@pytest.mark.parametrize("name", ["lasso-refined", "refined-alone"])
+def test_a_run_without_refinement_has_none_from_other_spectra(name: str) -> None:
+    spectrum = Spectrum.from_dict({(0,): 1.0}, n_players=4)
+    judge: Any = None
+    known = Known(judge, np.arange(3), "kl", "kl", "kl", 0.1, spectrum, 100, judge, lasso=spectrum)
+    with pytest.raises(UsageError, match="this run has none"):
+        ORDERS[name].importance(known)
 
 
 def test_other_budgets_go_to_another_folder(run: Path, tmp_path: Path) -> None:

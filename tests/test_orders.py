@@ -200,5 +200,5 @@ def test_every_order_says_what_it_costs() -> None:
         "shapley": 0, "gradient": 300, "attribution": 300, "gim": 300, "flap": 100, "wanda": 100,
         "activation-norm": 100, "integrated-gradients": 3_000, "gradients-at-masks": 3_999,
         "gates": 3_990, "causal-gating": 3_990, "uniform-gates": 3_990, "leave-one-out": 49 * 81,
-        "few-off": 4_000, "magnitude": 0,
+        "lasso-refined": 4_000, "refined-alone": 4_000, "few-off": 4_000, "magnitude": 0,
     }  # fmt: skip

@@ -35,6 +35,7 @@ from headspex.runs.curve import CurvePoint
 from headspex.runs.findings import fresh_values, random_schedules, search_scores
 from headspex.runs.gradient import mean_gradient
 from headspex.runs.lock import locked
+from headspex.runs.refinement import refined, slopes_of
 from headspex.runs.reopening import setup_of_run
 from headspex.runs.run_folder import judged_run
 from headspex.runs.verification import verify, verify_whole
@@ -61,8 +62,8 @@ def compare(
 ) -> Comparison:
     """Fit every method to a finished run's search; judge all on the same masks and questions.
 
-    What is measured besides is kept in the run's `scores.sqlite`, gradients in `gradients.sqlite`.
-    No other file of the run changes.
+    What is measured besides is kept in the run's `scores.sqlite`, gradients in `gradients.sqlite`
+    and, if another refinement takes some, in `slopes.sqlite`. No other file of the run changes.
 
     Args:
         path: the run's folder.
@@ -138,11 +139,24 @@ def compare(
         smooth = "logprob" if "logprob" in setup.task.metrics else metric
         climbed = aim if setup.task.has_gradient(aim) else smooth
         size = float(np.sqrt(np.square(found_scores[metric]).mean()))
-        stored = {**setup.scored_by(fill), "gates_of": climbed}
-        with threadpool_limits(1), ScoreStore(folder.gradients, stored) as gradients:
+        scored_by = setup.scored_by(fill)
+        with (
+            threadpool_limits(1),
+            ScoreStore(folder.gradients, {**scored_by, "gates_of": climbed}) as gradients,
+            slopes_of(setup, folder, scored_by) as slopes,
+        ):
+
+            def refine(spectrum: Spectrum) -> Schedule:
+                return refined(
+                    setup, judge, sample, found_scores, spectrum,
+                    prune_schedule(spectrum, setup.players), slopes=slopes, rounds=1,
+                ).schedule  # fmt: skip
+
             inputs = Known(
                 judge, sample.search, aim, smooth, climbed, unit_of(climbed, size) or 1.0,
                 known_steering, budget, gradients, settings.seed,
+                lasso=steering["lasso"][-1].spectrum if "lasso" in steering else None,
+                refined=refine if settings.refine else None,
             )  # fmt: skip
             for name in chosen:
                 try:

@@ -6,13 +6,11 @@ Written from the papers' formulas; adding one is adding a function, and its entr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from headspex.comparison.known import Known
+from headspex.comparison.known import Known, places
 from headspex.errors import UsageError
 from headspex.gates.annealing import learned_order
 from headspex.gates.ascent import Ascent, mean_at
@@ -60,7 +58,7 @@ def annealed_gates(known: Known) -> Importance:
             gradient, known.n_players, len(known.search), steps=steps, unit=known.unit,
             rng=stream(known.seed, "learned gates"),
         )  # fmt: skip
-    return _places(found.order)
+    return places(found.order)
 
 
 def causal_head_gating(known: Known) -> Importance:
@@ -86,7 +84,7 @@ def causal_head_gating(known: Known) -> Importance:
 
         free = fitted(logit(rng.uniform(0.01, 0.99, known.n_players)), 0.0)
         retained, removed = fitted(free, 1.0), fitted(free, -1.0)
-    return _places(np.lexsort((retained, removed)).tolist())
+    return places(np.lexsort((retained, removed)).tolist())
 
 
 def uniform_gates(known: Known) -> Importance:
@@ -110,10 +108,3 @@ def uniform_gates(known: Known) -> Importance:
             # d gate / d share is 1 / width, which the method cancels.
             climb.step((found.mean(axis=0) - UGS_PRICE * known.unit) * width)
     return climb.logits
-
-
-def _places(order: Sequence[int]) -> Importance:
-    """Importances of players that go in this order."""
-    places = np.empty(len(order))
-    places[list(order)] = np.arange(len(order))
-    return places

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, UInt8
 
 from headspex.engine.spectrum import Spectrum
 from headspex.gates.ascent import Gradient
+from headspex.schedules.schedule import Schedule
 from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge
 from headspex.scores.store import ScoreStore
@@ -31,6 +32,8 @@ class Known:
         budget: forward passes that a criterion may take: those of the run's search and refinement.
         gradients: store for gradients of `climbed`.
         seed: of what is drawn.
+        lasso: the LASSO's spectrum of the run's search; None without one.
+        refined: the run's refinement, started from another spectrum; None without one.
     """
 
     judge: Judge
@@ -43,6 +46,8 @@ class Known:
     budget: int
     gradients: ScoreStore
     seed: int = 0
+    lasso: Spectrum | None = None
+    refined: Callable[[Spectrum], Schedule] | None = None
 
     @property
     def n_players(self) -> int:
@@ -63,3 +68,10 @@ class Known:
                 )  # fmt: skip
 
             yield gradient
+
+
+def places(order: Sequence[int]) -> Float[np.ndarray, " players"]:
+    """Importances of players that go in this order."""
+    found = np.empty(len(order))
+    found[list(order)] = np.arange(len(order))
+    return found

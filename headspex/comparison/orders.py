@@ -29,6 +29,7 @@ from headspex.comparison.gate_orders import (
     uniform_gates,
 )
 from headspex.comparison.known import Known
+from headspex.comparison.refined_orders import lasso_refined, refined_alone
 from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
@@ -147,6 +148,8 @@ ORDERS: dict[str, Order] = {
     "leave-one-out": Order(
         "leave-one-out", leave_one_out, lambda n, q, b: (n + 1) * min(q, b // (n + 1))
     ),
+    "lasso-refined": Order("LASSO on heads, refined", lasso_refined, lambda n, q, b: b),
+    "refined-alone": Order("no spectrum, refined", refined_alone, lambda n, q, b: b),
     "few-off": Order("compressed sensing", few_off, lambda n, q, b: b),
     "flap": Order("FLAP", flap, _one_pass),
     "wanda": Order("Wanda", wanda, _one_pass),

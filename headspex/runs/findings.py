@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from headspex.budget.allocation import Allocation
-from headspex.budget.refinement import GATES
 from headspex.budget.sample import Sample, draw_sample
 from headspex.budget.verification import RANDOM_SCHEDULES
 from headspex.engine.faithfulness import Faithfulness, Measured, faithfulness
@@ -21,14 +19,13 @@ from headspex.engine.observations import Observations
 from headspex.engine.paired import free_size, loss_bound
 from headspex.engine.spectrum import Spectrum
 from headspex.engine.uncertainty import intervals
-from headspex.errors import NoGradientError, RoomError
 from headspex.runs.ability import is_at_chance
 from headspex.runs.circuits import Circuits
 from headspex.runs.curve import CurvePoint, whole_model
 from headspex.runs.interactions_table import Interaction, interaction_table
 from headspex.runs.judging import judged_schedules
-from headspex.runs.learning import learned
-from headspex.runs.refinement import Refined, refined
+from headspex.runs.refined import Refined
+from headspex.runs.refinement import refined
 from headspex.schedules.schedule import Schedule, prune_schedule, random_schedule
 from headspex.scores.evaluate import Passes
 from headspex.scores.judge import Judge
@@ -39,7 +36,6 @@ from headspex.setup import Setup
 from headspex.support.html_table import TOP, html_table
 from headspex.support.seeds import stream
 from headspex.tasks import free_loss
-from headspex.tasks.scoring import unit_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,7 +180,10 @@ def find(
     refinement = None
     if settings.refine:
         with setup.timed("refine the schedule"):
-            refinement = _refined(setup, judge, sample, found, steering, best, slopes)
+            refinement = refined(
+                setup, judge, sample, found, steering, best, slopes=slopes,
+                rounds=settings.refine,
+            )  # fmt: skip
         best = refinement.schedule
     others = {
         "lasso": [prune_schedule(lasso, setup.players)],
@@ -223,37 +222,6 @@ def find(
         may_cost=may_cost,
         losses=losses,
         free=free_size(losses, plan.sizes, may_cost=may_cost),
-    )  # fmt: skip
-
-
-def _refined(
-    setup: Setup,
-    judge: Judge,
-    sample: Sample,
-    scores: Mapping[str, Float[np.ndarray, " passes"]],
-    spectrum: Spectrum,
-    proposed: Schedule,
-    slopes: ScoreStore | None,
-) -> Refined:
-    """The schedule by learned gates where the score has a gradient, else by a walk.
-
-    Args:
-        scores: of the search, in every metric that is needed.
-    """
-    settings, aim = setup.settings, setup.objective.aim
-    if slopes is not None and setup.refined_by == GATES:
-        size = float(np.sqrt(np.square(scores[setup.metric]).mean()))
-        try:
-            return learned(
-                judge, sample, proposed, spectrum, plan=setup.plan, rounds=settings.refine,
-                metric=aim, unit=unit_of(aim, size) or 1.0, gradients=slopes, seed=settings.seed,
-            )  # fmt: skip
-        except (RoomError, NoGradientError) as error:
-            print(f"headspex: refining by a walk on the model, as {error}", file=sys.stderr)
-        slopes = None
-    return refined(
-        judge, sample, scores[aim], spectrum, plan=setup.plan, rounds=settings.refine, metric=aim,
-        slopes=slopes, seed=settings.seed, threads=settings.threads,
     )  # fmt: skip
 
 

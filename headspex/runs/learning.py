@@ -11,7 +11,7 @@ from headspex.engine.spectrum import Spectrum
 from headspex.gates.annealing import learned_order
 from headspex.gates.exchange import exchanged
 from headspex.gates.sizes import ROWS
-from headspex.runs.refinement import Refined, measured
+from headspex.runs.refined import Refined, measured
 from headspex.schedules.schedule import Schedule, with_values
 from headspex.scores.block import SLOPE_PASSES
 from headspex.scores.judge import Judge

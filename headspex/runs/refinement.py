@@ -1,158 +1,81 @@
-"""`--refine`: walk a run's schedule on the model, and refit the spectrum near it."""
+"""`--refine`: a run's schedule, made better on the model by learned gates or by a walk."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from headspex.budget.plan import Plan
+from headspex.budget.refinement import GATES, SLOPES, VALUES
 from headspex.budget.sample import Sample
-from headspex.engine.fit import fit_spectrum
 from headspex.engine.spectrum import Spectrum
-from headspex.errors import RoomError
-from headspex.schedules.schedule import Schedule, with_values
-from headspex.scores.block import SLOPE_PASSES
+from headspex.errors import NoGradientError, RoomError
+from headspex.runs.learning import learned
+from headspex.runs.refined import Refined
+from headspex.runs.run_folder import RunFolder
+from headspex.runs.walking import walked
+from headspex.schedules.schedule import Schedule
 from headspex.scores.judge import Judge
-from headspex.scores.spread import mask_values
 from headspex.scores.store import ScoreStore
-from headspex.support.seeds import stream
-from headspex.walk.gate_gradients import Slopes
-from headspex.walk.walk import Measure, Walk, walk
-
-NARROW = 0.05  # least distance of a player's keep probability from 0 and 1
-
-
-@dataclass(frozen=True, eq=False)
-class Refined:
-    """The result of all rounds.
-
-    Attributes:
-        schedule: of the last round.
-        spectrum: that it was walked by, the run's or one refitted near the schedule.
-        passes: forward passes of all rounds.
-    """
-
-    schedule: Schedule
-    spectrum: Spectrum
-    passes: int
+from headspex.setup import Setup
+from headspex.tasks.scoring import unit_of
 
 
 def refined(
+    setup: Setup,
     judge: Judge,
     sample: Sample,
-    scores: Float[np.ndarray, " passes"],
+    scores: Mapping[str, Float[np.ndarray, " passes"]],
     spectrum: Spectrum,
+    proposed: Schedule,
     *,
-    plan: Plan,
+    slopes: ScoreStore | None,
     rounds: int,
-    metric: str,
-    slopes: ScoreStore | None = None,
-    seed: int,
-    threads: int,
 ) -> Refined:
-    """Walk the schedule on search questions, and refit the spectrum before each further walk.
-
-    The masks of a walk lie along the schedule. They are added to those of the search, weighted by
-    their answers; the next spectrum's basis is how often all these masks keep each player.
+    """The schedule by learned gates where the score has a gradient, else by a walk.
 
     Args:
+        setup: of the run.
         judge: scores masks.
         sample: of the run.
-        scores: of the search.
-        spectrum: fitted to them.
-        plan: with the number of questions per candidate.
+        scores: of the search, in every metric that is needed.
+        spectrum: that explains what schedules are found by.
+        proposed: its own schedule.
+        slopes: as `slopes_of` opens it.
         rounds: at least 1.
-        metric: the value that the spectrum explains.
-        slopes: store for slopes of the metric; None takes none.
-        seed: fixes the questions and the fits.
-        threads: of xgboost.
     """
-    walks: list[Walk] = []
-
-    def walked(number: int, spectrum: Spectrum, store: ScoreStore | None) -> Walk:
-        walking = plan.walking(by_slopes=store is not None)
-        with judge.progress(walking.passes, "walk on the model") as report:
-            by = None if store is None else _slopes(judge, sample, metric, store, report)
-            return walk(
-                spectrum, measured(judge, sample, metric, report), len(sample.search),
-                steps=plan.sizes[-1], per_candidate=walking.questions, slopes=by,
-                n_slopes=walking.slopes, rng=stream(seed, f"refine {number}"),
-            )  # fmt: skip
-
-    for number in range(rounds):
-        if walks:
-            spectrum = _refitted(sample, scores, walks, seed=seed, threads=threads)
+    settings, aim = setup.settings, setup.objective.aim
+    if slopes is not None and setup.refined_by == GATES:
+        size = float(np.sqrt(np.square(scores[setup.metric]).mean()))
         try:
-            walks.append(walked(number, spectrum, slopes))
-        except RoomError as error:
-            print(f"headspex: refining without slopes, as {error}", file=sys.stderr)
-            slopes = None
-            walks.append(walked(number, spectrum, slopes))
-    schedule = with_values(walks[-1].schedule, spectrum)
-    return Refined(schedule, spectrum, sum(one.passes(SLOPE_PASSES) for one in walks))
+            return learned(
+                judge, sample, proposed, spectrum, plan=setup.plan, rounds=rounds,
+                metric=aim, unit=unit_of(aim, size) or 1.0, gradients=slopes, seed=settings.seed,
+            )  # fmt: skip
+        except (RoomError, NoGradientError) as error:
+            print(f"headspex: refining by a walk on the model, as {error}", file=sys.stderr)
+        slopes = None
+    return walked(
+        judge, sample, scores[aim], spectrum, plan=setup.plan, rounds=rounds, metric=aim,
+        slopes=slopes, seed=settings.seed, threads=settings.threads,
+    )  # fmt: skip
 
 
-def measured(judge: Judge, sample: Sample, metric: str, report: Callable[[int], object]) -> Measure:
-    """Scores of masks on search questions, by their places among these.
+def slopes_of(
+    setup: Setup, folder: RunFolder, scored_by: Mapping[str, Any]
+) -> AbstractContextManager[ScoreStore | None]:
+    """Opens the store of the gradients that refine a run's schedule; None if it takes none.
 
     Args:
-        judge: scores masks.
-        sample: of the run.
-        metric: of the scores.
-        report: is told of finished passes.
+        setup: of the run.
+        folder: of the run.
+        scored_by: as `Setup.scored_by` gives it.
     """
-
-    def measure(
-        masks: Bool[np.ndarray, "masks players"], questions: Int[np.ndarray, " questions"]
-    ) -> Float[np.ndarray, "masks questions"]:
-        asked = sample.search[questions]
-        return judge.ask_all(masks, asked, metrics=[metric], what=report)[metric]
-
-    return measure
-
-
-def _slopes(
-    judge: Judge,
-    sample: Sample,
-    metric: str,
-    store: ScoreStore,
-    report: Callable[[int], object],
-) -> Slopes:
-    def slopes(
-        masks: Bool[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
-    ) -> Float[np.ndarray, "rows players"]:
-        asked = sample.search[questions]
-        return judge.slopes(masks, asked, metric=metric, store=store, what=report)
-
-    return slopes
-
-
-def _refitted(
-    sample: Sample,
-    scores: Float[np.ndarray, " passes"],
-    walks: list[Walk],
-    *,
-    seed: int,
-    threads: int,
-) -> Spectrum:
-    masks, row, asked = [sample.masks], [sample.row], [sample.asked]
-    values, first = [scores], len(sample.masks)
-    for one in walks:
-        masks.append(one.masks)
-        row.append(first + np.repeat(np.arange(len(one.masks)), one.asked.shape[1]))
-        asked.append(one.asked.ravel())
-        values.append(one.scores.ravel())
-        first += len(one.masks)
-    together, rows = np.concatenate(masks), np.concatenate(row)
-    return fit_spectrum(
-        together,
-        mask_values(
-            np.concatenate(values), rows, np.concatenate(asked), len(sample.search), together
-        ),
-        keep=np.clip(together.mean(axis=0), NARROW, 1 - NARROW),
-        weights=np.bincount(rows).astype(float), seed=seed, threads=threads,
-    )  # fmt: skip
+    if not setup.settings.refine or setup.refined_by == VALUES:
+        return nullcontext()
+    of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
+    return ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})

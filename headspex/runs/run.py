@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headspex.budget.allocation import Allocation, allocate
-from headspex.budget.refinement import GATES, SLOPES, VALUES, takes_gradients
+from headspex.budget.refinement import takes_gradients
 from headspex.budget.sample import draw_sample
 from headspex.presets import said_of_split
 from headspex.runs.findings import Findings, find
@@ -23,6 +23,7 @@ from headspex.runs.finished_run import FinishedRun
 from headspex.runs.gradient import mean_gradient
 from headspex.runs.lock import locked
 from headspex.runs.ray_pool import Pool, ray_workers
+from headspex.runs.refinement import slopes_of
 from headspex.runs.results import results_of, write_results
 from headspex.runs.run_folder import RunFolder
 from headspex.runs.stopping import searched
@@ -132,11 +133,7 @@ def open_run(setup: Setup, out: Path, pool: Pool) -> Iterator[OpenRun]:
         scored_by = setup.scored_by(fill)
         with ExitStack() as stack:
             store = stack.enter_context(ScoreStore(folder.scores, scored_by))
-            slopes, gradients = None, None
-            if rounds and setup.refined_by != VALUES:
-                of = {SLOPES: "slopes_of", GATES: "gates_of"}[setup.refined_by]
-                sloped = ScoreStore(folder.slopes, {**scored_by, of: setup.objective.aim})
-                slopes = stack.enter_context(sloped)
+            slopes, gradients = stack.enter_context(slopes_of(setup, folder, scored_by)), None
             n_players = len(setup.players)
             if takes_gradients(setup.task, setup.metric, setup.settings, n_players=n_players):
                 kept = ScoreStore(folder.search_gradients, {**scored_by, "gates_of": setup.metric})
