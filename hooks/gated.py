@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from headspex.hooks.ablation import Hook
 from headspex.hooks.decoder import UNCHANGED, Decoder, Edit
 from headspex.hooks.fast import decoder_outputs, last_layer
 from headspex.hooks.fill import Fill, Parts, at_places
+from headspex.hooks.inputs import Pass
 from headspex.hooks.outputs import part_outputs
 from headspex.hooks.switches import hook_name, mlp_hook_name
 
@@ -41,6 +43,16 @@ class GatedModel:
         self._decoder = None if more else decoder
         self.device: torch.device = bridge.original_model.device
         self.n_ctx = int(bridge.original_model.config.max_position_embeddings)
+
+    def of_inputs(
+        self,
+        inputs: Sequence[Pass],
+        gates: Gates | None,
+        places: Int[Tensor, "rows places"] | None,
+        fill: Fill | None = None,
+    ) -> Logits:
+        """As `logits`, of inputs in place of tokens."""
+        return self.logits(padded([one.tokens for one in inputs]), gates, places, fill)
 
     def logits(
         self,
@@ -105,14 +117,25 @@ def _by_hooks(
     for layer in range(0 if gates is None else gates.shape[1]):
         assert gates is not None
         heads, mlp = _blends(gates[:, layer], fill, layer)
-        hooks.append((hook_name(layer), _hook(heads)))
+        hooks.append((hook_name(layer), changing(heads)))
         if mlp_hook_name(layer) in bridge.hook_dict:
-            hooks.append((mlp_hook_name(layer), _hook(mlp)))
+            hooks.append((mlp_hook_name(layer), changing(mlp)))
+    return hooked_logits(bridge, tokens, hooks, places)
+
+
+def hooked_logits(
+    bridge: Any,
+    tokens: Int[Tensor, "rows pos"],
+    hooks: Sequence[tuple[str, Hook]],
+    places: Int[Tensor, "few places"] | None,
+) -> Logits:
+    """Logits of a bridge under hooks, at some places of the first rows; None: at all of all."""
     if places is not None:
         at = places[..., None].expand(-1, -1, int(bridge.cfg.d_model))
         # The vocabulary is large: unembed only the positions that are read.
-        hooks.append(("unembed.hook_in", _hook(lambda x: x.gather(1, at.to(x.device)))))
-    with warnings.catch_warnings(), bridge.hooks(fwd_hooks=hooks):
+        read = changing(lambda x: x[: len(at)].gather(1, at.to(x.device)))
+        hooks = [*hooks, ("unembed.hook_in", read)]
+    with warnings.catch_warnings(), bridge.hooks(fwd_hooks=list(hooks)):
         # Its norms say that, edited, they may round differently.
         warnings.filterwarnings("ignore", message="A forward hook edited hook_scale")
         logits: Tensor = bridge(tokens)
@@ -144,8 +167,15 @@ def _blend(gates: Tensor, fill: Tensor | None, places: Tensor | None) -> Change:
     return blended
 
 
-def _hook(change: Change) -> Hook:
+def changing(change: Change) -> Hook:
+    """A hook that changes its value."""
+
     def apply(value: Tensor, hook: Any) -> Tensor:
         return change(value)
 
     return apply
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "rows pos"]:
+    """Tokens of several inputs, padded on the right."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True)

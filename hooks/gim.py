@@ -19,6 +19,7 @@ from torch import Tensor
 
 from headspex.errors import NoGradientError
 from headspex.hooks.ablation import Hook
+from headspex.hooks.gated import changing
 
 TEMPERATURE = 2.0
 # Shares of the gradient, by the hooks of a block.
@@ -45,7 +46,7 @@ def gim_hooks(bridge: Any) -> list[tuple[str, Hook]]:
             f"GIM freezes the norm at {bare[0]}, which has no weights and cannot be changed in "
             "this model; take attribution without it"
         )
-    hooks: list[tuple[str, Hook]] = [(name, _edit(Tensor.detach)) for name in norms]
+    hooks: list[tuple[str, Hook]] = [(name, changing(Tensor.detach)) for name in norms]
     for layer in range(int(bridge.cfg.n_layers)):
         block = f"blocks.{layer}."
         shares = dict(OF_ATTENTION)
@@ -57,11 +58,10 @@ def gim_hooks(bridge: Any) -> list[tuple[str, Hook]]:
                 f"GIM changes gradients at {absent[0]}, which this model does not have; take "
                 "attribution without it"
             )
-        hooks += [(block + name, _edit(_shrunk(share))) for name, share in shares.items()]
+        hooks += [(block + name, changing(_shrunk(share))) for name, share in shares.items()]
         softmax = _Softmax()
-        hooks += [
-            (block + SCORES, _edit(softmax.scored)), (block + PATTERN, _edit(softmax.softened)),
-        ]  # fmt: skip
+        hooks += [(block + SCORES, changing(softmax.scored))]
+        hooks += [(block + PATTERN, changing(softmax.softened))]
     return hooks
 
 
@@ -95,10 +95,3 @@ class _Softmax:
         soft = TEMPERATURE * torch.softmax(self._scores.float() / TEMPERATURE, dim=-1).to(pattern)
         self._scores = None
         return pattern.detach() + soft - soft.detach()
-
-
-def _edit(change: Callable[[Tensor], Tensor]) -> Hook:
-    def apply(value: Tensor, hook: Any) -> Tensor:
-        return change(value)
-
-    return apply

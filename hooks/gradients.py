@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import NoGradientError, RoomError, argument
 from headspex.hooks.answers import divergence, exact_log_probs
+from headspex.hooks.between_prompts import BetweenPrompts
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.fill import Fill, Parts
 from headspex.hooks.gated import GatedModel, Gates, Logits
@@ -53,7 +54,11 @@ class GateGradients:
     """
 
     def __init__(
-        self, model: GatedModel, *, fill: Fill | None = None, resampled: Parts | None = None
+        self,
+        model: GatedModel | BetweenPrompts,
+        *,
+        fill: Fill | None = None,
+        resampled: Parts | None = None,
     ) -> None:
         self._model, self._fill, self._resampled = model, fill, resampled
         self._whole: Kept[Pass, Tensor] = Kept(limit_of(model.device))
@@ -166,11 +171,10 @@ class GateGradients:
         gates: Gates | None,
         places: Int[Tensor, "lines places"] | None,
     ) -> Logits:
-        tokens = pad_sequence([torch.tensor(one.tokens) for one in inputs], batch_first=True)
         fill = self._fill
         if self._resampled is not None and gates is not None:
             fill = self._corrupted.fill(inputs, self._resampled)
-        return self._model.logits(tokens, gates, places, fill)
+        return self._model.of_inputs(inputs, gates, places, fill)
 
     def _log_probs(self, inputs: Sequence[Pass]) -> Float[Tensor, "lines places vocabulary"]:
         """The whole model's, at the places that are read."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,10 @@ class FakeJudge:
 
     def column_norms(self, order: float) -> np.ndarray:
         return np.where(np.arange(4)[None, :, None] == 1, 100.0, 1.0) * np.ones((2, 4, 2))
+
+    @contextmanager
+    def progress(self, total: int, what: str) -> Iterator[Any]:
+        yield lambda done: None
 
     def gate_gradients(self, gates: np.ndarray, questions: np.ndarray, **_: Any) -> np.ndarray:
         np.testing.assert_array_equal(gates, 1)
@@ -147,10 +152,14 @@ class SumJudge:
 
     def ask(self, masks: np.ndarray, asked: np.ndarray, **_: Any) -> dict[str, np.ndarray]:
         self.passes += asked.size
-        return {"kl": (masks @ self.weights)[:, None] + 5.0 * asked}
+        return {"own": (masks @ self.weights)[:, None] + 5.0 * asked}
 
     def ask_all(self, masks: np.ndarray, asked: np.ndarray, **_: Any) -> dict[str, np.ndarray]:
         return self.ask(masks, np.tile(asked, (len(masks), 1)))
+
+    def gate_gradients(self, gates: np.ndarray, questions: np.ndarray, **_: Any) -> np.ndarray:
+        self.passes += SLOPE_PASSES * len(questions)
+        return np.tile(self.weights, (len(questions), 1))
 
     def stored_gradients(
         self, levels: np.ndarray, questions: np.ndarray, *, progress: Any, **_: Any
@@ -176,13 +185,18 @@ def test_players_that_matter_more_go_later_within_the_passes_it_names(name: str)
     weights = np.random.default_rng(1).permutation(np.linspace(-1.0, 1.0, 20))
     judge: Any = SumJudge(weights)
     spectrum = Spectrum.from_dict({(0,): 1.0}, n_players=20, keep=0.7)
-    inputs = Known(judge, np.arange(30), "kl", "kl", "kl", 0.1, spectrum, 6_000, NO_STORE)
+    inputs = Known(judge, np.arange(30), "own", "own", "own", 0.1, spectrum, 6_000, NO_STORE)
     found = ORDERS[name].importance(inputs)
     assert found[weights > 0].min() > found[weights < 0].max()
     if name not in LEARNED:  # of players that all help much, it does not matter which goes first
         assert spearmanr(found, weights).statistic > 0.95
     assert judge.passes <= ORDERS[name].passes(20, 30, 6_000) + 30  # and the whole model's
     assert judge.passes <= 6_000 + 30
+
+
+def test_effects_of_either_sign_count_where_the_model_is_matched() -> None:
+    given = replace(known(), metric="kl")
+    np.testing.assert_allclose(attribution(given), 2 / 3 * np.arange(8))
 
 
 @pytest.mark.parametrize("name", sorted({*FROM_SCORES} - {"few-off"}))
@@ -197,7 +211,8 @@ def test_too_few_passes_are_refused(name: str) -> None:
 def test_every_order_says_what_it_costs() -> None:
     costs = {name: order.passes(48, 100, 4_000) for name, order in ORDERS.items()}
     assert costs == {
-        "shapley": 0, "gradient": 300, "attribution": 300, "gim": 300, "flap": 100, "wanda": 100,
+        "shapley": 0, "gradient": 300, "attribution": 300, "gim": 300,
+        "eap-ig": 2_500, "flap": 100, "wanda": 100,
         "activation-norm": 100, "integrated-gradients": 3_000, "gradients-at-masks": 3_999,
         "gates": 3_990, "causal-gating": 3_990, "uniform-gates": 3_990, "leave-one-out": 49 * 81,
         "lasso-refined": 4_000, "refined-alone": 4_000, "few-off": 4_000, "magnitude": 0,

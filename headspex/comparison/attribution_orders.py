@@ -1,24 +1,34 @@
 """Importances by gradients at the whole model, on the way to it, and at random masks.
 
 Written from the papers' formulas; adding one is adding a function, and its entry in
-`headspex.comparison.orders`.
+`headspex.comparison.orders`. A part whose effect is negative goes first where schedules keep the
+score; where they match the whole model, effects of either sign count, as by MIB's two measures
+(arXiv 2504.13151).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from headspex.comparison.known import Known
 from headspex.errors import UsageError
-from headspex.gates.ascent import mean_at
 from headspex.gates.hard_concrete import levels_of
+from headspex.hooks.between_prompts import BetweenPrompts
+from headspex.hooks.gated import GatedModel
+from headspex.hooks.gim import gim_hooks
 from headspex.scores.block import SLOPE_PASSES
 from headspex.support.seeds import stream
+from headspex.tasks.scoring import DISTANCES
 
 Importance = Float[np.ndarray, " players"]
+Through = GatedModel | BetweenPrompts | None  # None: the judge's own model
 
 POINTS = 10  # of an integral over gates
+EAP_POINTS = 5  # of one over inputs, as in MIB
+BETWEEN_PASSES = 2 + SLOPE_PASSES  # both prompts go along with the input between them
 
 
 def gradient_importance(known: Known) -> Importance:
@@ -30,7 +40,7 @@ def gradient_importance(known: Known) -> Importance:
     Raises:
         NoGradientError: the score has no gradient.
     """
-    return np.asarray(np.abs(_at_whole(known)).mean(axis=0))
+    return np.asarray(np.abs(_gradients(known, 1.0, None, len(known.search))).mean(axis=0))
 
 
 def attribution(known: Known) -> Importance:
@@ -42,7 +52,7 @@ def attribution(known: Known) -> Importance:
     Raises:
         NoGradientError: the score has no gradient.
     """
-    return np.asarray(_at_whole(known).mean(axis=0))
+    return _effects(known, [(1.0, None)], len(known.search), "attribution patching")
 
 
 def gim(known: Known) -> Importance:
@@ -53,28 +63,42 @@ def gim(known: Known) -> Importance:
     Raises:
         NoGradientError: the score has no gradient, or the model lacks a hook that this needs.
     """
-    return np.asarray(_at_whole(known, gim=True).mean(axis=0))
+    bridge = known.judge.bridge
+    model = GatedModel(bridge, None, gim_hooks(bridge))
+    return _effects(known, [(1.0, model)], len(known.search), "GIM")
+
+
+def eap_ig(known: Known) -> Importance:
+    """Node scores of EAP-IG, from the corrupted to the clean prompt; see `hooks.between_prompts`.
+
+    Hanna et al. 2024, arXiv 2403.17806.
+
+    Raises:
+        NoGradientError: the score has no gradient.
+        UsageError: there are no corrupted prompts, or not even one question can be paid.
+    """
+    shares = np.arange(1, EAP_POINTS + 1) / EAP_POINTS
+    points = [(1.0, BetweenPrompts(known.judge.bridge, float(share))) for share in shares]
+    return _effects(known, points, _affordable(known, EAP_POINTS * BETWEEN_PASSES), "EAP-IG")
 
 
 def integrated_gradients(known: Known) -> Importance:
     """Mean of d score / d gate with all gates equal, from `1 / POINTS` to 1.
 
     Sundararajan et al. 2017, arXiv 1703.01365, along the gates.
+
+    Raises:
+        NoGradientError: the score has no gradient.
+        UsageError: not even one question can be paid.
     """
-    questions = min(len(known.search), known.budget // (POINTS * SLOPE_PASSES))
-    _needs(questions, POINTS * SLOPE_PASSES, known.budget)
-    total = np.zeros(known.n_players)
-    with known.slopes(POINTS * questions, "integrated gradients") as gradient:
-        for point in range(1, POINTS + 1):
-            gates = np.full(known.n_players, point / POINTS)
-            total += mean_at(gradient, gates, np.arange(questions))
-    return total / POINTS
+    points = [(float(gate), None) for gate in np.arange(1, POINTS + 1) / POINTS]
+    questions = _affordable(known, POINTS * SLOPE_PASSES)
+    return _effects(known, points, questions, "integrated gradients")
 
 
 def gradients_at_masks(known: Known) -> Importance:
-    """Mean of d score / d gate at masks like the run's."""
-    rows = known.budget // SLOPE_PASSES
-    _needs(rows, SLOPE_PASSES, known.budget)
+    """Mean of d score / d gate at masks like the run's, of the score that schedules keep."""
+    rows = _affordable(known, SLOPE_PASSES, most=known.budget)
     rng = stream(known.seed, "gradients at masks")
     masks = rng.random((rows, known.n_players)) < known.spectrum.keep
     with known.slopes(rows, "gradients at masks") as gradient:
@@ -82,13 +106,31 @@ def gradients_at_masks(known: Known) -> Importance:
     return np.asarray(found.mean(axis=0))
 
 
-def _at_whole(known: Known, *, gim: bool = False) -> Float[np.ndarray, "questions players"]:
-    whole = np.ones((len(known.search), known.n_players))
-    return known.judge.gate_gradients(whole, known.search, metric=known.smooth, gim=gim)
+def _effects(
+    known: Known, points: Sequence[tuple[float, Through]], questions: int, what: str
+) -> Importance:
+    """Mean gradients of `smooth` over points, each a level of all gates and a model."""
+    total = np.zeros(known.n_players)
+    with known.judge.progress(len(points) * questions, what) as report:
+        for gate, through in points:
+            total += _gradients(known, gate, through, questions).mean(axis=0)
+            report(questions)
+    return np.abs(total) if known.metric in DISTANCES else total
 
 
-def _needs(units: int, each: int, budget: int) -> None:
-    if not units:
+def _gradients(
+    known: Known, gate: float, through: Through, questions: int
+) -> Float[np.ndarray, "questions players"]:
+    asked = known.search[:questions]
+    gates = np.full((len(asked), known.n_players), gate)
+    return known.judge.gate_gradients(gates, asked, metric=known.smooth, through=through)
+
+
+def _affordable(known: Known, each: int, most: int | None = None) -> int:
+    """Questions of so many passes each, at least one."""
+    count = min(len(known.search) if most is None else most, known.budget // each)
+    if not count:
         raise UsageError(
-            f"it needs {each} passes, but the run's search and refinement took {budget}"
+            f"it needs {each} passes, but the run's search and refinement took {known.budget}"
         )
+    return count

@@ -14,8 +14,11 @@ from jaxtyping import Float
 
 from headspex.comparison.activation_orders import activation_norm, flap, magnitude, wanda
 from headspex.comparison.attribution_orders import (
+    BETWEEN_PASSES,
+    EAP_POINTS,
     POINTS,
     attribution,
+    eap_ig,
     gim,
     gradient_importance,
     gradients_at_masks,
@@ -120,6 +123,15 @@ def _one_gradient(players: int, questions: int, budget: int) -> int:
     return SLOPE_PASSES * questions
 
 
+def _along(points: int, each: int) -> Callable[[int, int, int], int]:
+    """Passes of gradients at several points of a path, for as many questions as can be paid."""
+
+    def passes(players: int, questions: int, budget: int) -> int:
+        return points * each * min(questions, budget // (points * each))
+
+    return passes
+
+
 def _steps(rows: int) -> Callable[[int, int, int], int]:
     """Passes of gates that are learned in steps of so many questions."""
 
@@ -134,9 +146,9 @@ ORDERS: dict[str, Order] = {
     "gradient": Order("gradient importance", gradient_importance, _one_gradient),
     "attribution": Order("attribution patching", attribution, _one_gradient),
     "gim": Order("GIM", gim, _one_gradient),
+    "eap-ig": Order("EAP-IG", eap_ig, _along(EAP_POINTS, BETWEEN_PASSES)),
     "integrated-gradients": Order(
-        "integrated gradients", integrated_gradients,
-        lambda n, q, b: POINTS * SLOPE_PASSES * min(q, b // (POINTS * SLOPE_PASSES)),
+        "integrated gradients", integrated_gradients, _along(POINTS, SLOPE_PASSES)
     ),
     "gradients-at-masks": Order(
         "gradients at random masks", gradients_at_masks,

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from headspex.errors import NoGradientError, UsageError
 from headspex.hooks import Fill, LoadedModel
 from headspex.hooks.activations import HeadStatistics, head_statistics
+from headspex.hooks.between_prompts import BetweenPrompts
 from headspex.hooks.fill import Parts, check_one_length
 from headspex.hooks.gated import GatedModel
-from headspex.hooks.gim import gim_hooks
 from headspex.hooks.gradients import GateGradients
 from headspex.hooks.inputs import padded_inputs
 from headspex.hooks.measuring import measure, prepare
@@ -231,7 +231,7 @@ class Judge:
         questions: Int[np.ndarray, " rows"],
         *,
         metric: str,
-        gim: bool = False,
+        through: GatedModel | BetweenPrompts | None = None,
     ) -> Float[np.ndarray, "rows players"]:
         """d score / d gate, summed over a player's parts; row i is `questions[i]` under `gates[i]`.
 
@@ -239,7 +239,7 @@ class Judge:
             gates: 1 keeps a player, 0 ablates it; see `headspex.hooks.gated`.
             questions: by their position in the judge.
             metric: of the score.
-            gim: by the backward pass of `headspex.hooks.gim`.
+            through: another model with gates; None: the run's own.
 
         Raises:
             NoGradientError: the metric has none.
@@ -250,7 +250,8 @@ class Judge:
                 f"gradients need a smooth metric ({', '.join(SMOOTH)}), but this one is {metric}; "
                 "choose another"
             )
-        found = (self._gim_gradients if gim else self._gradients).of(
+        gradients = self._gradients if through is None else self._gradients_of(through)
+        found = gradients.of(
             # Next tokens of the whole model are compared with only where they count.
             [self._gated_question(number, metric) for number in questions.tolist()],
             self.players.gates(np.asarray(gates, dtype=np.float64)),
@@ -284,29 +285,29 @@ class Judge:
         prepared = self._prepared
         return self._gradients_of(GatedModel(prepared.bridge, prepared.decoder))
 
-    @cached_property
-    def _gim_gradients(self) -> GateGradients:
-        bridge = self._model.bridge
-        return self._gradients_of(GatedModel(bridge, None, gim_hooks(bridge)))
-
-    def _gradients_of(self, model: GatedModel) -> GateGradients:
+    def _gradients_of(self, model: GatedModel | BetweenPrompts) -> GateGradients:
         units, resampled = self.players.units, None
         if self._ablation["ablation"] in RESAMPLINGS:
             resampled = Parts(heads=bool(set(units) - {"mlp"}), mlps="mlp" in units)
         return GateGradients(model, fill=Fill.of(self._ablation["fill"]), resampled=resampled)
 
+    @property
+    def bridge(self) -> Any:
+        """The model under hooks, a TransformerBridge."""
+        return self._model.bridge
+
     def head_statistics(self, questions: Int[np.ndarray, " questions"]) -> HeadStatistics:
         """Of the whole model, over the tokens of these questions; see `HeadStatistics`."""
         asked = [self._encoded[number] for number in questions]
-        return head_statistics(self._model.bridge, *padded_inputs(asked, self._model.n_ctx))
+        return head_statistics(self.bridge, *padded_inputs(asked, self._model.n_ctx))
 
     def column_norms(self, order: float) -> Float[np.ndarray, "layers heads d_head"]:
         """As `headspex.hooks.output_weights.column_norms`."""
-        return column_norms(self._model.bridge, order)
+        return column_norms(self.bridge, order)
 
     def output_norms(self) -> Float[np.ndarray, "layers switches"]:
         """As `headspex.hooks.output_weights.output_norms`."""
-        return output_norms(self._model.bridge)
+        return output_norms(self.bridge)
 
 
 def say_what_is_cut(encoded: Sequence[EncodedQuestion], n_ctx: int) -> None:

@@ -62,10 +62,13 @@ def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
 
 
 def found_by_others(
-    options: argparse.Namespace, judge: Judge, search: np.ndarray, aim: str, seed: int,
+    options: argparse.Namespace, judge: Judge, search: np.ndarray, aim: str, own: str, seed: int,
     gradients: ScoreStore, names: list[str],
 ) -> Iterator[tuple[str, list[Schedule]]]:  # fmt: skip
-    """The schedules of fits to one search, and of criteria."""
+    """The schedules of fits to one search, and of criteria.
+
+    `own` is the task's metric, whose gradient at the whole model is taken: that of KL is zero.
+    """
     n, passes = len(judge.players), options.passes
     masks = draw_masks(passes, n, keep=KEEP, seed=seed)
     asked = stream(seed, "questions of the benchmark").integers(len(search), size=passes)
@@ -79,7 +82,7 @@ def found_by_others(
     whole = _fitted(OURS, data, options, seed)
     scored = judge.ask_all(masks[:100], search[:4], metrics=[aim], what="scale")[aim]
     unit = unit_of(aim, float(np.sqrt(np.square(scored).mean()))) or 1.0
-    known = Known(judge, search, aim, aim, aim, unit, whole, passes, gradients, seed)
+    known = Known(judge, search, aim, own, aim, unit, whole, passes, gradients, seed)
     for name in names:
         if name == PLAIN:
             yield name, [prune_schedule(whole)]
@@ -192,7 +195,7 @@ def _measure(options: argparse.Namespace, cell: tuple[object, ...], left: list[s
                 keep(OURS, found_by_us(options, seed), judge)
             if others := [name for name in left if name != OURS]:
                 for name, several in found_by_others(
-                    options, judge, search, aim, seed, gradients, others
+                    options, judge, search, aim, study.metric, seed, gradients, others
                 ):
                     keep(name, several, judge)
 
