@@ -161,7 +161,7 @@ def test_the_answer_comes_first_and_says_where_the_files_are(
             "order: mean on less mean off; best mask of the search; random, mean; Shapley values; "
             "gradient importance; attribution patching; GIM; integrated gradients; "
             "gradients at random masks; learned gates; causal head gating; "
-            "uniform gradient sampling; leave-one-out; LASSO on heads, refined; "
+            "uniform gradient sampling; leave-one-out; greedy removal; LASSO on heads, refined; "
             "no spectrum, refined; compressed sensing; FLAP; Wanda; norm of activations; "
             "magnitude of weights"
         )

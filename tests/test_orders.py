@@ -18,7 +18,7 @@ from headspex.comparison.activation_orders import (
 )
 from headspex.comparison.attribution_orders import attribution, gradient_importance
 from headspex.comparison.known import Known
-from headspex.comparison.orders import ORDERS, leave_one_out, shapley_values
+from headspex.comparison.orders import ORDERS, greedy, leave_one_out, shapley_values
 from headspex.engine.spectrum import Spectrum
 from headspex.errors import UsageError
 from headspex.hooks.activations import HeadStatistics
@@ -91,6 +91,18 @@ def test_leave_one_out_is_what_the_score_loses() -> None:
     whole[np.arange(1, 9), np.arange(8)] = False
     values = given.spectrum.predict(whole)
     np.testing.assert_allclose(leave_one_out(given), values[0] - values[1:], atol=1e-12)
+
+
+def test_greedy_removal_takes_the_best_set_of_one_player_fewer_at_every_step() -> None:
+    given = known()
+    order, left = np.argsort(greedy(given)), set(range(8))
+    for gone in order[:-1]:
+        scores = {}
+        for one in left:
+            mask = np.isin(np.arange(8), list(left - {one}))
+            scores[one] = given.spectrum.predict(mask[None])[0]
+        assert gone == max(scores, key=lambda one: scores[one])
+        left.remove(gone)
 
 
 def test_shapley_values_add_up_to_the_whole() -> None:
@@ -175,7 +187,7 @@ class SumJudge:
 
 FROM_SCORES = (
     "integrated-gradients", "gradients-at-masks", "gates", "causal-gating", "uniform-gates",
-    "leave-one-out", "few-off",
+    "leave-one-out", "few-off", "greedy",
 )  # fmt: skip
 LEARNED = ("gates", "causal-gating", "uniform-gates")
 
@@ -215,5 +227,6 @@ def test_every_order_says_what_it_costs() -> None:
         "eap-ig": 2_500, "flap": 100, "wanda": 100,
         "activation-norm": 100, "integrated-gradients": 3_000, "gradients-at-masks": 3_999,
         "gates": 3_990, "causal-gating": 3_990, "uniform-gates": 3_990, "leave-one-out": 49 * 81,
+        "greedy": 1_175 * 3,
         "lasso-refined": 4_000, "refined-alone": 4_000, "few-off": 4_000, "magnitude": 0,
     }  # fmt: skip

@@ -31,7 +31,7 @@ from headspex.comparison.gate_orders import (
     causal_head_gating,
     uniform_gates,
 )
-from headspex.comparison.known import Known
+from headspex.comparison.known import Known, places
 from headspex.comparison.refined_orders import lasso_refined, refined_alone
 from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
@@ -84,6 +84,42 @@ def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
     )
     means = scores[known.metric].mean(axis=1)
     return np.asarray(means[0] - means[1:])
+
+
+def greedy(known: Known) -> Float[np.ndarray, " players"]:
+    """Greedy removal on the model: at every step the player whose absence leaves the most goes.
+
+    On as many questions as can be paid, the same at every step.
+
+    Raises:
+        UsageError: not even one question can.
+    """
+    n, questions = known.n_players, _greedy_questions(known.n_players, known.budget)
+    if not questions:
+        raise UsageError(
+            f"it needs {_greedy_masks(n)} passes, but the run's search and refinement took "
+            f"{known.budget}"
+        )
+    asked = known.search[:questions]
+    mask, order = np.ones(n, dtype=np.bool_), list[int]()
+    with known.judge.progress(_greedy_masks(n) * len(asked), "greedy removal") as report:
+        while len(order) < n - 1:
+            left = np.flatnonzero(mask)
+            tried = np.repeat(mask[None], len(left), axis=0)
+            tried[np.arange(len(left)), left] = False
+            scores = known.judge.ask_all(tried, asked, metrics=[known.metric], what=report)
+            order.append(int(left[scores[known.metric].mean(axis=1).argmax()]))
+            mask[order[-1]] = False
+    return places([*order, *np.flatnonzero(mask).tolist()])
+
+
+def _greedy_masks(players: int) -> int:
+    """Masks of greedy removal, down to a single player."""
+    return players * (players + 1) // 2 - 1
+
+
+def _greedy_questions(players: int, budget: int) -> int:
+    return budget // max(1, _greedy_masks(players))
 
 
 def few_off(known: Known) -> Float[np.ndarray, " players"]:
@@ -159,6 +195,10 @@ ORDERS: dict[str, Order] = {
     "uniform-gates": Order("uniform gradient sampling", uniform_gates, _steps(BATCH)),
     "leave-one-out": Order(
         "leave-one-out", leave_one_out, lambda n, q, b: (n + 1) * min(q, b // (n + 1))
+    ),
+    "greedy": Order(
+        "greedy removal", greedy,
+        lambda n, q, b: _greedy_masks(n) * min(q, _greedy_questions(n, b)),
     ),
     "lasso-refined": Order("LASSO on heads, refined", lasso_refined, lambda n, q, b: b),
     "refined-alone": Order("no spectrum, refined", refined_alone, lambda n, q, b: b),

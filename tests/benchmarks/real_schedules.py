@@ -13,6 +13,7 @@ stopped. Intervals of differences are clustered by prompt.
 import argparse
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,18 @@ import pandas as pd
 from schedules import print_table
 
 from headspex import Study
+from headspex.budget.allocation import Allocation
+from headspex.budget.sample import draw_sample
 from headspex.comparison.known import Known
 from headspex.comparison.methods import METHODS, OURS
 from headspex.comparison.orders import ORDERS
 from headspex.engine.observations import Observations, observe
 from headspex.engine.sampling import draw_masks
 from headspex.engine.spectrum import Spectrum
+from headspex.errors import UsageError
 from headspex.gates.sizes import SHARE
 from headspex.runs.findings import random_schedules
+from headspex.runs.refinement import refined
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.judge import Judge
 from headspex.scores.spread import mask_values
@@ -45,13 +50,17 @@ KEYS = ["task", "objective", "passes", "seed", "method"]
 AIMS = {"match": "kl", "best": None}  # None: the task's own metric
 
 
-def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
-    """The schedule of a run whose search and refinement take `passes` together."""
-    study = Study(
+def _study(options: argparse.Namespace, seed: int) -> Study:
+    return Study(
         options.model, options.task, threads=options.threads, seed=seed,
         objective=options.objective, passage=options.passage,
         budget=int(options.passes / (1 + SHARE)),
     )  # fmt: skip
+
+
+def found_by_us(options: argparse.Namespace, seed: int) -> list[Schedule]:
+    """The schedule of a run whose search and refinement take `passes` together."""
+    study = _study(options, seed)
     with tempfile.TemporaryDirectory() as folder:
         found = study.run(folder)
     assert found.refinement is not None
@@ -77,12 +86,18 @@ def found_by_others(
         scores = judge.ask(masks, search[asked][:, None], metrics=[aim], what="search")[aim][:, 0]
         return mask_values(scores, np.arange(passes), asked, len(search), masks)
 
-    values = searched() if {PLAIN, "shapley", *FITS} & set(names) else np.zeros(passes)
+    values = (
+        searched() if {PLAIN, "shapley", "lasso-refined", *FITS} & set(names) else np.zeros(passes)
+    )
     data = observe(masks, values, keep=KEEP)
     whole = _fitted(OURS, data, options, seed)
     scored = judge.ask_all(masks[:100], search[:4], metrics=[aim], what="scale")[aim]
     unit = unit_of(aim, float(np.sqrt(np.square(scored).mean()))) or 1.0
-    known = Known(judge, search, aim, own, aim, unit, whole, passes, gradients, seed)
+    lasso = _fitted("lasso", data, options, seed) if "lasso-refined" in names else None
+    known = Known(
+        judge, search, aim, own, aim, unit, whole, passes, gradients, seed, lasso,
+        partial(refined_from, options, judge, scored.ravel(), gradients, seed),
+    )  # fmt: skip
     for name in names:
         if name == PLAIN:
             yield name, [prune_schedule(whole)]
@@ -91,7 +106,25 @@ def found_by_others(
         elif name in FITS:
             yield name, [prune_schedule(_fitted(name, data, options, seed))]
         else:
-            yield name, [schedule_from_scores(ORDERS[name].importance(known))]
+            try:
+                yield name, [schedule_from_scores(ORDERS[name].importance(known))]
+            except UsageError as error:
+                print(f"left out: {name}: {error}", flush=True)
+
+
+def refined_from(
+    options: argparse.Namespace, judge: Judge, scored: np.ndarray, gradients: ScoreStore, seed: int,
+    spectrum: Spectrum,
+) -> Schedule:  # fmt: skip
+    """What the refinement of our run makes of another spectrum; some scores give its unit."""
+    study = _study(options, seed)
+    sample = draw_sample(study.plan, Allocation(KEEP, 1, study.plan.search_budget), seed=seed)
+    scores = dict.fromkeys([study.metric, study.objective.aim], scored)
+    found = refined(
+        study, judge, sample, scores, spectrum, prune_schedule(spectrum), slopes=gradients, rounds=1
+    )
+    print(f"refined: {found.passes:,} passes", flush=True)
+    return found.schedule
 
 
 def _fitted(name: str, data: Observations, options: argparse.Namespace, seed: int) -> Spectrum:

@@ -23,6 +23,7 @@ from headspex.comparison.known import Known
 from headspex.comparison.methods import METHODS, OURS
 from headspex.comparison.orders import ORDERS
 from headspex.engine.methods.baselines import BASELINES
+from headspex.errors import UsageError
 from headspex.runs.findings import Findings, random_schedules, search_scores
 from headspex.schedules.schedule import Schedule, prune_schedule, schedule_from_scores
 from headspex.scores.judge import Judge
@@ -71,7 +72,10 @@ def schedules_of(
         if name != "random":
             found[name] = [prune_schedule(baseline(data, seed=seed), players)]
     for name, order in ORDERS.items():
-        found[name] = [schedule_from_scores(order.importance(known))]
+        try:
+            found[name] = [schedule_from_scores(order.importance(known))]
+        except UsageError as error:
+            print(f"left out: {name}: {error}")
     found["random"] = random_schedules(len(players), seed=seed)
 
     def score(masks: np.ndarray) -> np.ndarray:
