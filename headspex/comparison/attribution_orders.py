@@ -79,7 +79,8 @@ def eap_ig(known: Known) -> Importance:
     """
     shares = np.arange(1, EAP_POINTS + 1) / EAP_POINTS
     points = [(1.0, BetweenPrompts(known.judge.bridge, float(share))) for share in shares]
-    return _effects(known, points, _affordable(known, EAP_POINTS * BETWEEN_PASSES), "EAP-IG")
+    questions = _affordable(known, EAP_POINTS * BETWEEN_PASSES)
+    return _effects(known, points, questions, "EAP-IG", each=BETWEEN_PASSES)
 
 
 def integrated_gradients(known: Known) -> Importance:
@@ -107,14 +108,27 @@ def gradients_at_masks(known: Known) -> Importance:
 
 
 def _effects(
-    known: Known, points: Sequence[tuple[float, Through]], questions: int, what: str
+    known: Known,
+    points: Sequence[tuple[float, Through]],
+    questions: int,
+    what: str,
+    *,
+    each: int = SLOPE_PASSES,
 ) -> Importance:
-    """Mean gradients of `smooth` over points, each a level of all gates and a model."""
+    """Mean gradients of `smooth` over points, each a level of all gates and a model.
+
+    Args:
+        known: the model.
+        points: to take gradients at.
+        questions: to ask at each.
+        what: names the progress bar.
+        each: passes of a question's gradient.
+    """
     total = np.zeros(known.n_players)
-    with known.judge.progress(len(points) * questions, what) as report:
+    with known.judge.progress(len(points) * questions * each, what) as report:
         for gate, through in points:
             total += _gradients(known, gate, through, questions).mean(axis=0)
-            report(questions)
+            report(questions * each)
     return np.abs(total) if known.metric in DISTANCES else total
 
 
