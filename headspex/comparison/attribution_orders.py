@@ -24,10 +24,12 @@ from headspex.support.seeds import stream
 from headspex.tasks.scoring import DISTANCES
 
 Importance = Float[np.ndarray, " players"]
-Through = GatedModel | BetweenPrompts | None  # None: the judge's own model
+# The level of all gates, and the model they are gates of; None: the judge's own.
+Point = tuple[float, GatedModel | BetweenPrompts | None]
 
 POINTS = 10  # of an integral over gates
 EAP_POINTS = 5  # of one over inputs, as in MIB
+AT_ONCE = 32  # questions, after which progress is told
 BETWEEN_PASSES = 2 + SLOPE_PASSES  # both prompts go along with the input between them
 
 
@@ -40,7 +42,8 @@ def gradient_importance(known: Known) -> Importance:
     Raises:
         NoGradientError: the score has no gradient.
     """
-    return np.asarray(np.abs(_gradients(known, 1.0, None, len(known.search))).mean(axis=0))
+    found = _gradients(known, [(1.0, None)], len(known.search), "gradient importance")
+    return np.asarray(np.abs(found).mean(axis=0))
 
 
 def attribution(known: Known) -> Importance:
@@ -56,7 +59,7 @@ def attribution(known: Known) -> Importance:
 
 
 def gim(known: Known) -> Importance:
-    """As `attribution`, by a backward pass that interactions do not hide; see `hooks.gim`.
+    """As `attribution`, by a backward pass that interactions do not hide; see `headspex.hooks.gim`.
 
     Edin et al. 2025, arXiv 2505.17630.
 
@@ -69,7 +72,7 @@ def gim(known: Known) -> Importance:
 
 
 def eap_ig(known: Known) -> Importance:
-    """Node scores of EAP-IG, from the corrupted to the clean prompt; see `hooks.between_prompts`.
+    """Node scores of EAP-IG; see `headspex.hooks.between_prompts`.
 
     Hanna et al. 2024, arXiv 2403.17806.
 
@@ -78,7 +81,9 @@ def eap_ig(known: Known) -> Importance:
         UsageError: there are no corrupted prompts, or not even one question can be paid.
     """
     shares = np.arange(1, EAP_POINTS + 1) / EAP_POINTS
-    points = [(1.0, BetweenPrompts(known.judge.bridge, float(share))) for share in shares]
+    points: list[Point] = [
+        (1.0, BetweenPrompts(known.judge.bridge, float(share))) for share in shares
+    ]
     questions = _affordable(known, EAP_POINTS * BETWEEN_PASSES)
     return _effects(known, points, questions, "EAP-IG", each=BETWEEN_PASSES)
 
@@ -92,7 +97,7 @@ def integrated_gradients(known: Known) -> Importance:
         NoGradientError: the score has no gradient.
         UsageError: not even one question can be paid.
     """
-    points = [(float(gate), None) for gate in np.arange(1, POINTS + 1) / POINTS]
+    points: list[Point] = [(float(gate), None) for gate in np.arange(1, POINTS + 1) / POINTS]
     questions = _affordable(known, POINTS * SLOPE_PASSES)
     return _effects(known, points, questions, "integrated gradients")
 
@@ -108,36 +113,36 @@ def gradients_at_masks(known: Known) -> Importance:
 
 
 def _effects(
-    known: Known,
-    points: Sequence[tuple[float, Through]],
-    questions: int,
-    what: str,
-    *,
-    each: int = SLOPE_PASSES,
+    known: Known, points: Sequence[Point], questions: int, what: str, *, each: int = SLOPE_PASSES
 ) -> Importance:
-    """Mean gradients of `smooth` over points, each a level of all gates and a model.
-
-    Args:
-        known: the model.
-        points: to take gradients at.
-        questions: to ask at each.
-        what: names the progress bar.
-        each: passes of a question's gradient.
-    """
-    total = np.zeros(known.n_players)
-    with known.judge.progress(len(points) * questions * each, what) as report:
-        for gate, through in points:
-            total += _gradients(known, gate, through, questions).mean(axis=0)
-            report(questions * each)
-    return np.abs(total) if known.metric in DISTANCES else total
+    """Mean gradients over points and questions, without their signs where the model is matched."""
+    found = _gradients(known, points, questions, what, each=each).mean(axis=0)
+    return np.asarray(np.abs(found) if known.metric in DISTANCES else found)
 
 
 def _gradients(
-    known: Known, gate: float, through: Through, questions: int
+    known: Known, points: Sequence[Point], questions: int, what: str, *, each: int = SLOPE_PASSES
 ) -> Float[np.ndarray, "questions players"]:
-    asked = known.search[:questions]
-    gates = np.full((len(asked), known.n_players), gate)
-    return known.judge.gate_gradients(gates, asked, metric=known.smooth, through=through)
+    """The gradient of each question's `smooth` score, a mean over points.
+
+    Args:
+        known: what is asked.
+        points: to take gradients at.
+        questions: the number of questions.
+        what: names the progress bar.
+        each: passes of a question's gradient.
+    """
+    total = np.zeros((questions, known.n_players))
+    with known.judge.progress(len(points) * questions * each, what) as report:
+        for gate, through in points:
+            for start in range(0, questions, AT_ONCE):
+                asked = known.search[:questions][start : start + AT_ONCE]
+                total[start : start + AT_ONCE] += known.judge.gate_gradients(
+                    np.full((len(asked), known.n_players), gate), asked,
+                    metric=known.smooth, through=through,
+                )  # fmt: skip
+                report(each * len(asked))
+    return total / len(points)
 
 
 def _affordable(known: Known, each: int, most: int | None = None) -> int:

@@ -7,13 +7,13 @@ Written from the papers' formulas; adding one is adding a function, and its entr
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import expit, logit
 
 from headspex.comparison.known import Known, places
 from headspex.errors import UsageError
 from headspex.gates.annealing import learned_order
-from headspex.gates.ascent import Ascent, mean_at
+from headspex.gates.ascent import Ascent, Gradient
 from headspex.gates.hard_concrete import levels_of
 from headspex.gates.sizes import FEWEST_STEPS, MOST_STEPS, ROWS
 from headspex.scores.block import SLOPE_PASSES
@@ -77,7 +77,7 @@ def causal_head_gating(known: Known) -> Importance:
             )
             for _ in range(steps):
                 gates = expit(climb.logits)
-                found = mean_at(gradient, gates, climb.ask()) * gates * (1 - gates)
+                found = _mean_at(gradient, gates, climb.ask()) * gates * (1 - gates)
                 found += known.unit * pressure * (np.abs(climb.logits) < CHG_BOUND) / len(gates)
                 climb.step(found)
             return climb.logits
@@ -108,3 +108,11 @@ def uniform_gates(known: Known) -> Importance:
             # d gate / d share is 1 / width, which the method cancels.
             climb.step((found.mean(axis=0) - UGS_PRICE * known.unit) * width)
     return climb.logits
+
+
+def _mean_at(
+    gradient: Gradient, gates: Importance, questions: Int[np.ndarray, " rows"]
+) -> Importance:
+    """The mean gradient of some questions, all under the same gates."""
+    levels = np.tile(levels_of(gates), (len(questions), 1))
+    return np.asarray(gradient(levels, questions).mean(axis=0))

@@ -7,20 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from headspex.gates.hard_concrete import Levels, Logits, levels_of
+from headspex.gates.hard_concrete import Levels, Logits
 
 # (gates in 255ths, the question of each row) -> d score / d gate
 Gradient = Callable[[Levels, Int[np.ndarray, " rows"]], Float[np.ndarray, "rows players"]]
 
 FIRST, SECOND = 0.9, 0.999  # decay of Adam's moments
-
-
-def mean_at(
-    gradient: Gradient, gates: Float[np.ndarray, " players"], questions: Int[np.ndarray, " rows"]
-) -> Float[np.ndarray, " players"]:
-    """The mean gradient of some questions, all under the same gates."""
-    levels = np.tile(levels_of(gates), (len(questions), 1))
-    return np.asarray(gradient(levels, questions).mean(axis=0))
 
 
 class Ascent:
