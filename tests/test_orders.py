@@ -216,7 +216,7 @@ def test_too_few_passes_are_refused(name: str) -> None:
     judge: Any = SumJudge(np.ones(20))
     spectrum = Spectrum.from_dict({(0,): 1.0}, n_players=20, keep=0.7)
     inputs = Known(judge, np.arange(30), "kl", "kl", "kl", 0.1, spectrum, 2, NO_STORE)
-    with pytest.raises(UsageError, match=r"took 2$"):
+    with pytest.raises(UsageError, match=r"but may take 2; give more by order_budget"):
         ORDERS[name].importance(inputs)
 
 

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from headspex.comparison.known import Known
-from headspex.errors import UsageError
+from headspex.comparison.known import Known, too_few
 from headspex.gates.hard_concrete import levels_of
 from headspex.hooks.between_prompts import BetweenPrompts
 from headspex.hooks.gated import GatedModel
@@ -149,7 +148,5 @@ def _affordable(known: Known, each: int, most: int | None = None) -> int:
     """Questions of so many passes each, at least one."""
     count = min(len(known.search) if most is None else most, known.budget // each)
     if not count:
-        raise UsageError(
-            f"it needs {each} passes, but the run's search and refinement took {known.budget}"
-        )
+        raise too_few(each, known.budget)
     return count

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, logit
 
-from headspex.comparison.known import Known, places
-from headspex.errors import UsageError
+from headspex.comparison.known import Known, places, too_few
 from headspex.gates.annealing import learned_order
 from headspex.gates.ascent import Ascent, Gradient
 from headspex.gates.hard_concrete import levels_of
@@ -40,10 +39,7 @@ def gate_steps(budget: int, rows: int) -> int:
     """
     steps, fewest = affordable_steps(budget, rows), FEWEST_STEPS * ROWS
     if steps * rows < fewest:
-        raise UsageError(
-            f"learned gates need {fewest * SLOPE_PASSES} passes, but the run's search and "
-            f"refinement took {budget}"
-        )
+        raise too_few(fewest * SLOPE_PASSES, budget)
     return steps
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from headspex.engine.spectrum import Spectrum
+from headspex.errors import UsageError, argument
 from headspex.gates.ascent import Gradient
 from headspex.schedules.schedule import Schedule
 from headspex.scores.block import SLOPE_PASSES
@@ -75,3 +76,10 @@ def places(order: Sequence[int]) -> Float[np.ndarray, " players"]:
     found = np.empty(len(order))
     found[list(order)] = np.arange(len(order))
     return found
+
+
+def too_few(needed: int, budget: int) -> UsageError:
+    """The error of a criterion that needs more passes than it may take."""
+    return UsageError(
+        f"it needs {needed} passes, but may take {budget}; give more by {argument('order_budget')}"
+    )

@@ -31,12 +31,11 @@ from headspex.comparison.gate_orders import (
     causal_head_gating,
     uniform_gates,
 )
-from headspex.comparison.known import Known, places
+from headspex.comparison.known import Known, places, too_few
 from headspex.comparison.refined_orders import lasso_refined, refined_alone
 from headspex.engine.methods.baselines import lasso_heads
 from headspex.engine.observations import observe
 from headspex.engine.spectrum import Spectrum
-from headspex.errors import UsageError
 from headspex.gates.sizes import ROWS
 from headspex.scores.block import SLOPE_PASSES
 from headspex.support.seeds import stream
@@ -75,9 +74,7 @@ def leave_one_out(known: Known) -> Float[np.ndarray, " players"]:
     n = known.n_players
     affordable = known.budget // (n + 1)
     if not affordable:
-        raise UsageError(
-            f"it needs {n + 1} passes, but the run's search and refinement took {known.budget}"
-        )
+        raise too_few(n + 1, known.budget)
     masks = np.concatenate([np.ones((1, n), dtype=np.bool_), ~np.eye(n, dtype=np.bool_)])
     scores = known.judge.ask_all(
         masks, known.search[:affordable], metrics=[known.metric], what="leave one out"
@@ -96,10 +93,7 @@ def greedy(known: Known) -> Float[np.ndarray, " players"]:
     """
     n, questions = known.n_players, _greedy_questions(known.n_players, known.budget)
     if not questions:
-        raise UsageError(
-            f"it needs {_greedy_masks(n)} passes, but the run's search and refinement took "
-            f"{known.budget}"
-        )
+        raise too_few(_greedy_masks(n), known.budget)
     asked = known.search[:questions]
     mask, order = np.ones(n, dtype=np.bool_), list[int]()
     with known.judge.progress(_greedy_masks(n) * len(asked), "greedy removal") as report:
