@@ -129,7 +129,7 @@ def hooked_logits(
     hooks: Sequence[tuple[str, Hook]],
     places: Int[Tensor, "few places"] | None,
 ) -> Logits:
-    """Logits of a bridge under hooks, at some places of the first rows; None: at all of all."""
+    """Logits of a bridge under hooks, at some places of its first rows; None: everywhere."""
     if places is not None:
         at = places[..., None].expand(-1, -1, int(bridge.cfg.d_model))
         # The vocabulary is large: unembed only the positions that are read.

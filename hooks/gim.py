@@ -33,7 +33,7 @@ def gim_hooks(bridge: Any) -> list[tuple[str, Hook]]:
     """Forward hooks that leave a bridge's outputs, to rounding, and change their gradients.
 
     Args:
-        bridge: a TransformerBridge; one without gated MLPs has no such products.
+        bridge: a TransformerBridge; of its MLPs only gated ones are changed.
 
     Raises:
         NoGradientError: the bridge lacks a hook that this needs, or one cannot change its norm.
