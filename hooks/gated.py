@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from headspex.hooks.ablation import Hook
 from headspex.hooks.decoder import UNCHANGED, Decoder, Edit
 from headspex.hooks.fast import decoder_outputs, last_layer
 from headspex.hooks.fill import Fill, Parts, at_places
-from headspex.hooks.inputs import Pass
+from headspex.hooks.inputs import Pass, padded
 from headspex.hooks.outputs import part_outputs
 from headspex.hooks.switches import hook_name, mlp_hook_name
 
 Gates = Float[Tensor, "rows layers switches"]  # each layer's heads, then its MLP
 Logits = Float[Tensor, "rows places vocabulary"]
+Places = Int[Tensor, "rows places"] | None  # positions that are read; None: all
 Change = Callable[[Tensor], Tensor]
 
 
@@ -45,11 +45,7 @@ class GatedModel:
         self.n_ctx = int(bridge.original_model.config.max_position_embeddings)
 
     def of_inputs(
-        self,
-        inputs: Sequence[Pass],
-        gates: Gates | None,
-        places: Int[Tensor, "rows places"] | None,
-        fill: Fill | None = None,
+        self, inputs: Sequence[Pass], gates: Gates | None, places: Places, fill: Fill | None = None
     ) -> Logits:
         """As `logits`, of inputs in place of tokens."""
         return self.logits(padded([one.tokens for one in inputs]), gates, places, fill)
@@ -58,7 +54,7 @@ class GatedModel:
         self,
         tokens: Int[Tensor, "rows pos"],
         gates: Gates | None,
-        places: Int[Tensor, "rows places"] | None,
+        places: Places,
         fill: Fill | None = None,
     ) -> Logits:
         """Logits at some places of each row.
@@ -174,8 +170,3 @@ def changing(change: Change) -> Hook:
         return change(value)
 
     return apply
-
-
-def padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "rows pos"]:
-    """Tokens of several inputs, padded on the right."""
-    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True)

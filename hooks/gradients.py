@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from headspex.errors import NoGradientError, RoomError, argument
 from headspex.hooks.answers import divergence, exact_log_probs
-from headspex.hooks.between_prompts import BetweenPrompts
 from headspex.hooks.corrupted import Corrupted
 from headspex.hooks.fill import Fill, Parts
 from headspex.hooks.gated import GatedModel, Gates, Logits
@@ -54,11 +53,7 @@ class GateGradients:
     """
 
     def __init__(
-        self,
-        model: GatedModel | BetweenPrompts,
-        *,
-        fill: Fill | None = None,
-        resampled: Parts | None = None,
+        self, model: GatedModel, *, fill: Fill | None = None, resampled: Parts | None = None
     ) -> None:
         self._model, self._fill, self._resampled = model, fill, resampled
         self._whole: Kept[Pass, Tensor] = Kept(limit_of(model.device))

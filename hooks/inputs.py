@@ -80,6 +80,11 @@ def passes(question: EncodedQuestion, n_ctx: int) -> tuple[Pass, ...]:
     )
 
 
+def padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "rows pos"]:
+    """Tokens of several inputs, padded on the right."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+
+
 def padded_inputs(
     questions: Sequence[EncodedQuestion], n_ctx: int
 ) -> tuple[Int[Tensor, "inputs pos"], Int[Tensor, " inputs"]]:
@@ -88,8 +93,8 @@ def padded_inputs(
     Raises:
         UsageError: as `passes`.
     """
-    rows = [torch.tensor(one.tokens) for each in questions for one in passes(each, n_ctx)]
-    return pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
+    rows = [one.tokens for each in questions for one in passes(each, n_ctx)]
+    return padded(rows), torch.tensor([len(row) for row in rows])
 
 
 @dataclass(frozen=True, eq=False)

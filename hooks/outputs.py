@@ -52,7 +52,6 @@ def head_outputs(
     return found
 
 
-@torch.no_grad()
 def mean_outputs(
     bridge: Any,
     tokens: Int[Tensor, "sequences pos"],
@@ -116,17 +115,8 @@ def each_output(
 ) -> None:
     """Run the model on some sequences, and tell every part's output on each batch.
 
-    Args:
-        bridge: a TransformerBridge.
-        tokens: padded on the right.
-        lengths: tokens of each sequence without padding.
-        told: gets outputs [batch, pos, ...], the name of their hook, and which tokens are no
-            padding.
-        parts: whose outputs are wanted.
-        batch_size: sequences per forward pass.
-
-    Raises:
-        UsageError: shapes that do not fit, or a sequence without tokens.
+    `told` gets outputs [batch, pos, ...], the name of their hook, and which tokens are no padding.
+    Other arguments and errors are those of `mean_outputs`.
     """
     tokens, lengths = torch.as_tensor(tokens), torch.as_tensor(lengths)
     _check_lengths(tokens, lengths)

@@ -24,7 +24,7 @@ from headspex.tasks.scoring import DISTANCES
 
 Importance = Float[np.ndarray, " players"]
 # The level of all gates, and the model they are gates of; None: the judge's own.
-Point = tuple[float, GatedModel | BetweenPrompts | None]
+Point = tuple[float, GatedModel | None]
 
 POINTS = 10  # of an integral over gates
 EAP_POINTS = 5  # of one over inputs, as in MIB

@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float, Int, UInt8
 from headspex.errors import NoGradientError, UsageError
 from headspex.hooks import Fill, LoadedModel
 from headspex.hooks.activations import HeadStatistics, head_statistics
-from headspex.hooks.between_prompts import BetweenPrompts
 from headspex.hooks.fill import Parts, check_one_length
 from headspex.hooks.gated import GatedModel
 from headspex.hooks.gradients import GateGradients
@@ -231,7 +230,7 @@ class Judge:
         questions: Int[np.ndarray, " rows"],
         *,
         metric: str,
-        through: GatedModel | BetweenPrompts | None = None,
+        through: GatedModel | None = None,
     ) -> Float[np.ndarray, "rows players"]:
         """d score / d gate, summed over a player's parts; row i is `questions[i]` under `gates[i]`.
 
@@ -285,7 +284,7 @@ class Judge:
         prepared = self._prepared
         return self._gradients_of(GatedModel(prepared.bridge, prepared.decoder))
 
-    def _gradients_of(self, model: GatedModel | BetweenPrompts) -> GateGradients:
+    def _gradients_of(self, model: GatedModel) -> GateGradients:
         units, resampled = self.players.units, None
         if self._ablation["ablation"] in RESAMPLINGS:
             resampled = Parts(heads=bool(set(units) - {"mlp"}), mlps="mlp" in units)
