@@ -1,5 +1,7 @@
 """Learned gates: their distribution, and what an annealed run makes of scores that are known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ from scipy.special import expit
 
 from headspex.gates.annealing import LEFT, NEXT, clipped, learned_order, order_of, targets
 from headspex.gates.ascent import Ascent
-from headspex.gates.exchange import ALONE, MASKS, exchanged
+from headspex.gates.exchange import ALONE, MASKS, Asked, exchanged
+from headspex.gates.greedy import FEW, ROUNDS, Stage, greedily, stages
 from headspex.gates.hard_concrete import LEVELS, drawn, mean_slope, open_probability, open_slope
-from headspex.gates.sizes import ROWS
+from headspex.gates.sizes import ROWS, gate_sizes
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-4, 4))
@@ -28,10 +31,21 @@ def test_gates_are_the_published_formula() -> None:
         def random(self, shape: tuple[int, int]) -> np.ndarray:
             return np.full(shape, 0.5)
 
+        def permuted(self, given: np.ndarray, axis: int) -> np.ndarray:
+            return given
+
     logits = np.array([-3.0, -0.5, 0.0, 1.0, 3.0])
     levels = drawn(logits, 1, rng=Half())  # type: ignore[arg-type]
     expected = np.clip(1.2 / (1 + np.exp(-logits / (2 / 3))) - 0.1, 0, 1)
     np.testing.assert_allclose(levels[0] / LEVELS, expected, atol=0.5 / LEVELS)
+
+
+@given(st.floats(-4, 4), st.integers(2, 9), st.integers(0, 2**32 - 1))
+def test_rows_share_out_the_values_of_a_gate(logit: float, rows: int, seed: int) -> None:
+    # Row k of `rows`, by size, lies between the quantiles k / rows and (k + 1) / rows.
+    levels = np.sort(drawn(np.full(50, logit), rows, rng=np.random.default_rng(seed)), axis=0)
+    for low, high in pairwise(levels):
+        assert low.max() <= high.min()
 
 
 @pytest.mark.parametrize("logit", [-3.0, -1.0, 0.0, 0.7, 2.5])
@@ -171,22 +185,29 @@ def copies(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
     return np.tile(both.astype(float)[:, None], (1, len(questions)))
 
 
+def flat(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+    """A gradient that tells nothing."""
+    return np.zeros(levels.shape)
+
+
+def asked(n_sizes: int, count: int) -> Asked:
+    """Every choice is made on the first questions."""
+    return Asked([np.arange(count)] * n_sizes, np.arange(count), [np.arange(count)] * ROUNDS)
+
+
 def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
-    sizes, asked = (4, 6, 8), [np.arange(6)] * 3
-    order = (4, 5, 6, 7, 0, 1, 8, 9, 2, 3)
-    found = exchanged([order], copies, sizes, asked, alone=np.arange(2))
+    sizes, order = (4, 6, 8), (4, 5, 6, 7, 0, 1, 8, 9, 2, 3)
+    found = exchanged([order], copies, flat, sizes, asked(3, 6), greedy=(), slope_passes=3)
     assert found.order[:4] == (4, 5, 6, 7)
     masks = np.array([[player not in found.order[:size] for player in range(10)] for size in sizes])
-    assert copies(masks, asked[0])[:, 0].tolist() == [1, 1, 1]
-    assert found.passes <= 3 * 6 * MASKS + 6 + 2 * ALONE * 4
+    assert copies(masks, np.arange(1))[:, 0].tolist() == [1, 1, 1]
+    assert found.passes <= 3 * 6 * MASKS + 6 + 6 * ALONE * 4
 
 
 def test_an_order_that_cannot_be_bettered_stays() -> None:
-    order = (4, 5, 6, 7, 8, 9, 0, 2, 1, 3)
-    assert (
-        exchanged([order], copies, (2, 4, 6, 7, 8, 9), [np.arange(4)] * 6, alone=np.arange(4)).order
-        == order
-    )
+    order, sizes = (4, 5, 6, 7, 8, 9, 0, 2, 1, 3), (2, 4, 6, 7, 8, 9)
+    found = exchanged([order], copies, flat, sizes, asked(6, 4), greedy=(), slope_passes=3)
+    assert found.order == order
 
 
 def test_another_proposal_is_followed_where_it_is_better() -> None:
@@ -197,9 +218,8 @@ def test_another_proposal_is_followed_where_it_is_better() -> None:
 
     wrong_later, wrong = (0, 1, *range(39, 1, -1)), tuple(range(39, -1, -1))
     right = tuple(range(40))
-    found = exchanged(
-        [wrong_later, wrong, right], worth, (2, 15, 25), [np.arange(4)] * 3, alone=np.arange(4)
-    )
+    proposals = [wrong_later, wrong, right]
+    found = exchanged(proposals, worth, flat, (2, 15, 25), asked(3, 4), greedy=(), slope_passes=3)
     assert found.order == right
 
 
@@ -208,7 +228,7 @@ def test_at_the_smallest_size_those_go_that_cost_least_alone() -> None:
         return np.tile((masks @ np.arange(40.0))[:, None], (1, len(questions)))
 
     proposal = (*range(19, -1, -1), *range(20, 40))  # the right twenty, in the wrong order
-    found = exchanged([proposal], worth, (10, 20), [np.arange(4)] * 2, alone=np.arange(2))
+    found = exchanged([proposal], worth, flat, (10, 20), asked(2, 4), greedy=(), slope_passes=3)
     assert set(found.order[:10]) == set(range(10))
     assert set(found.order[:20]) == set(range(20))
 
@@ -221,5 +241,106 @@ def test_an_exchange_is_made_if_its_gain_exceeds_its_error(noise: float, made: b
         give_or_take = noise * np.where(questions % 2, 1.0, -1.0)
         return masks[:, 1:2] * (0.1 + give_or_take)
 
-    found = exchanged([(0, 1, 2, 3, 4, 5)], measure, (2,), [np.arange(30)], alone=np.arange(4))
+    order = (0, 1, 2, 3, 4, 5)
+    found = exchanged([order], measure, flat, (2,), asked(1, 30), greedy=(), slope_passes=3)
     assert (1 not in found.order[:2]) == made
+
+
+def test_sizes_that_leave_few_players_are_reached_by_greedy_removal() -> None:
+    """Player i is worth i; the gates' order is right until a fifth is left, then wrong."""
+
+    def worth(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile((masks @ np.arange(50.0))[:, None], (1, len(questions)))
+
+    def slopes(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile(np.arange(50.0), (len(levels), 1))
+
+    order = (*range(40), *range(49, 39, -1))
+    sizes, greedy = (20, 40, 45), stages((20, 40, 45), 50)
+    found = exchanged([order], worth, slopes, sizes, asked(3, 4), greedy=greedy, slope_passes=3)
+    assert set(found.order[:45]) == set(range(45))
+    # Five rounds of a player each, of whom three are scored and all have a gradient.
+    plain = exchanged([order], worth, slopes, sizes, asked(3, 4), greedy=(), slope_passes=3)
+    assert found.passes - plain.passes == 5 * 4 * (3 + 3) + 4
+    assert set(plain.order[:45]) != set(range(45))
+
+
+def test_greedy_removal_takes_part_where_the_budget_pays_for_it() -> None:
+    sizes = [27 * tenth for tenth in range(1, 10)]
+    for budget in (800, 1_200, 2_400, 6_480):
+        found = gate_sizes(
+            n_players=270, n_questions=100, sizes=sizes, search_budget=budget, slope_passes=3
+        )
+        assert bool(found.greedy) == (budget > 2_000)
+        assert found.passes <= 4 * budget
+        assert found.rows == found.steps * ROWS + 9 * found.few * len(found.greedy)
+
+
+def test_the_model_decides_between_the_players_that_the_gradient_names() -> None:
+    """The gradient has the worth of players 4 to 9 about right, and that of 0 and 1 wrong."""
+    value = np.array([9.0, 8.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+
+    def worth(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile((masks @ value)[:, None], (1, len(questions)))
+
+    def slopes(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile(np.where(value > 7, 0.0, value), (len(levels), 1))
+
+    questions = [np.arange(2)] * ROUNDS
+    found = greedily(range(10), Stage(2, 5, 10), worth, slopes, questions)
+    assert found[:5] == [0, 1, 2, 3, 4]  # the first two were gone already
+    assert sorted(found) == list(range(10))
+    found = greedily(range(9, -1, -1), Stage(0, 3, 10), worth, slopes, questions)
+    assert found[:3] == [2, 3, 4]
+
+
+@given(st.integers(5, 300), st.sets(st.floats(0.01, 0.99), min_size=1, max_size=9))
+def test_stages_go_from_a_fifth_left_to_every_size_beyond(
+    n_players: int, shares: set[float]
+) -> None:
+    sizes = sorted({min(n_players - 1, max(1, round(share * n_players))) for share in shares})
+    found = stages(sizes, n_players)
+    ends = [stage.end for stage in found]
+    assert ends == [size for size in sizes if size in ends]
+    for size in sizes:
+        beyond = FEW * n_players - (n_players - size)  # rounded to whole players
+        assert size in ends if beyond > 0.5 else size not in ends or beyond > -0.5
+    assert [stage.start for stage in found[1:]] == ends[:-1]
+    for stage in found:
+        assert sum(made for _, made in stage.rounds) == stage.end - stage.start
+        assert len(stage.rounds) <= ROUNDS
+        assert all(made <= named <= n_players - stage.start for named, made in stage.rounds)
+
+
+@given(st.integers(5, 60), st.data())
+def test_greedy_removal_takes_the_passes_it_says(n_players: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, n_players - 2))
+    stage = Stage(start, data.draw(st.integers(start + 1, n_players - 1)), n_players)
+    passes = []
+
+    def measure(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        passes.append(masks.shape[0] * len(questions))
+        return np.zeros((len(masks), len(questions)))
+
+    def gradient(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        passes.append(3 * len(questions))
+        assert ((levels == 0).sum(axis=1) >= start).all()
+        return flat(levels, questions)
+
+    found = greedily(range(n_players), stage, measure, gradient, [np.arange(2)] * ROUNDS)
+    assert sorted(found) == list(range(n_players))
+    assert sum(passes) == 2 * stage.passes(3)
+
+
+def test_greedy_removal_leaves_one_of_two_players_that_stand_in_for_each_other() -> None:
+    """Players 8 and 9 cost nothing alone, and all together; a round removes several."""
+
+    def either(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        value = 100.0 * (masks[:, 8] | masks[:, 9]) + masks[:, :8].sum(axis=1)
+        return np.tile(value[:, None], (1, len(questions)))
+
+    stage = Stage(0, 18, 30)
+    assert stage.rounds == [(6, 2)] * 9
+    order = (8, 9, *range(10, 30), *range(8))
+    found = greedily(order, stage, either, flat, [np.arange(2)] * ROUNDS)
+    assert not {8, 9} <= set(found[:18])

@@ -18,7 +18,7 @@ from headspex.budget.verification import (
 )
 from headspex.engine.circuit_faithfulness import kept_sizes
 from headspex.errors import UsageError, argument
-from headspex.gates.sizes import ROWS, GateSizes, gate_sizes
+from headspex.gates.sizes import GateSizes, gate_sizes
 from headspex.presets import PAPER_MASKS
 from headspex.schedules.schedule import n_pruned
 from headspex.scores.block import SLOPE_PASSES
@@ -113,8 +113,8 @@ class Plan:
     def learning(self) -> GateSizes:
         """The sizes of a round of refinement by learned gates."""
         return gate_sizes(
-            n_questions=self.n_search, sizes=self.sizes, search_budget=self.search_budget,
-            slope_passes=SLOPE_PASSES,
+            n_players=self.n_players, n_questions=self.n_search, sizes=self.sizes,
+            search_budget=self.search_budget, slope_passes=SLOPE_PASSES,
         )  # fmt: skip
 
     def passes_total(self, rounds: int, by: str) -> int:
@@ -132,7 +132,7 @@ class Plan:
 
     def gradient_passes(self, by: str) -> int:
         """How many of them are gradients."""
-        rows = self.learning.steps * ROWS
+        rows = self.learning.rows
         if by != GATES:
             slopes = self.walking(by_slopes=by == SLOPES).slopes
             rows = slopes * sloped_questions(self.n_search)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headspex.gates.exchange import ALONE, MASKS
+from headspex.gates.greedy import Stage, stages
 
 # Questions of a step. With SmolLM2 on indirect objects (seeds 10 and 11, 7,680 passes), KL was a
 # tenth lower in geometric mean over 10 to 80 % than with 10 a step and half of the steps.
@@ -15,6 +16,9 @@ MOST_STEPS = 800  # more made schedules no better
 FEWEST_STEPS = 60
 FEWEST_QUESTIONS = 4  # enough for a standard error
 CHECKED = 0.2  # of that: for choices and exchanges on the model
+# The same: what greedy removal may take. With 4,000 passes it would take a fifth, and steps tell
+# more then.
+GREEDY = 0.125
 
 
 @dataclass(frozen=True)
@@ -24,36 +28,47 @@ class GateSizes:
     Attributes:
         steps: of `ROWS` questions each.
         questions: at every size, for exchanges and for the choice.
-        alone: of every player that is tried alone.
-        checks: passes of choices and exchanges, at most.
+        few: of every player that is tried alone, and of every round of greedy removal.
+        greedy: removals to sizes that leave few players; none where they would cost too much.
+        rows: questions whose gradient is taken, in all.
+        checks: passes of choices, exchanges and greedy removal, at most.
         passes: in all, at most.
     """
 
     steps: int
     questions: int
-    alone: int
+    few: int
+    greedy: tuple[Stage, ...]
+    rows: int
     checks: int
     passes: int
 
 
 def gate_sizes(
-    *, n_questions: int, sizes: Sequence[int], search_budget: int, slope_passes: int
+    *, n_players: int, n_questions: int, sizes: Sequence[int], search_budget: int, slope_passes: int
 ) -> GateSizes:
     """Divide the passes between the steps and the choice.
 
     Args:
+        n_players: in all.
         n_questions: of the search.
         sizes: numbers of players removed that are judged.
         search_budget: passes of pilot and search.
         slope_passes: cost of one question's gradient.
     """
     if not sizes:
-        return GateSizes(0, 0, 0, 0, 0)
+        return GateSizes(0, 0, 0, (), 0, 0, 0)
     step = ROWS * slope_passes
     budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
-    masks = len(sizes) * (MASKS + 1) + 1  # with the spectrum's own proposal, and that of costs
+    greedy = tuple(stages(sizes, n_players))
+    # With the spectrum's own proposal, that of costs, and those of greedy removal.
+    masks = len(sizes) * (MASKS + 1) + 1 + len(greedy)
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
-    alone = min(n_questions, max(FEWEST_QUESTIONS, questions // 2))
-    checks = masks * questions + ALONE * sizes[0] * alone
+    few = min(n_questions, max(FEWEST_QUESTIONS, questions // 2))
+    rounds = few * sum(stage.passes(slope_passes) for stage in greedy)
+    if rounds > GREEDY * budget:
+        greedy, rounds = (), 0
+    checks = masks * questions + ALONE * sizes[0] * few + rounds
     steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checks) // step))
-    return GateSizes(steps, questions, alone, checks, steps * step + checks)
+    rows = steps * ROWS + few * sum(len(stage.rounds) for stage in greedy)
+    return GateSizes(steps, questions, few, greedy, rows, checks, steps * step + checks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -9,7 +11,9 @@ from headspex.budget.plan import Plan
 from headspex.budget.sample import Sample
 from headspex.engine.spectrum import Spectrum
 from headspex.gates.annealing import learned_order
-from headspex.gates.exchange import exchanged
+from headspex.gates.ascent import Gradient
+from headspex.gates.exchange import Asked, exchanged
+from headspex.gates.greedy import ROUNDS
 from headspex.gates.sizes import ROWS
 from headspex.runs.refined import Refined, measured
 from headspex.schedules.schedule import Schedule, with_values
@@ -49,13 +53,14 @@ def learned(
     sizes = plan.learning
     n_players, n_questions = len(judge.players), len(sample.search)
     rng = stream(seed, "questions for exchanges")
-    *asked, alone = (
-        np.sort(rng.permutation(n_questions)[:count])
-        for count in (*[sizes.questions] * len(plan.sizes), sizes.alone)
-    )
 
-    with judge.progress(rounds * sizes.steps * ROWS * SLOPE_PASSES, "learn gates") as report:
+    def drawn(choices: int, count: int) -> list[Int[np.ndarray, " questions"]]:
+        return [np.sort(rng.permutation(n_questions)[:count]) for _ in range(choices)]
 
+    at_sizes, (alone,) = drawn(len(plan.sizes), sizes.questions), drawn(1, sizes.few)
+    questions = Asked(at_sizes, alone, drawn(ROUNDS, sizes.few))
+
+    def gradient_of(report: Callable[[int], object]) -> Gradient:
         def gradient(
             levels: UInt8[np.ndarray, "rows players"], questions: Int[np.ndarray, " rows"]
         ) -> Float[np.ndarray, "rows players"]:
@@ -63,9 +68,12 @@ def learned(
                 levels, sample.search[questions], metric=metric, store=gradients, progress=report
             )
 
+        return gradient
+
+    with judge.progress(rounds * sizes.steps * ROWS * SLOPE_PASSES, "learn gates") as report:
         found = [
             learned_order(
-                gradient, n_players, n_questions, steps=sizes.steps, unit=unit,
+                gradient_of(report), n_players, n_questions, steps=sizes.steps, unit=unit,
                 rng=stream(seed, f"gates {number}"),
             )
             for number in range(rounds)
@@ -74,8 +82,9 @@ def learned(
     more = (rounds - 1) * len(plan.sizes) * sizes.questions
     with judge.progress(sizes.checks + more, "exchange heads") as report:
         better = exchanged(
-            proposals, measured(judge, sample, metric, report), plan.sizes, asked, alone=alone
-        )
+            proposals, measured(judge, sample, metric, report), gradient_of(report), plan.sizes,
+            questions, greedy=sizes.greedy, slope_passes=SLOPE_PASSES,
+        )  # fmt: skip
     passes = SLOPE_PASSES * sum(one.rows for one in found) + better.passes
     schedule = with_values(Schedule(better.order, n_players), spectrum)
     return Refined(schedule, spectrum, passes)
