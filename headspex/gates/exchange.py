@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headspex.gates.ascent import Gradient
-from headspex.gates.greedy import Measure, Stage, greedily
+from headspex.gates.greedy import Measure, Stage, greedily, masks_without
 
 WINDOW = 5  # players tried on either side of a size; ten found no better exchanges
 TRIED = 3  # exchanges scored: of one player, of two, of three
@@ -85,10 +85,7 @@ def exchanged(
     def scored(
         sets: Sequence[Sequence[int]], asked: Int[np.ndarray, " questions"]
     ) -> Float[np.ndarray, "sets questions"]:
-        masks = np.ones((len(sets), len(proposals[0])), dtype=np.bool_)
-        for mask, removed in zip(masks, sets, strict=True):
-            mask[list(removed)] = False
-        return measure(masks, asked)
+        return measure(masks_without(sets, len(order)), asked)
 
     few = order[: ALONE * sizes[0]]
     left = scored([[one] for one in few], questions.alone).mean(axis=1)

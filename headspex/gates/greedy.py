@@ -1,7 +1,8 @@
 """Greedy removal on the model, for sizes that leave few players.
 
-Gates learn from sets that they draw. Where few players are left, most of these sets have lost what
-the task asks for, and their gradients tell nothing. From the last set that gates know, players are
+Gates learn from sets that they draw. A gate at the bound of its logit is open one time in five, so
+where fewer players are to be left, these sets are not like the ones that are wanted, and on
+SmolLM2's indirect objects the ability was gone. From the last set that gates know, players are
 therefore removed in rounds: of those that are left, the gradient at the set itself names the
 players whose removal costs least, and the model scores each of these removals. When the cheapest is
 made, the next few are scored again before another one goes (lazy greedy, Minoux 1978): two players
@@ -76,6 +77,16 @@ def stages(sizes: Sequence[int], n_players: int) -> list[Stage]:
     return [Stage(start, end, n_players) for start, end in pairwise([before, *far])]
 
 
+def masks_without(
+    sets: Sequence[Sequence[int]], n_players: int
+) -> Bool[np.ndarray, "sets players"]:
+    """The masks under which each set of players is off, and all others are on."""
+    masks = np.ones((len(sets), n_players), dtype=np.bool_)
+    for mask, removed in zip(masks, sets, strict=True):
+        mask[list(removed)] = False
+    return masks
+
+
 def greedily(
     order: Sequence[int],
     stage: Stage,
@@ -95,13 +106,12 @@ def greedily(
     removed, left = list(order[: stage.start]), list(order[stage.start :])
 
     def by_cost(players: list[int], asked: Int[np.ndarray, " questions"]) -> list[int]:
-        masks = _without(removed, len(order))[None].repeat(len(players), axis=0)
-        masks[np.arange(len(players)), players] = False
+        masks = masks_without([[*removed, player] for player in players], len(order))
         scores = measure(masks, asked).mean(axis=1)
         return [players[i] for i in np.argsort(-scores, kind="stable")]
 
     for (n_named, made), asked in zip(stage.rounds, questions, strict=False):
-        levels = levels_of(_without(removed, len(order))[None].repeat(len(asked), axis=0))
+        levels = levels_of(masks_without([removed] * len(asked), len(order)))
         slopes = gradient(levels, asked).mean(axis=0)
         named = by_cost(sorted(left, key=lambda player: slopes[player])[:n_named], asked)
         for gone in range(made):
@@ -110,9 +120,3 @@ def greedily(
             removed.append(named.pop(0))
             left.remove(removed[-1])
     return removed + left
-
-
-def _without(removed: Sequence[int], n_players: int) -> Bool[np.ndarray, " players"]:
-    mask = np.ones(n_players, dtype=np.bool_)
-    mask[list(removed)] = False
-    return mask

@@ -16,9 +16,7 @@ MOST_STEPS = 800  # more made schedules no better
 FEWEST_STEPS = 60
 FEWEST_QUESTIONS = 4  # enough for a standard error
 CHECKED = 0.2  # of that: for choices and exchanges on the model
-# The same: what greedy removal may take. With 4,000 passes it would take a fifth, and steps tell
-# more then.
-GREEDY = 0.125
+GREEDY = 0.125  # of that, at most: for greedy removal, which is left out if it would take more
 
 
 @dataclass(frozen=True)
