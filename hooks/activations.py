@@ -1,5 +1,6 @@
 """Statistics of heads' outputs over tokens, by which criteria of compression rank heads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ def head_statistics(
     lengths: Int[Tensor, " sequences"],
     *,
     batch_size: int = 64,
+    progress: Callable[[int], object] = lambda sequences: None,
 ) -> HeadStatistics:
     """Run the model once on some sequences; arguments and errors are those of `mean_outputs`."""
     shape = int(bridge.cfg.n_layers), int(bridge.cfg.n_heads), int(bridge.cfg.d_head)
@@ -49,7 +51,7 @@ def head_statistics(
         squares[layer] += own.square().sum(0).cpu()
         norms[layer] += own.norm(dim=-1).sum(0).cpu()
 
-    each_output(bridge, tokens, lengths, add, parts=HEADS, batch_size=batch_size)
+    each_output(bridge, tokens, lengths, add, parts=HEADS, batch_size=batch_size, progress=progress)
     count = int(lengths.sum())
     spread = (squares - total.square() / count).clamp_min(0) / max(1, count - 1)
     return HeadStatistics((squares / count).numpy(), spread.numpy(), (norms / count).numpy())

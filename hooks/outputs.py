@@ -60,6 +60,7 @@ def mean_outputs(
     parts: Parts = BOTH,
     per_position: bool = False,
     batch_size: int = 64,
+    progress: Callable[[int], object] = lambda sequences: None,
 ) -> Fill:
     """Mean output of every head and MLP over all tokens except padding: the fill of mean ablation.
 
@@ -70,6 +71,7 @@ def mean_outputs(
         parts: whose means are wanted.
         per_position: means over the sequences at each position instead.
         batch_size: sequences per forward pass.
+        progress: is told the number of sequences of each finished batch.
 
     Returns:
         float32, summed in float64: heads [n_layers, n_heads, d_head] and mlps [n_layers, d_model];
@@ -91,7 +93,7 @@ def mean_outputs(
         else:
             sums[name].add_(outputs[real].double().sum(0).cpu())
 
-    each_output(bridge, tokens, lengths, add, parts=parts, batch_size=batch_size)
+    each_output(bridge, tokens, lengths, add, parts=parts, batch_size=batch_size, progress=progress)
     count = lengths.sum().double().cpu()
     if per_position:
         count = (torch.arange(int(lengths.max())) < lengths[:, None].cpu()).sum(0).double()
@@ -112,6 +114,7 @@ def each_output(
     *,
     parts: Parts = BOTH,
     batch_size: int = 64,
+    progress: Callable[[int], object] = lambda sequences: None,
 ) -> None:
     """Run the model on some sequences, and tell every part's output on each batch.
 
@@ -128,6 +131,7 @@ def each_output(
             told(outputs, name, real.to(outputs.device))
 
         _run(bridge, tokens[start : start + batch_size, : real.shape[1]], parts, tell)
+        progress(len(own))
 
 
 def mean_activations(

@@ -254,7 +254,9 @@ def test_statistics_of_heads_are_those_over_all_tokens(pair: tuple[Plain, Any]) 
     plain, bridge = pair
     questions = asked([OWN, OWN + 4, OWN, OWN + 2])
     z = torch.cat([plain.outputs(one.context)[0] for one in questions], dim=1).double()
-    found = head_statistics(bridge, *batch(questions), batch_size=3)
+    told: list[int] = []
+    found = head_statistics(bridge, *batch(questions), batch_size=3, progress=told.append)
+    assert told == [3, 1]
     for values, expected in (
         (found.square, z.square().mean(1)),
         (found.variance, z.var(1)),

@@ -1,7 +1,7 @@
 """Greedy removal on the model, for sizes that leave few players.
 
 Gates learn from sets that they draw. A gate at the bound of its logit is open one time in five, so
-where fewer players are to be left, these sets are not like the ones that are wanted, and on
+where few players are to be left, these sets are not like the ones that are wanted, and on
 SmolLM2's indirect objects the ability was gone. From the last set that gates know, players are
 therefore removed in rounds: of those that are left, the gradient at the set itself names the
 players whose removal costs least, and the model scores each of these removals. When the cheapest is
@@ -27,10 +27,10 @@ Measure = Callable[
     Float[np.ndarray, "masks questions"],
 ]
 
-FEW = 0.2  # share of players left; sizes that leave fewer are reached by greedy removal
-ROUNDS = 9  # from one size to the next, at most
+FEW = 0.3  # share of players left; sizes that leave fewer are reached by greedy removal
+ROUNDS = 7  # from one size to the next, at most
 NAMED = 3  # removals scored in a round, for each player that goes
-AGAIN = 3  # of these, scored again before each further player goes
+AGAIN = 2  # of these, scored again before each further player goes
 
 
 @dataclass(frozen=True)

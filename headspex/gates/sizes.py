@@ -15,8 +15,8 @@ SHARE = 4.0  # of the search budget: what gates may spend on top of it
 MOST_STEPS = 800  # more made schedules no better
 FEWEST_STEPS = 60
 FEWEST_QUESTIONS = 4  # enough for a standard error
-CHECKED = 0.2  # of that: for choices and exchanges on the model
-GREEDY = 0.125  # of that, at most: for greedy removal, which is left out if it would take more
+CHECKED = 0.16  # of that: for choices and exchanges on the model
+GREEDY = 0.25  # of that, at most: for greedy removal, which is left out if it would take more
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,7 @@ class GateSizes:
 
     Attributes:
         steps: of `ROWS` questions each.
-        questions: at every size, for exchanges and for the choice.
-        few: of every player that is tried alone, and of every round of greedy removal.
+        questions: of every choice and exchange, and of every round of greedy removal.
         greedy: removals to sizes that leave few players; none where they would cost too much.
         rows: questions whose gradient is taken, in all.
         checks: passes of choices, exchanges and greedy removal, at most.
@@ -35,7 +34,6 @@ class GateSizes:
 
     steps: int
     questions: int
-    few: int
     greedy: tuple[Stage, ...]
     rows: int
     checks: int
@@ -55,18 +53,17 @@ def gate_sizes(
         slope_passes: cost of one question's gradient.
     """
     if not sizes:
-        return GateSizes(0, 0, 0, (), 0, 0, 0)
+        return GateSizes(0, 0, (), 0, 0, 0)
     step = ROWS * slope_passes
-    budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED))
+    budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED - GREEDY))
     greedy = tuple(stages(sizes, n_players))
     # With the spectrum's own proposal, that of costs, and those of greedy removal.
-    masks = len(sizes) * (MASKS + 1) + 1 + len(greedy)
+    masks = len(sizes) * (MASKS + 1) + 1 + len(greedy) + ALONE * sizes[0]
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
-    few = min(n_questions, max(FEWEST_QUESTIONS, questions // 2))
-    rounds = few * sum(stage.passes(slope_passes) for stage in greedy)
-    if rounds > GREEDY * budget:
-        greedy, rounds = (), 0
-    checks = masks * questions + ALONE * sizes[0] * few + rounds
+    removals = questions * sum(stage.passes(slope_passes) for stage in greedy)
+    if removals > GREEDY * budget:
+        greedy, removals = (), 0
+    checks = masks * questions + removals
     steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checks) // step))
-    rows = steps * ROWS + few * sum(len(stage.rounds) for stage in greedy)
-    return GateSizes(steps, questions, few, greedy, rows, checks, steps * step + checks)
+    rows = steps * ROWS + questions * sum(len(stage.rounds) for stage in greedy)
+    return GateSizes(steps, questions, greedy, rows, checks, steps * step + checks)

@@ -54,11 +54,11 @@ def learned(
     n_players, n_questions = len(judge.players), len(sample.search)
     rng = stream(seed, "questions for exchanges")
 
-    def drawn(choices: int, count: int) -> list[Int[np.ndarray, " questions"]]:
-        return [np.sort(rng.permutation(n_questions)[:count]) for _ in range(choices)]
+    def drawn(choices: int) -> list[Int[np.ndarray, " questions"]]:
+        return [np.sort(rng.permutation(n_questions)[: sizes.questions]) for _ in range(choices)]
 
-    at_sizes, (alone,) = drawn(len(plan.sizes), sizes.questions), drawn(1, sizes.few)
-    questions = Asked(at_sizes, alone, drawn(ROUNDS, sizes.few))
+    at_sizes, (alone,) = drawn(len(plan.sizes)), drawn(1)
+    questions = Asked(at_sizes, alone, drawn(ROUNDS))
 
     def gradient_of(report: Callable[[int], object]) -> Gradient:
         def gradient(

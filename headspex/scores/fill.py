@@ -12,6 +12,7 @@ from headspex.errors import UsageError
 from headspex.hooks import Fill, LoadedModel, Parts, mean_outputs
 from headspex.mask_file import MaskFile, read_mask
 from headspex.support.files import write_bytes
+from headspex.support.progress import progress
 from headspex.tasks import EncodedQuestion
 from headspex.units import MEANS, parse_units
 
@@ -45,9 +46,11 @@ def mean_fill(
     if per_position:
         check_one_length(encoded, model.n_ctx)
     tokens, lengths = padded_inputs(encoded, model.n_ctx)
-    found = mean_outputs(
-        model.bridge, tokens, lengths, parts=_parts_of(unit), per_position=per_position
-    )
+    with progress(len(tokens), "mean outputs") as report:
+        found = mean_outputs(
+            model.bridge, tokens, lengths,
+            parts=_parts_of(unit), per_position=per_position, progress=report,
+        )  # fmt: skip
     return Fill(**{part: one.cpu().numpy() for part, one in vars(found).items() if one is not None})
 
 

@@ -298,7 +298,9 @@ class Judge:
     def head_statistics(self, questions: Int[np.ndarray, " questions"]) -> HeadStatistics:
         """Of the whole model, over the tokens of these questions; see `HeadStatistics`."""
         asked = [self._encoded[number] for number in questions]
-        return head_statistics(self.bridge, *padded_inputs(asked, self._model.n_ctx))
+        tokens, lengths = padded_inputs(asked, self._model.n_ctx)
+        with self.progress(len(tokens), "activations") as report:
+            return head_statistics(self.bridge, tokens, lengths, progress=report)
 
     def column_norms(self, order: float) -> Float[np.ndarray, "layers heads d_head"]:
         """As `headspex.hooks.output_weights.column_norms`."""
