@@ -190,9 +190,10 @@ def flat(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
     return np.zeros(levels.shape)
 
 
-def asked(n_sizes: int, count: int) -> Asked:
-    """Every choice is made on the first questions."""
-    return Asked([np.arange(count)] * n_sizes, np.arange(count), [np.arange(count)] * ROUNDS)
+def asked(n_sizes: int, count: int, removals: int = 0) -> Asked:
+    """Every choice is made on the first questions, and after greedy removal on twice as many."""
+    few, many = np.arange(count), np.arange(2 * count)
+    return Asked([few] * n_sizes, few, [few] * ROUNDS, [many] * removals)
 
 
 def test_an_exchange_mends_a_set_that_lacks_both_copies() -> None:
@@ -257,12 +258,28 @@ def test_sizes_that_leave_few_players_are_reached_by_greedy_removal() -> None:
 
     order = (*range(35), *range(49, 34, -1))
     sizes, greedy = (20, 35, 42), stages((20, 35, 42), 50)
-    found = exchanged([order], worth, slopes, sizes, asked(3, 4), greedy=greedy, slope_passes=3)
+    found = exchanged([order], worth, slopes, sizes, asked(3, 4, 1), greedy=greedy, slope_passes=3)
     assert set(found.order[:42]) == set(range(42))
     # Seven rounds of a player each, of whom three are scored and all have a gradient.
     plain = exchanged([order], worth, slopes, sizes, asked(3, 4), greedy=(), slope_passes=3)
-    assert found.passes - plain.passes == 7 * 4 * (3 + 3) + 4
+    # Then one proposal more is chosen from, on eight questions.
+    assert found.passes - plain.passes == 7 * 4 * (3 + 3) + 2 * 8
     assert set(plain.order[:42]) != set(range(42))
+
+
+def test_what_greedy_removal_found_is_chosen_on_more_questions() -> None:
+    """The questions of exchanges tell nothing; the gradient knows that player i is worth i."""
+
+    def worth(masks: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.outer(masks @ np.arange(50.0), questions >= 4)
+
+    def slopes(levels: np.ndarray, questions: np.ndarray) -> np.ndarray:
+        return np.tile(np.arange(50.0), (len(levels), 1))
+
+    order = (*range(35), *range(49, 34, -1))
+    questions, greedy = asked(2, 4, 1), stages((35, 42), 50)
+    found = exchanged([order], worth, slopes, (35, 42), questions, greedy=greedy, slope_passes=3)
+    assert set(found.order[:42]) == set(range(42))
 
 
 def test_greedy_removal_takes_part_where_the_budget_pays_for_it() -> None:

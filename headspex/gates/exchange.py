@@ -5,9 +5,10 @@ that only matters when it is whole, and where the ability is gone they tell noth
 decides, size by size. At the smallest size, where effects add up, a proposal more comes from what
 players cost alone; where few players are left, one comes from greedy removal. Of the proposals,
 each going on from the players that are gone already, the first is followed unless another is better
-by its standard error. Then the last players to go and the next ones are tried: what each gains when
-it is put back, and what each costs when it goes. The best one, two and three to come back take the
-places of as many that go; of these exchanges the best is made, if it too gains its standard error.
+by its standard error (after greedy removal on more questions). Then the last players to go and the
+next ones are tried: what each gains when it is put back, and what each costs when it goes. The best
+one, two and three to come back take the places of as many that go; of these exchanges the best is
+made, if it too gains its standard error.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ class Asked:
         at_sizes: at each size, two or more.
         alone: of single players, before the smallest size.
         rounds: of each round of greedy removal, `headspex.gates.greedy.ROUNDS` of them.
+        removals: after each greedy removal, of the choice between proposals, two or more.
     """
 
     at_sizes: Sequence[Int[np.ndarray, " questions"]]
     alone: Int[np.ndarray, " questions"]
     rounds: Sequence[Int[np.ndarray, " questions"]]
+    removals: Sequence[Int[np.ndarray, " questions"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,9 @@ def exchanged(
         slope_passes: cost of one question's gradient.
     """
     order, passes, before = list(proposals[0]), 0, 0
-    removals = {stage.end: stage for stage in greedy}
+    removals = {
+        stage.end: (stage, choice) for stage, choice in zip(greedy, questions.removals, strict=True)
+    }
 
     def scored(
         sets: Sequence[Sequence[int]], asked: Int[np.ndarray, " questions"]
@@ -95,14 +100,17 @@ def exchanged(
         orders = [_continued(order[:before], one) for one in proposals]
         if not before:
             orders.append(_continued(cheapest, order))
+        choice = asked
         if size in removals:
-            orders.append(greedily(orders[0], removals[size], measure, gradient, questions.rounds))
-            passes += len(questions.rounds[0]) * removals[size].passes(slope_passes)
-        ahead = scored([one[:size] for one in orders], asked)
+            stage, choice = removals[size]
+            orders.append(greedily(orders[0], stage, measure, gradient, questions.rounds))
+            passes += len(questions.rounds[0]) * stage.passes(slope_passes) + len(asked)
+        ahead = scored([one[:size] for one in orders], choice)
         chosen = _best(ahead - ahead[0])
-        order, now = orders[chosen], ahead[chosen]
+        order = orders[chosen]
+        now = ahead[chosen] if choice is asked else scored([order[:size]], asked)[0]
         order, took = _exchanged_at(order, size, now, partial(scored, asked=asked), before=before)
-        passes += len(asked) * (len(orders) + took)
+        passes += len(choice) * len(orders) + len(asked) * took
         before = size
     return Exchanged(tuple(order), passes)
 

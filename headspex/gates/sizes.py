@@ -16,7 +16,10 @@ MOST_STEPS = 800  # more made schedules no better
 FEWEST_STEPS = 60
 FEWEST_QUESTIONS = 4  # enough for a standard error
 CHECKED = 0.16  # of that: for choices and exchanges on the model
-GREEDY = 0.25  # of that, at most: for greedy removal, which is left out if it would take more
+GREEDY = 0.26  # of that, at most: for greedy removal, which is left out if it would take more
+# Times as many questions for the choice after greedy removal: where few players are left, scores
+# differ more from question to question.
+AFTER_REMOVAL = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class GateSizes:
     Attributes:
         steps: of `ROWS` questions each.
         questions: of every choice and exchange, and of every round of greedy removal.
+        choice: questions of the choice after greedy removal, which are more.
         greedy: removals to sizes that leave few players; none where they would cost too much.
         rows: questions whose gradient is taken, in all.
         checks: passes of choices, exchanges and greedy removal, at most.
@@ -34,6 +38,7 @@ class GateSizes:
 
     steps: int
     questions: int
+    choice: int
     greedy: tuple[Stage, ...]
     rows: int
     checks: int
@@ -53,17 +58,20 @@ def gate_sizes(
         slope_passes: cost of one question's gradient.
     """
     if not sizes:
-        return GateSizes(0, 0, (), 0, 0, 0)
+        return GateSizes(0, 0, 0, (), 0, 0, 0)
     step = ROWS * slope_passes
     budget = min(SHARE * search_budget, MOST_STEPS * step / (1 - CHECKED - GREEDY))
     greedy = tuple(stages(sizes, n_players))
-    # With the spectrum's own proposal, that of costs, and those of greedy removal.
-    masks = len(sizes) * (MASKS + 1) + 1 + len(greedy) + ALONE * sizes[0]
+    # With the spectrum's own proposal, and that of costs.
+    masks = len(sizes) * (MASKS + 1) + 1 + ALONE * sizes[0]
     questions = min(n_questions, max(FEWEST_QUESTIONS, int(CHECKED * budget) // masks))
-    removals = questions * sum(stage.passes(slope_passes) for stage in greedy)
+    # Three are chosen from after each, on more questions.
+    more = 3 * AFTER_REMOVAL - 1
+    removals = questions * sum(stage.passes(slope_passes) + more for stage in greedy)
     if removals > GREEDY * budget:
         greedy, removals = (), 0
     checks = masks * questions + removals
     steps = min(MOST_STEPS, max(FEWEST_STEPS, int(budget - checks) // step))
     rows = steps * ROWS + questions * sum(len(stage.rounds) for stage in greedy)
-    return GateSizes(steps, questions, greedy, rows, checks, steps * step + checks)
+    choice = min(n_questions, AFTER_REMOVAL * questions)
+    return GateSizes(steps, questions, choice, greedy, rows, checks, steps * step + checks)

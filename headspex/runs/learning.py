@@ -54,11 +54,11 @@ def learned(
     n_players, n_questions = len(judge.players), len(sample.search)
     rng = stream(seed, "questions for exchanges")
 
-    def drawn(choices: int) -> list[Int[np.ndarray, " questions"]]:
-        return [np.sort(rng.permutation(n_questions)[: sizes.questions]) for _ in range(choices)]
+    def drawn(choices: int, count: int = sizes.questions) -> list[Int[np.ndarray, " questions"]]:
+        return [np.sort(rng.permutation(n_questions)[:count]) for _ in range(choices)]
 
-    at_sizes, (alone,) = drawn(len(plan.sizes)), drawn(1)
-    questions = Asked(at_sizes, alone, drawn(ROUNDS))
+    at_sizes, (alone,), of_rounds = drawn(len(plan.sizes)), drawn(1), drawn(ROUNDS)
+    questions = Asked(at_sizes, alone, of_rounds, drawn(len(sizes.greedy), sizes.choice))
 
     def gradient_of(report: Callable[[int], object]) -> Gradient:
         def gradient(
@@ -79,7 +79,7 @@ def learned(
             for number in range(rounds)
         ]  # fmt: skip
     proposals = [*(one.order for one in found), proposed.order]
-    more = (rounds - 1) * len(plan.sizes) * sizes.questions
+    more = (rounds - 1) * (len(plan.sizes) * sizes.questions + len(sizes.greedy) * sizes.choice)
     with judge.progress(sizes.checks + more, "exchange heads") as report:
         better = exchanged(
             proposals, measured(judge, sample, metric, report), gradient_of(report), plan.sizes,
