@@ -18,7 +18,7 @@ def subsets(players: Term) -> list[Term]:
 
 
 def game(rng: np.random.Generator) -> Spectrum:
-    table = {term: rng.choice([-1.0, 1.0]) for term in subsets(FAMILY)}
+    table = {term: float(rng.choice([-1.0, 1.0])) for term in subsets(FAMILY)}
     return Spectrum.from_dict(table, n_players=40)
 
 

@@ -91,7 +91,7 @@ def test_of_pairs_that_exclude_zero_hardly_any_do_so_by_chance() -> None:
     pairs = list(combinations(range(n), 2))
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        true = {pairs[i]: 0.4 * rng.choice([-1, 1]) for i in rng.choice(len(pairs), 8)}
+        true = {pairs[i]: 0.4 * float(rng.choice([-1, 1])) for i in rng.choice(len(pairs), 8)}
         masks = rng.random((400, n)) < 0.5
         values = scored(masks, true, 0.5, rng.normal(size=400))
         looks = [abs(np.mean(values * character(masks, pair, 0.5))) for pair in pairs]
